@@ -1,0 +1,112 @@
+// A recording as its users see it: a directory of segments or a single file, read in time order, or by
+// session from any point, with memory bounded by a cache of decoded chunks however long the recording is.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "formats/transcript/segment_reader.h"
+
+namespace understudy {
+
+// Where a chunk is: segment index within the recording, chunk index within the segment. Ordered as appended.
+struct ChunkPosition {
+  std::uint32_t segment = 0;
+  std::uint32_t chunk = 0;
+  auto operator<=>(const ChunkPosition&) const = default;
+};
+
+class Recording {
+ public:
+  // Opens a directory (every segment in it, by run and segment number; other files are passed over) or one
+  // file. Throws RecordingError: nothing there, no segment in it, or a segment that cannot be used.
+  // `cache_bytes` bounds the decoded chunks kept.
+  explicit Recording(const std::filesystem::path& path, std::size_t cache_bytes = kDefaultCacheBytes);
+  ~Recording();
+
+  [[nodiscard]] const std::string& path() const { return path_; }
+  // The id of the first run in the recording.
+  [[nodiscard]] const std::string& id() const;
+  [[nodiscard]] std::size_t segment_count() const;
+  // The segment's reader, opened when first needed; a bounded number stay open. Safe from several threads.
+  [[nodiscard]] std::shared_ptr<const SegmentReader> segment(std::size_t index) const;
+
+  // First and last event time over all chunks; {0, 0} when there is none.
+  [[nodiscard]] std::pair<TimeNs, TimeNs> time_range() const;
+
+  // The decoded chunk, from the cache or from disk; null when damaged (counted once in damage()).
+  // Safe from several threads.
+  [[nodiscard]] std::shared_ptr<const Chunk> load(ChunkPosition position) const;
+  [[nodiscard]] std::shared_ptr<const ChunkHead> head(ChunkPosition position) const;
+  // The first position at or after `from`; none at the end.
+  [[nodiscard]] std::optional<ChunkPosition> first_chunk() const;
+  [[nodiscard]] std::optional<ChunkPosition> next_chunk(ChunkPosition after) const;
+  // The first chunk at or after `from` that holds events of `session`; none when there is no other.
+  [[nodiscard]] std::optional<ChunkPosition> find_chunk(SessionId session, ChunkPosition from) const;
+
+  // What was passed over so far: damage at opening and in chunks loaded since.
+  [[nodiscard]] std::vector<Damage> damage() const;
+  [[nodiscard]] std::vector<LossRecord> losses() const;
+
+  static constexpr std::size_t kDefaultCacheBytes = std::size_t{128} << 20;
+
+ private:
+  struct State;
+  std::string path_;
+  std::unique_ptr<State> state_;
+};
+
+// All events of a recording in time order (ties: as appended), merging the chunks of several workers. Holds
+// only chunks that overlap in time.
+class EventStream {
+ public:
+  // Starts at the first event not before `from`.
+  explicit EventStream(const Recording& recording, TimeNs from = 0);
+  ~EventStream();
+  // The next event, valid until the next call; none at the end. Damaged chunks are passed over
+  // (Recording::damage).
+  [[nodiscard]] std::optional<Event> next();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+// The events of one session in order. Holds at most one decoded chunk, and none between calls to release().
+class SessionCursor {
+ public:
+  // Events from `from` on; pass the chunk in which the session opens, or {} to search from the start.
+  SessionCursor(const Recording& recording, SessionId session, ChunkPosition from = {});
+  // The next event without consuming it; its data is valid until the next call of next() or release().
+  [[nodiscard]] std::optional<Event> peek();
+  [[nodiscard]] std::optional<Event> next();
+  // A time not after the next event's, known without decoding anything; none at the end.
+  [[nodiscard]] std::optional<TimeNs> next_time_lower_bound();
+  // Lets go of the decoded chunk (the cursor keeps its place), so that idle sessions pin no memory.
+  void release() { chunk_.reset(); }
+
+ private:
+  bool load();
+
+  const Recording* recording_;
+  SessionId session_;
+  std::optional<ChunkPosition> position_;
+  std::size_t index_ = 0;  // among the session's events in the chunk
+  std::shared_ptr<const Chunk> chunk_;
+};
+
+// Sessions of a recording as a list: found by scanning chunk heads and decoding only those in which sessions
+// open or close. Calls `visit` in order of opening; sessions already open when the recording starts come
+// first.
+struct SessionSummary {
+  SessionDescriptor descriptor;
+  ChunkPosition opened_in;
+};
+void for_each_session(const Recording& recording, const std::function<void(const SessionSummary&)>& visit);
+
+}  // namespace understudy

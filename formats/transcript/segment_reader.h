@@ -1,0 +1,69 @@
+// Reads one segment file, clean or not. A segment with a valid footer is read through its index; without one
+// (the writer was killed) its records are walked from the start, every whole chunk is kept, and what is lost
+// is counted, never guessed.
+#pragma once
+
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "formats/transcript/chunk.h"
+#include "formats/transcript/file.h"
+#include "formats/transcript/segment_writer.h"
+
+namespace understudy {
+
+// A recording that cannot be used at all: foreign file, newer version, unreadable. what() names the file, the
+// offset and what to do.
+class RecordingError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+// Something in a file that could not be used, while the rest could.
+struct Damage {
+  std::string file;
+  std::uint64_t offset = 0;  // in the file, bytes
+  std::uint64_t bytes = 0;   // how many were passed over
+  std::string what;          // "chunk body: checksum mismatch", "file ends inside a chunk", ...
+};
+
+class SegmentReader {
+ public:
+  // Opens and reads header and index (or walks). Throws RecordingError when the file is no transcript, or one
+  // that needs a feature this version does not know. `name` is used in messages.
+  SegmentReader(std::unique_ptr<ReadableFile> file, std::string name);
+
+  [[nodiscard]] const std::string& name() const { return name_; }
+  [[nodiscard]] const SegmentHeader& header() const { return header_; }
+  // True when the footer was there: the file was closed by its writer.
+  [[nodiscard]] bool clean() const { return clean_; }
+  // Sessions that were open when this segment began.
+  [[nodiscard]] const std::vector<SessionDescriptor>& continuing() const { return continuing_; }
+  [[nodiscard]] const std::vector<LossRecord>& losses() const { return losses_; }
+  [[nodiscard]] const std::vector<Damage>& damage() const { return damage_; }
+  [[nodiscard]] std::uint64_t size_bytes() const;
+
+  [[nodiscard]] std::size_t chunk_count() const { return chunks_.size(); }
+  [[nodiscard]] const ChunkHead& chunk_head(std::size_t index) const { return chunks_[index].head; }
+  [[nodiscard]] std::uint64_t chunk_offset(std::size_t index) const { return chunks_[index].offset; }
+  // Reads, checks and decodes one chunk. Null on damage, described in `damage`. Safe from several threads.
+  [[nodiscard]] std::shared_ptr<const Chunk> load(std::size_t index, Damage& damage) const;
+
+ private:
+  struct Located {
+    std::uint64_t offset;
+    ChunkHead head;
+  };
+  std::unique_ptr<ReadableFile> file_;
+  std::string name_;
+  SegmentHeader header_;
+  bool clean_ = false;
+  std::vector<SessionDescriptor> continuing_;
+  std::vector<LossRecord> losses_;
+  std::vector<Damage> damage_;
+  std::vector<Located> chunks_;
+};
+
+}  // namespace understudy

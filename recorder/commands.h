@@ -1,0 +1,9 @@
+// The subcommands of this folder. Each parses its own arguments and returns its exit code.
+#pragma once
+
+namespace understudy::recorder {
+
+// understudy proxy. argv[0] is "proxy". 0: ended as asked; 1: could not start or failed; 2: bad usage.
+int run_proxy(int argc, char** argv);
+
+}  // namespace understudy::recorder
