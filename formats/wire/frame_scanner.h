@@ -23,14 +23,17 @@ struct FrameHeader {
 
 class FrameScanner {
  public:
-  // A length field below 4 or above this is no PostgreSQL message: the server refuses them too
-  // (PQ_LARGE_MESSAGE_LIMIT).
-  static constexpr std::uint32_t kMaxLengthField = 0x3FFFFFFF;
+  // A length field below 4 or above this is no PostgreSQL message. The largest payload a server can build is
+  // MaxAllocSize - 1 bytes (its StringInfo), and the length counts its own four; it refuses longer ones from
+  // clients itself (PQ_LARGE_MESSAGE_LIMIT).
+  static constexpr std::uint32_t kMaxLengthField = 0x3FFFFFFE + 4;
 
   // Calls `on_frame(const FrameHeader&)` once for every message whose header completes in `bytes`; on_frame
-  // returns false to stop there. Returns false if it did, or on a broken length (then broken() holds).
+  // returns false to stop there. Returns false if it did, or on a broken length: then broken() holds, and
+  // whatever is fed later is refused, for there is no telling where the next message would begin.
   template <typename OnFrame>
   bool feed(ByteView bytes, OnFrame&& on_frame) {
+    if (broken_) return false;
     std::size_t at = 0;
     while (at < bytes.size()) {
       if (payload_left_ > 0) {

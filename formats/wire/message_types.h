@@ -66,6 +66,7 @@ enum class AuthenticationCode : std::uint32_t {
   kKerberosV5 = 2,
   kCleartextPassword = 3,
   kMd5Password = 5,
+  kScmCredential = 6,
   kGss = 7,
   kGssContinue = 8,
   kSspi = 9,
