@@ -1,0 +1,84 @@
+// The observer that writes transcripts. Workers append to lanes (lane.h), full slabs pass through a bounded
+// queue (slab_queue.h), one thread seals them into chunks and appends these to segments (segment_appender.h).
+// No worker ever waits for that thread or for the disk: when the queue is full, sessions are shed.
+//
+//     session -> observer -> lane (a worker's slab) -> queue -> recorder thread -> chunk -> segment
+//
+// Created and finished by main(); must outlive the sessions that it observes.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "proxy/observer.h"
+#include "recorder/lane.h"
+#include "recorder/recorder_options.h"
+#include "recorder/segment_appender.h"
+
+namespace understudy::recorder {
+
+// What a recorder is, besides how it records.
+struct RecorderIdentity {
+  std::string producer;  // "understudy 0.1.0 proxy"
+  // Facts about the recording: "source" = the id of the recording that a replay replays.
+  std::vector<std::pair<std::string, std::string>> attributes;
+};
+
+class Recorder final : public proxy::TrafficObserver {
+ public:
+  // Opens options.directory and starts the recorder thread. `workers`: how many threads will observe. Throws
+  // std::system_error when nothing can be recorded there.
+  Recorder(const RecorderOptions& options, unsigned workers, RecorderIdentity identity);
+  // The same, into `store`; facts for the log go to `report`. For tests and other places than directories.
+  Recorder(const RecorderOptions& options, unsigned workers, RecorderIdentity identity,
+           std::unique_ptr<SegmentStore> store, Report report);
+  // Finishes.
+  ~Recorder() override;
+
+  // On the worker's thread, as are all calls of what it returns. Never null.
+  [[nodiscard]] std::unique_ptr<proxy::SessionObserver> open_session(
+      unsigned worker, const SessionDescriptor& descriptor) override;
+
+  // Writes what is left, closes sessions still open as kRecordingEnded and completes the segment. What is
+  // observed later is not recorded. False when not everything could be written. Main thread; once.
+  bool finish();
+
+  // Any thread.
+  [[nodiscard]] Statistics statistics() const;
+  [[nodiscard]] const std::string& recording_id() const { return recording_id_; }
+  [[nodiscard]] unsigned run() const { return run_; }
+
+ private:
+  class ObservedSession;
+  void run_thread();
+  void write_queue(std::unique_ptr<Slab>& slab, SlabQueue::Clock::time_point until);
+  void hand_over_lanes();
+  void finish_on_thread(std::unique_ptr<Slab> slab);
+  void publish_statistics();
+
+  const RecorderOptions options_;
+  const std::string recording_id_;
+  const std::unique_ptr<SegmentStore> store_;
+  const unsigned run_;
+  const Report report_;
+
+  SlabQueue queue_;
+  std::vector<std::unique_ptr<Lane>> lanes_;  // by worker
+  std::atomic<bool> ending_ = false;
+
+  // The recorder thread's.
+  SegmentAppender appender_;
+  TimeNs shedding_reported_at_ = 0;
+  std::uint64_t shed_reported_ = 0;
+  bool whole_ = false;  // read after the thread has ended
+
+  mutable std::mutex statistics_mutex_;
+  Statistics written_;  // guarded by statistics_mutex_
+
+  std::thread thread_;  // last: it uses all of the above
+};
+
+}  // namespace understudy::recorder

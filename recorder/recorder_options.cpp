@@ -1,0 +1,99 @@
+#include "recorder/recorder_options.h"
+
+#include <algorithm>
+#include <cxxopts.hpp>
+#include <stdexcept>
+
+#include "formats/command.h"
+
+namespace understudy::recorder {
+namespace {
+
+std::string set_directory(RecorderOptions& options, std::string_view value) {
+  if (value.empty()) return "expected a directory";
+  options.directory = value;
+  return {};
+}
+
+std::string set_segment_size(RecorderOptions& options, std::string_view value) {
+  const auto bytes = parse_size(value);
+  if (!bytes || *bytes < (std::uint64_t{1} << 20)) return "expected a size of at least 1MiB, such as 256MiB";
+  options.segment_bytes = *bytes;
+  return {};
+}
+
+std::string set_segment_age(RecorderOptions& options, std::string_view value) {
+  const auto age = parse_duration(value);
+  if (!age || *age < kSecond) return "expected a duration of at least 1s, such as 1h";
+  options.segment_age = *age;
+  return {};
+}
+
+std::string set_buffer(RecorderOptions& options, std::string_view value) {
+  const auto bytes = parse_size(value);
+  if (!bytes || *bytes < (std::uint64_t{4} << 20)) return "expected a size of at least 4MiB, such as 128MiB";
+  options.queue_bytes = static_cast<std::size_t>(*bytes);
+  return {};
+}
+
+std::string set_fsync(RecorderOptions& options, std::string_view value) {
+  if (value == "never" || value == "segment") {
+    options.fsync = value == "never" ? FsyncPolicy::kNever : FsyncPolicy::kSegment;
+    return {};
+  }
+  const auto interval = parse_duration(value);
+  if (!interval || *interval < kSecond / 100) {
+    return "expected never, segment, or a duration of at least 10ms, such as 1s";
+  }
+  options.fsync = FsyncPolicy::kInterval;
+  options.fsync_interval = *interval;
+  return {};
+}
+
+std::string set_level(RecorderOptions& options, std::string_view value) {
+  if (value.size() != 1 || value[0] < '1' || value[0] > '9') return "expected a zstd level from 1 to 9";
+  options.level = value[0] - '0';
+  return {};
+}
+
+constexpr RecorderOption kTable[] = {
+    {"record", "directory, none", "record sessions into it; created (mode 0700) if absent", set_directory},
+    {"record_segment_size", "size, 256MiB", "a segment file is complete at this size", set_segment_size},
+    {"record_segment_age", "duration, 1h", "a segment file is complete at this age", set_segment_age},
+    {"record_buffer", "size, 128MiB",
+     "memory between sessions and disk; when full, sessions are shed from recording", set_buffer},
+    {"record_fsync", "word or duration, segment",
+     "flush to disk: never, segment (when complete), or every DURATION", set_fsync},
+    {"record_level", "number, 1", "zstd level from 1 to 9; a higher one costs CPU and gains little",
+     set_level},
+};
+
+std::string flag_of(std::string_view key) {
+  std::string flag(key);
+  std::replace(flag.begin(), flag.end(), '_', '-');
+  return flag;
+}
+
+}  // namespace
+
+std::span<const RecorderOption> recorder_option_table() { return kTable; }
+
+void add_recorder_options(cxxopts::Options& command) {
+  auto add = command.add_options("Recording");
+  for (const RecorderOption& option : kTable) {
+    const std::string help = std::string(option.help) + " (" + std::string(option.unit_and_default) + ")";
+    add(flag_of(option.name), help, cxxopts::value<std::string>());
+  }
+}
+
+void apply_recorder_options(const cxxopts::ParseResult& given, RecorderOptions& options) {
+  for (const RecorderOption& option : kTable) {
+    const std::string flag = flag_of(option.name);
+    if (given.count(flag) == 0) continue;
+    const std::string value = given[flag].as<std::string>();
+    const std::string wrong = option.set(options, value);
+    if (!wrong.empty()) throw std::invalid_argument("--" + flag + " " + value + ": " + wrong);
+  }
+}
+
+}  // namespace understudy::recorder

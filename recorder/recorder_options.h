@@ -1,0 +1,62 @@
+// How to record: the values, and their spelling on command lines and in configuration files, shared by every
+// command that records. Used at start-up, from the main thread.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "formats/transcript/event.h"
+#include "formats/transcript/slab.h"
+
+namespace cxxopts {
+class Options;
+class ParseResult;
+}  // namespace cxxopts
+
+namespace understudy::recorder {
+
+enum class FsyncPolicy : std::uint8_t {
+  kNever,    // left to the kernel: a power loss may take the last half minute
+  kSegment,  // when a segment is complete
+  kInterval  // also while it is being written, every fsync_interval
+};
+
+inline constexpr TimeNs kSecond = 1'000'000'000;
+
+struct RecorderOptions {
+  std::filesystem::path directory;  // empty: nothing is recorded
+  // A segment is complete when it is this long, this old, or tells of this many sessions.
+  std::uint64_t segment_bytes = std::uint64_t{256} << 20;
+  TimeNs segment_age = 3600 * kSecond;
+  std::uint64_t segment_sessions = 65'536;
+  std::size_t queue_bytes = std::size_t{128} << 20;  // memory between the workers and the disk
+  FsyncPolicy fsync = FsyncPolicy::kSegment;
+  TimeNs fsync_interval = kSecond;  // with kInterval
+  int level = 1;                    // zstd's
+
+  // Not for configuration: measured once (formats/README.md), and varied by tests.
+  std::size_t slab_bytes = Slab::kDefaultCapacityBytes;
+  TimeNs seal_interval = kSecond * 7 / 10;  // nothing stays unsealed longer
+  TimeNs retry_interval = kSecond;          // between attempts to write again after a disk error
+};
+
+// One option, as proxy::ConfigurationKey: `name` in a configuration file, "--" and the name with '-' for '_'
+// on a command line.
+struct RecorderOption {
+  std::string_view name;
+  std::string_view unit_and_default;  // "size, 256MiB"
+  std::string_view help;
+  // Takes a value over. Returns an empty string, or what is wrong with it.
+  std::string (*set)(RecorderOptions& options, std::string_view value);
+};
+[[nodiscard]] std::span<const RecorderOption> recorder_option_table();
+
+// Adds all of them to a command's options, in the group "Recording".
+void add_recorder_options(cxxopts::Options& command);
+// Takes over those given on the command line. Throws std::invalid_argument naming the option.
+void apply_recorder_options(const cxxopts::ParseResult& given, RecorderOptions& options);
+
+}  // namespace understudy::recorder
