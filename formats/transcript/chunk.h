@@ -58,6 +58,7 @@ class Chunk {
   // Events in the order they were appended (time order, for one worker).
   [[nodiscard]] std::size_t size() const { return entries_.size(); }
   [[nodiscard]] Event event(std::size_t index) const;
+  [[nodiscard]] TimeNs time(std::size_t index) const { return entries_[index].time; }
   // Indices of one session's events, ascending; empty when the session is not in this chunk.
   [[nodiscard]] std::span<const std::uint32_t> events_of(SessionId session) const;
   // Memory held, for caches.
@@ -74,11 +75,17 @@ class Chunk {
     std::uint32_t session;  // index into sessions_
     EventKind kind;
   };
+  bool read_columns(const ChunkHead& head);
+  bool place_data();
+  void group_by_session();
+
   std::vector<SessionId> sessions_;
   std::vector<Entry> entries_;
   std::vector<std::uint32_t> by_session_;      // entry indices grouped by session
   std::vector<std::uint32_t> session_starts_;  // sessions_.size() + 1 offsets into by_session_
-  ByteBuffer body_;
+  std::unique_ptr<Byte[]> body_;               // decompressed: columns, then bytes
+  std::size_t body_bytes_ = 0;
+  std::uint32_t data_begins_ = 0;
 };
 
 }  // namespace understudy

@@ -24,10 +24,11 @@ class WritableFile {
 class ReadableFile {
  public:
   virtual ~ReadableFile() = default;
-  // Reads up to `length` bytes at `offset` into `out` (resized to what was there, shorter at the end of
-  // file).
+  // Reads up to `length` bytes at `offset` into `out` (resized to what was there, shorter at the end of the
+  // file: never more memory than the file can fill).
   [[nodiscard]] virtual std::error_code read(std::uint64_t offset, std::size_t length,
                                              ByteBuffer& out) const = 0;
+  // When it was opened: a file that still grows is read as it was then.
   [[nodiscard]] virtual std::uint64_t size() const = 0;
 };
 

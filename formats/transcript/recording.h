@@ -48,6 +48,19 @@ class Recording {
   [[nodiscard]] std::optional<ChunkPosition> next_chunk(ChunkPosition after) const;
   // The first chunk at or after `from` that holds events of `session`; none when there is no other.
   [[nodiscard]] std::optional<ChunkPosition> find_chunk(SessionId session, ChunkPosition from) const;
+  // Every chunk by the time of its first event (ties: as appended): the order in which a merge needs them. 32
+  // bytes a chunk, the only thing kept that grows with the recording.
+  struct ChunkTimes {
+    TimeNs first_time;
+    TimeNs last_time;
+    ChunkPosition position;
+    bool opens = false;  // sessions open in it
+  };
+  [[nodiscard]] const std::vector<ChunkTimes>& chunks_by_time() const;
+
+  // Sessions that were open before the recording starts: a segment continues them, no chunk opens them. By
+  // opening.
+  [[nodiscard]] const std::vector<SessionDescriptor>& continuing() const;
 
   // What was passed over so far: damage at opening and in chunks loaded since.
   [[nodiscard]] std::vector<Damage> damage() const;
@@ -77,7 +90,8 @@ class EventStream {
   std::unique_ptr<State> state_;
 };
 
-// The events of one session in order. Holds at most one decoded chunk, and none between calls to release().
+// The events of one session in order. Holds at most one decoded chunk (two while passing from one to the
+// next), and none after release().
 class SessionCursor {
  public:
   // Events from `from` on; pass the chunk in which the session opens, or {} to search from the start.
@@ -87,17 +101,27 @@ class SessionCursor {
   [[nodiscard]] std::optional<Event> next();
   // A time not after the next event's, known without decoding anything; none at the end.
   [[nodiscard]] std::optional<TimeNs> next_time_lower_bound();
+  // Damaged chunks of this session passed over so far: its events have holes there. Nothing stands in for
+  // them.
+  [[nodiscard]] std::uint64_t damaged_chunks() const { return damaged_chunks_; }
   // Lets go of the decoded chunk (the cursor keeps its place), so that idle sessions pin no memory.
-  void release() { chunk_.reset(); }
+  void release() {
+    chunk_.reset();
+    consumed_.reset();
+  }
 
  private:
   bool load();
+  void leave_chunk();
 
   const Recording* recording_;
   SessionId session_;
-  std::optional<ChunkPosition> position_;
-  std::size_t index_ = 0;  // among the session's events in the chunk
+  std::optional<ChunkPosition> position_;  // none at the end
+  std::size_t index_ = 0;                  // among the session's events in the chunk
+  std::uint64_t damaged_chunks_ = 0;
+  TimeNs passed_ = INT64_MIN;  // time of the last event consumed
   std::shared_ptr<const Chunk> chunk_;
+  std::shared_ptr<const Chunk> consumed_;  // the chunk before, while the event given out last is its last one
 };
 
 // Sessions of a recording as a list: found by scanning chunk heads and decoding only those in which sessions
@@ -105,8 +129,11 @@ class SessionCursor {
 // first.
 struct SessionSummary {
   SessionDescriptor descriptor;
-  ChunkPosition opened_in;
+  ChunkPosition opened_in;  // of a session open before the recording starts: where its events may begin
 };
-void for_each_session(const Recording& recording, const std::function<void(const SessionSummary&)>& visit);
+// Returns the sessions whose opening is lost (in a damaged chunk, and not repeated later): they are not
+// visited.
+std::vector<SessionId> for_each_session(const Recording& recording,
+                                        const std::function<void(const SessionSummary&)>& visit);
 
 }  // namespace understudy

@@ -4,30 +4,16 @@
 #pragma once
 
 #include <memory>
-#include <stdexcept>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "formats/transcript/chunk.h"
+#include "formats/transcript/damage.h"
 #include "formats/transcript/file.h"
 #include "formats/transcript/segment_writer.h"
 
 namespace understudy {
-
-// A recording that cannot be used at all: foreign file, newer version, unreadable. what() names the file, the
-// offset and what to do.
-class RecordingError : public std::runtime_error {
- public:
-  using std::runtime_error::runtime_error;
-};
-
-// Something in a file that could not be used, while the rest could.
-struct Damage {
-  std::string file;
-  std::uint64_t offset = 0;  // in the file, bytes
-  std::uint64_t bytes = 0;   // how many were passed over
-  std::string what;          // "chunk body: checksum mismatch", "file ends inside a chunk", ...
-};
 
 class SegmentReader {
  public:
@@ -52,13 +38,22 @@ class SegmentReader {
   [[nodiscard]] std::shared_ptr<const Chunk> load(std::size_t index, Damage& damage) const;
 
  private:
+  bool read_header();
+  bool read_index();
+  bool use_index(const SegmentIndex& index, std::uint64_t index_offset);
+  void read_listed(const SegmentIndex& index);
+  void walk();
+
   struct Located {
     std::uint64_t offset;
+    std::uint64_t body_offset;
     ChunkHead head;
   };
   std::unique_ptr<ReadableFile> file_;
   std::string name_;
   SegmentHeader header_;
+  std::uint64_t first_record_ = 0;      // where the records after the header begin
+  std::optional<std::uint32_t> stamp_;  // none when the header is damaged
   bool clean_ = false;
   std::vector<SessionDescriptor> continuing_;
   std::vector<LossRecord> losses_;

@@ -2,11 +2,13 @@
 // what was appended may be on disk; a reader keeps every whole chunk of it (segment_reader.h).
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "formats/transcript/chunk.h"
 #include "formats/transcript/file.h"
+#include "formats/transcript/record.h"
 
 namespace understudy {
 
@@ -33,14 +35,19 @@ struct LossRecord {
   bool operator==(const LossRecord&) const = default;
 };
 
+struct SegmentIndex;  // segment_records.h
+
+// One thread at a time.
 class SegmentWriter {
  public:
   // Writes the header and, for a segment that continues earlier ones, the descriptors of the sessions that
   // are still open. `file` is borrowed. Check status() after construction.
   SegmentWriter(WritableFile& file, const SegmentHeader& header,
                 const std::vector<SessionDescriptor>& continuing);
+  ~SegmentWriter();
 
-  // `records` is what ChunkEncoder::encode appended for `head`.
+  // `records` is what ChunkEncoder::encode appended for `head`. After the first error nothing more is written
+  // and every call returns that error.
   [[nodiscard]] std::error_code append_chunk(const ChunkHead& head, ByteView records);
   [[nodiscard]] std::error_code append_loss(const LossRecord& loss);
   // Index and footer; nothing can be appended after it.
@@ -52,15 +59,15 @@ class SegmentWriter {
 
  private:
   std::error_code write(ByteView bytes);
+  std::error_code write_record(RecordType type, std::uint8_t flags, ByteView body);
+  std::error_code write_listed(RecordType type, ByteView body);
 
   WritableFile& file_;
   std::uint64_t offset_ = 0;
+  std::uint32_t stamp_ = 0;  // names this segment in each of its records
+  bool finished_ = false;
   std::error_code status_;
-  struct Indexed {
-    std::uint64_t offset;
-    ChunkHead head;
-  };
-  std::vector<Indexed> chunks_;
+  std::unique_ptr<SegmentIndex> index_;
 };
 
 }  // namespace understudy

@@ -1,0 +1,173 @@
+#include "formats/transcript/segment_reader.h"
+
+#include <algorithm>
+
+#include "formats/crc32c.h"
+#include "formats/transcript/record.h"
+#include "formats/transcript/segment_records.h"
+#include "formats/transcript/segment_walk.h"
+
+namespace understudy {
+namespace {
+
+// True when `have` is how a segment's file begins, as far as it goes.
+bool begins_like(ByteView have, std::size_t at, ByteView expected) {
+  if (have.size() <= at) return true;
+  const ByteView seen = have.subspan(at, std::min(expected.size(), have.size() - at));
+  return std::equal(seen.begin(), seen.end(), expected.begin());
+}
+
+// A file is foreign when neither its first bytes nor the text after them are a segment's. One of them may be
+// damaged; in a file shorter than both, what there is must fit.
+bool foreign(ByteView beginning) {
+  Byte magic[4];
+  std::memcpy(magic, &kRecordMagic, sizeof magic);
+  const bool magic_fits = begins_like(beginning, 0, magic);
+  const bool text_fits = begins_like(beginning, kHeaderTextAt, as_bytes(kHeaderText));
+  const bool long_enough = beginning.size() >= kHeaderTextAt + kHeaderText.size();
+  return long_enough ? !magic_fits && !text_fits : !magic_fits || !text_fits;
+}
+
+void refuse_newer(const std::string& name, const HeaderVersion& version) {
+  const std::string use = ": use the understudy that wrote it, or a newer one";
+  if (version.major > kFormatMajor) {
+    throw RecordingError(name, kHeaderTextAt + kHeaderText.size(),
+                         "written in transcript format " + std::to_string(version.major) + "." +
+                             std::to_string(version.minor) + ", this version reads " +
+                             std::to_string(kFormatMajor) + "." + std::to_string(kFormatMinor) + use);
+  }
+  if ((version.required_features & ~kKnownFeatures) != 0) {
+    throw RecordingError(name, kHeaderTextAt + kHeaderText.size() + 2,
+                         "needs features this version does not know (bits " +
+                             std::to_string(version.required_features & ~kKnownFeatures) + ")" + use);
+  }
+}
+
+}  // namespace
+
+SegmentReader::SegmentReader(std::unique_ptr<ReadableFile> file, std::string name)
+    : file_(std::move(file)), name_(std::move(name)) {
+  if (!read_header()) return;
+  if (!read_index()) walk();
+}
+
+std::uint64_t SegmentReader::size_bytes() const { return file_->size(); }
+
+// False when there is nothing after it.
+bool SegmentReader::read_header() {
+  ByteBuffer buffer;
+  read_bytes(*file_, name_, 0, kHeaderTextAt + kHeaderText.size(), buffer);
+  if (foreign(buffer)) throw RecordingError(name_, 0, "not an understudy transcript");
+  if (buffer.size() < kHeaderTextAt + kHeaderText.size()) {
+    damage_.push_back({name_, 0, file_->size(), "file ends inside its header"});
+    return false;
+  }
+  Record record;
+  HeaderVersion version;
+  if (read_record(*file_, name_, 0, buffer, record) != ReadStatus::kWhole ||
+      !record.is(RecordType::kHeader) || !decode_header_version(record.body, version)) {
+    return true;  // damaged: the walk says so
+  }
+  refuse_newer(name_, version);
+  if (!decode_header(record.body, header_)) throw RecordingError(name_, 0, "malformed header");
+  stamp_ = record.stamp;
+  first_record_ = buffer.size();
+  return true;
+}
+
+bool SegmentReader::read_index() {
+  if (file_->size() < first_record_ + kFooterBytes) return false;
+  const std::uint64_t footer_offset = file_->size() - kFooterBytes;
+  ByteBuffer buffer;
+  Record record;
+  std::uint64_t index_offset = 0;
+  if (read_record(*file_, name_, footer_offset, buffer, record) != ReadStatus::kWhole ||
+      !record.is(RecordType::kFooter) || (stamp_ && record.stamp != *stamp_) ||
+      record.version != kFormatMajor || !decode_footer(record.body, index_offset)) {
+    return false;
+  }
+  const std::uint32_t stamp = record.stamp;
+  SegmentIndex index;
+  if (index_offset >= footer_offset ||
+      read_record(*file_, name_, index_offset, buffer, record) != ReadStatus::kWhole ||
+      !record.is(RecordType::kIndex) || record.stamp != stamp ||
+      index_offset + buffer.size() != footer_offset || !decode(record.body, index) ||
+      !use_index(index, index_offset)) {
+    return false;  // the walk passes it and says so
+  }
+  stamp_ = stamp;
+  read_listed(index);
+  clean_ = true;
+  return true;
+}
+
+// Takes the chunks over if they lie in the file one after another.
+bool SegmentReader::use_index(const SegmentIndex& index, std::uint64_t index_offset) {
+  std::uint64_t end = first_record_;
+  for (const SegmentIndex::ChunkEntry& chunk : index.chunks) {
+    const bool in_order =
+        chunk.offset >= end && chunk.offset < chunk.body_offset && chunk.body_offset <= index_offset;
+    if (!in_order || chunk.head.stored_bytes > index_offset - chunk.body_offset) return false;
+    end = chunk.body_offset + chunk.head.stored_bytes;
+  }
+  for (const SegmentIndex::ChunkEntry& chunk : index.chunks) {
+    chunks_.push_back({chunk.offset, chunk.body_offset, chunk.head});
+  }
+  return true;
+}
+
+void SegmentReader::read_listed(const SegmentIndex& index) {
+  ByteBuffer buffer;
+  for (const SegmentIndex::RecordEntry& entry : index.records) {
+    const bool continuing = entry.type == static_cast<std::uint8_t>(RecordType::kContinuing);
+    const bool loss = entry.type == static_cast<std::uint8_t>(RecordType::kLoss);
+    if (!continuing && !loss) {
+      refuse_unknown(name_, entry.offset, entry.type, entry.flags);
+      continue;
+    }
+    Record record;
+    LossRecord lost;
+    const bool whole = entry.offset < file_->size() &&
+                       read_record(*file_, name_, entry.offset, buffer, record) == ReadStatus::kWhole &&
+                       record.type == entry.type && record.stamp == *stamp_ &&
+                       (continuing ? decode_continuing(record.body, continuing_) : decode(record.body, lost));
+    if (!whole) {
+      damage_.push_back(
+          {name_, entry.offset, 0, continuing ? "damaged list of open sessions" : "damaged loss record"});
+    } else if (loss) {
+      losses_.push_back(lost);
+    }
+  }
+}
+
+void SegmentReader::walk() {
+  SegmentWalk walk(*file_, name_, first_record_, stamp_, damage_);
+  while (const std::optional<SegmentWalk::Step> step = walk.next()) {
+    LossRecord loss;
+    if (step->record.is(RecordType::kChunk)) {
+      chunks_.push_back({step->offset, step->body_offset, step->head});
+    } else if (step->record.is(RecordType::kLoss) && decode(step->record.body, loss)) {
+      losses_.push_back(loss);
+    } else if (step->record.is(RecordType::kContinuing)) {
+      static_cast<void>(decode_continuing(step->record.body, continuing_));
+    }
+  }
+}
+
+std::shared_ptr<const Chunk> SegmentReader::load(std::size_t index, Damage& damage) const {
+  const Located& chunk = chunks_[index];
+  damage = {name_, chunk.body_offset, chunk.head.stored_bytes, {}};
+  ByteBuffer body;
+  if (const std::error_code error = file_->read(chunk.body_offset, chunk.head.stored_bytes, body)) {
+    damage.what = "chunk body: cannot be read: " + error.message();
+  } else if (body.size() != chunk.head.stored_bytes) {
+    damage.what = "chunk body: file ends inside it";
+  } else if (crc32c(body) != chunk.head.body_crc32c) {
+    damage.what = "chunk body: checksum mismatch";
+  } else {
+    return Chunk::decode(chunk.head, body, damage.what);
+  }
+  return nullptr;
+}
+
+}  // namespace understudy
