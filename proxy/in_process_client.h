@@ -1,5 +1,5 @@
-// A client inside this process: what a transcript client in a replay is to a ClientSession. Its connection stands
-// where a socket would, so everything behind it (routing, recording, limits) is the same code.
+// A client inside this process: what a transcript client in a replay is to a ClientSession. Its connection
+// stands where a socket would, so everything behind it (routing, recording, limits) is the same code.
 //
 // Threads: everything here runs on the worker that owns the session (Worker::post brings work there).
 #pragma once
@@ -16,8 +16,8 @@ namespace understudy::proxy {
 class InProcessClient {
  public:
   virtual ~InProcessClient() = default;
-  // The session wrote to its client. Valid during the call only. Sending from inside is allowed: it takes effect
-  // after the session's present turn.
+  // The session wrote to its client. Valid during the call only. Sending from inside is allowed: it takes
+  // effect after the session's present turn.
   virtual void on_bytes(ByteView bytes) = 0;
   // What was sent has been taken over by the session (back-pressure: send the next piece from here).
   virtual void on_drained() = 0;
@@ -25,8 +25,8 @@ class InProcessClient {
   virtual void on_closed(const std::string& error) = 0;
 };
 
-// The session's end of the stream. Created by the client, handed to Worker::adopt; the client keeps a pointer to
-// it until on_closed.
+// The session's end of the stream. Created by the client, handed to Worker::adopt; the client keeps a pointer
+// to it until on_closed.
 class InProcessConnection final : public Connection {
  public:
   // `client` must outlive the session. `peer` names the client in transcripts ("replay of 1.17").

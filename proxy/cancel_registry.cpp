@@ -1,0 +1,43 @@
+#include "proxy/cancel_registry.h"
+
+#include <openssl/crypto.h>
+#include <openssl/rand.h>
+
+namespace understudy::proxy {
+namespace {
+
+bool same_key(ByteView a, ByteView b) {
+  return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
+}
+
+}  // namespace
+
+ByteBuffer CancelRegistry::enroll(CancelTarget target) {
+  ByteBuffer key(target.server_key.size());
+  if (RAND_bytes(key.data(), static_cast<int>(key.size())) != 1) return {};
+  const std::lock_guard lock(mutex_);
+  const std::uint32_t process_id = target.process_id;
+  entries_.emplace(process_id, Entry{key, std::move(target)});
+  return key;
+}
+
+void CancelRegistry::remove(std::uint32_t process_id, ByteView client_key) {
+  const std::lock_guard lock(mutex_);
+  auto [at, end] = entries_.equal_range(process_id);
+  for (; at != end; ++at) {
+    if (!same_key(at->second.client_key, client_key)) continue;
+    entries_.erase(at);
+    return;
+  }
+}
+
+std::optional<CancelTarget> CancelRegistry::find(std::uint32_t process_id, ByteView client_key) const {
+  const std::lock_guard lock(mutex_);
+  auto [at, end] = entries_.equal_range(process_id);
+  for (; at != end; ++at) {
+    if (same_key(at->second.client_key, client_key)) return at->second.target;
+  }
+  return std::nullopt;
+}
+
+}  // namespace understudy::proxy

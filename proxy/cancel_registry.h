@@ -1,0 +1,45 @@
+// Which session a CancelRequest means. Clients are given keys of the proxy's own making (the server's process
+// id, kept because clients show it, with a random secret of the same length), so a key seen at the proxy
+// opens nothing at the server, and a cancel always goes where the session is now.
+//
+// Any thread.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <unordered_map>
+
+#include "formats/bytes.h"
+#include "proxy/address.h"
+
+namespace understudy::proxy {
+
+// What is needed to cancel at the server, and to tell the session's owner.
+struct CancelTarget {
+  SocketAddress backend;
+  std::uint32_t process_id = 0;
+  ByteBuffer server_key;  // secret; never logged, never recorded
+  std::uint32_t session_number = 0;
+  std::function<void()> noticed;  // called when a cancel is accepted, on the caller's thread
+};
+
+class CancelRegistry {
+ public:
+  // A key for the client, as long as the target's. Empty when the system has no randomness to give.
+  [[nodiscard]] ByteBuffer enroll(CancelTarget target);
+  void remove(std::uint32_t process_id, ByteView client_key);
+  // The session with that key, compared in constant time.
+  [[nodiscard]] std::optional<CancelTarget> find(std::uint32_t process_id, ByteView client_key) const;
+
+ private:
+  struct Entry {
+    ByteBuffer client_key;
+    CancelTarget target;
+  };
+  mutable std::mutex mutex_;
+  std::unordered_multimap<std::uint32_t, Entry> entries_;  // by process id
+};
+
+}  // namespace understudy::proxy

@@ -1,0 +1,219 @@
+// ClientSession between accept and the first ReadyForQuery: start-up, and an authentication that is relayed
+// message by message so that no secret of it is shown to an observer. (PostgreSQL documentation, "Start-up".)
+#include <type_traits>
+
+#include "formats/wire/message_types.h"
+#include "formats/wire/startup.h"
+#include "proxy/cancel_relay.h"
+#include "proxy/client_session.h"
+#include "proxy/clock.h"
+#include "proxy/log.h"
+
+namespace understudy::proxy {
+namespace {
+
+// Messages of authentication and start-up are small; a longer one is no such message.
+constexpr std::uint32_t kMaxLoginMessage = 64U << 10;
+constexpr std::size_t kHeaderBytes = 5;
+
+// The size of the whole message at the front of `bytes`; 0 when more must come first. False on a bad length.
+bool whole_message(ByteView bytes, std::size_t& size) {
+  size = 0;
+  if (bytes.size() < kHeaderBytes) return true;
+  const std::uint32_t length = load_be32(bytes.data() + 1);
+  if (length < 4 || length > kMaxLoginMessage) return false;
+  if (bytes.size() >= std::size_t{length} + 1) size = std::size_t{length} + 1;
+  return true;
+}
+
+void drop_front(ByteBuffer& buffer, std::size_t count) {
+  buffer.erase(buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(count));
+}
+
+}  // namespace
+
+void ClientSession::read_startup() {
+  ByteBuffer& bytes = login_->client_bytes;
+  const wire::StartupDecoded decoded = wire::decode_startup(bytes, context_.limits.startup_packet_bytes);
+  if (decoded.need_more() != nullptr) return;
+  if (decoded.error() != nullptr) {
+    return protocol_error(true, "invalid start-up packet: " + std::string(decoded.error()->text));
+  }
+  const bool more = decoded.consumed < bytes.size();
+  const wire::StartupPacket& packet = *decoded.packet();
+  if (std::holds_alternative<wire::SslRequest>(packet) ||
+      std::holds_alternative<wire::GssEncRequest>(packet)) {
+    const bool ssl = std::holds_alternative<wire::SslRequest>(packet);
+    // Bytes that came before the answer could later pass for encrypted ones (CVE-2021-23214 and its kin).
+    if (more) return protocol_error(true, "bytes after an encryption request, before its answer");
+    return answer_encryption_request(ssl ? login_->ssl_answered : login_->gss_answered,
+                                     ssl ? "SSLRequest" : "GSSENCRequest");
+  }
+  if (const auto* cancel = std::get_if<wire::CancelRequest>(&packet)) {
+    return begin_cancel(cancel->process_id, cancel->secret_key);
+  }
+  const auto& startup = std::get<wire::StartupMessage>(packet);
+  begin_session(ByteView(bytes).first(decoded.consumed), startup.protocol_version, startup.parameters);
+  if (login_) drop_front(bytes, decoded.consumed);
+}
+
+void ClientSession::answer_encryption_request(bool& answered, const char* name) {
+  if (answered) return protocol_error(true, std::string(name) + " sent twice");
+  answered = true;
+  login_->client_bytes.clear();
+  deliver(as_bytes("N"));
+}
+
+void ClientSession::begin_session(ByteView packet, std::uint32_t version,
+                                  std::vector<std::pair<std::string, std::string>> parameters) {
+  Statistics& statistics = context_.shared.statistics;
+  if (statistics.sessions_open.load(std::memory_order_relaxed) > context_.limits.max_client_connections) {
+    count(statistics.refused_too_many);
+    return terminate(CloseReason::kProtocolError, "53300",
+                     "sorry, too many clients already (max_client_conn = " +
+                         std::to_string(context_.limits.max_client_connections) + ")");
+  }
+  login_->startup_packet.assign(packet.begin(), packet.end());
+  SessionDescriptor& descriptor = login_->descriptor;
+  descriptor.id.number = number_;
+  descriptor.protocol_version = version;
+  descriptor.startup_parameters = std::move(parameters);
+  descriptor.peer = client_.connection().peer();
+  descriptor.attributes = std::move(options_.attributes);
+  if (!tracker_.advance(SessionEvent::kStartupReceived)) return;
+  login_->connecting_since = now_ns();
+  if (server_.start() == ServerSession::Progress::kFailed) server_ended(server_.failure());
+}
+
+void ClientSession::begin_cancel(std::uint32_t process_id, ByteView key) {
+  Statistics& statistics = context_.shared.statistics;
+  const auto target = context_.shared.cancels.find(process_id, key);
+  if (!target) {
+    // As the server does: nothing is said to the client.
+    count(statistics.cancels_unmatched);
+    log_event(LogLevel::kWarning, "cancel_unmatched", {{"peer", client_.connection().peer()}});
+    return close(CloseReason::kClientLeft, "cancel request for no session");
+  }
+  count(statistics.cancels_forwarded);
+  target->noticed();
+  auto relay = std::make_unique<CancelRelay>(context_, *target, client_.release());
+  CancelRelay& started = *relay;
+  context_.owner.keep(std::move(relay));
+  started.start();
+  [[maybe_unused]] const bool closed = tracker_.advance(SessionEvent::kClose);
+  context_.owner.ended(*this);
+}
+
+void ClientSession::server_connected() {
+  login_->connecting_since = 0;
+  SessionDescriptor& descriptor = login_->descriptor;
+  descriptor.opened_at = now_ns();
+  descriptor.backend = server_.address_text();
+  count(context_.shared.statistics.sessions_opened);
+  if (context_.limits.log_connections) {
+    log_event(LogLevel::kInfo, "session_opened",
+              {{"session", std::to_string(number_)},
+               {"user", descriptor.user()},
+               {"database", descriptor.database()},
+               {"peer", descriptor.peer},
+               {"backend", descriptor.backend}});
+  }
+  if (context_.shared.observer != nullptr && options_.observed) {
+    observer_ = context_.shared.observer->open_session(context_.worker_index, descriptor);
+  }
+  if (!server_.endpoint().send(login_->startup_packet)) server_write_failed_ = true;
+  login_->startup_packet = {};
+  relay_client_login();
+}
+
+void ClientSession::relay_client_login() {
+  ByteBuffer& bytes = login_->client_bytes;
+  std::size_t size = 0;
+  while (server_.connected() && !bytes.empty() &&
+         static_cast<char>(bytes.front()) == wire::frontend::kPassword) {
+    if (!whole_message(bytes, size))
+      return protocol_error(true, "invalid length of an authentication message");
+    if (size == 0) return;
+    if (observer_)
+      observer_->redacted({Direction::kFromClient, login_->filter.client_response()}, last_activity_);
+    if (!server_.endpoint().send(ByteView(bytes).first(size))) server_write_failed_ = true;
+    drop_front(bytes, size);
+  }
+}
+
+void ClientSession::relay_server_login() {
+  ByteBuffer& bytes = login_->server_bytes;
+  std::size_t taken = 0;
+  while (true) {
+    std::size_t size = 0;
+    if (!whole_message(ByteView(bytes).subspan(taken), size)) {
+      return protocol_error(false, "invalid message length during authentication");
+    }
+    if (size == 0) break;
+    const std::span<Byte> message = std::span<Byte>(bytes).subspan(taken, size);
+    if (!show_login_message(message)) return;
+    taken += size;
+    if (static_cast<char>(message[0]) != wire::backend::kReadyForQuery) continue;
+    const char status = size > kHeaderBytes ? static_cast<char>(message[kHeaderBytes]) : 'I';
+    const ByteBuffer all = std::move(bytes);
+    deliver(ByteView(all).first(taken));
+    finish_login(status);
+    if (taken < all.size() && state() != SessionState::kClosed) take_server(ByteView(all).subspan(taken));
+    return;
+  }
+  if (taken == 0) return;
+  deliver(ByteView(bytes).first(taken));
+  drop_front(bytes, taken);
+}
+
+bool ClientSession::show_login_message(std::span<Byte> message) {
+  const char type = static_cast<char>(message[0]);
+  const std::span<Byte> payload = message.subspan(kHeaderBytes);
+  if (type == wire::backend::kErrorResponse) login_->server_error = true;
+  const auto secret = login_->filter.server_message(type, payload);
+  if (secret && observer_) observer_->redacted({Direction::kFromServer, *secret}, last_activity_);
+  if (secret == RedactionKind::kCancelKey) {
+    if (payload.size() < 8) {
+      protocol_error(false, "BackendKeyData without a key");
+      return false;
+    }
+    if (observer_) {
+      ByteBuffer shown(message.begin(), message.end());
+      std::fill(shown.begin() + kHeaderBytes + 4, shown.end(), Byte{0});
+      observer_->relayed(Direction::kFromServer, last_activity_, shown);
+    }
+    return replace_cancel_key(payload);
+  }
+  if (!secret && observer_) observer_->relayed(Direction::kFromServer, last_activity_, message);
+  return true;
+}
+
+bool ClientSession::replace_cancel_key(std::span<Byte> payload) {
+  process_id_ = load_be32(payload.data());
+  const std::span<Byte> key = payload.subspan(4);
+  CancelTarget target;
+  target.backend = server_.address();
+  target.process_id = process_id_;
+  target.server_key.assign(key.begin(), key.end());
+  target.session_number = number_;
+  target.noticed = [&context = context_, number = number_] {
+    context.loop.post([&context, number] { context.owner.session_cancelled(number); });
+  };
+  client_key_ = context_.shared.cancels.enroll(std::move(target));
+  if (client_key_.empty()) {
+    terminate(CloseReason::kProtocolError, "58000", "the system has no random bytes for a cancel key");
+    return false;
+  }
+  std::copy(client_key_.begin(), client_key_.end(), key.begin());
+  return true;
+}
+
+void ClientSession::finish_login(char status) {
+  if (state() == SessionState::kClosed) return;
+  const std::unique_ptr<Login> login = std::move(login_);
+  tracker_.set_transaction_status(status);
+  if (!tracker_.advance(SessionEvent::kReady)) return protocol_error(false, tracker_.violation());
+  if (!login->client_bytes.empty()) take_client(login->client_bytes);
+}
+
+}  // namespace understudy::proxy

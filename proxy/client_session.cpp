@@ -1,0 +1,254 @@
+#include "proxy/client_session.h"
+
+#include "formats/wire/backend_builders.h"
+#include "formats/wire/message_types.h"
+#include "proxy/cancel_relay.h"
+#include "proxy/clock.h"
+#include "proxy/log.h"
+
+namespace understudy::proxy {
+namespace {
+
+// A session with much to say gives the others of its worker a turn after so many reads.
+constexpr int kReadsPerTurn = 4;
+// A closed session waits so long for its client to take the last bytes.
+constexpr TimeNs kLinger = 30'000'000'000;
+constexpr std::uint32_t kReadable = EPOLLIN | EPOLLHUP | EPOLLERR;
+
+}  // namespace
+
+ClientSession::ClientSession(SessionContext& context, std::unique_ptr<Connection> client,
+                             AdoptOptions options)
+    : context_(context),
+      client_(context.loop, *this, Slot::kClient),
+      server_(context, *this),
+      login_(std::make_unique<Login>()),
+      options_(std::move(options)),
+      number_(context.shared.next_session.fetch_add(1, std::memory_order_relaxed)) {
+  count(context_.shared.statistics.sessions_open);
+  login_->started_at = last_activity_ = now_ns();
+  client_.attach(std::move(client));
+  client_.want_read(true);
+}
+
+ClientSession::~ClientSession() {
+  context_.shared.statistics.sessions_open.fetch_sub(1, std::memory_order_relaxed);
+  // Only a proxy that is torn down with sessions in it gets here with one open.
+  if (observer_) observer_->closed({CloseReason::kShutdown, "the proxy ended"}, now_ns());
+}
+
+void ClientSession::run(std::uint32_t client_events, std::uint32_t server_events) {
+  if (!client_.attached()) return;
+  if ((client_events & EPOLLOUT) != 0 && !client_.flush()) {
+    close(CloseReason::kClientLeft, "the client is gone");
+  }
+  if (server_events != 0 && server_.endpoint().attached()) {
+    if (!server_.connected()) {
+      const auto progress = server_.continue_connecting();
+      if (progress == ServerSession::Progress::kConnected) server_connected();
+      if (progress == ServerSession::Progress::kFailed) server_ended(server_.failure());
+      server_events = 0;
+    } else if ((server_events & EPOLLOUT) != 0 && !server_.endpoint().flush()) {
+      server_write_failed_ = true;
+    }
+  }
+  if (client_.in_process() || (client_events & kReadable) != 0) pump_client();
+  if ((server_events & kReadable) != 0) pump_server();
+  settle();
+}
+
+bool ClientSession::client_readable() {
+  if (state() == SessionState::kClosed || client_eof_ || !client_.attached()) return false;
+  if (state() == SessionState::kStartup) return true;
+  if (server_.endpoint().backlogged() || server_write_failed_) return false;
+  // During authentication nothing but answers to the server is taken; the rest waits in the client's socket.
+  if (state() != SessionState::kAuthenticating) return true;
+  const ByteBuffer& held = login_->client_bytes;
+  return server_.connected() &&
+         (held.empty() || static_cast<char>(held.front()) == wire::frontend::kPassword);
+}
+
+bool ClientSession::server_readable() { return server_.connected() && !client_.backlogged(); }
+
+void ClientSession::pump_client() {
+  for (int reads = 0; reads < kReadsPerTurn; ++reads) {
+    if (!client_readable()) return;
+    const ReadResult result = client_.read(context_.scratch);
+    if (result.status == IoStatus::kWouldBlock) return;
+    if (result.status == IoStatus::kClosed) return client_ended();
+    if (result.status == IoStatus::kError) {
+      return close(CloseReason::kClientLeft, client_.connection().error_text());
+    }
+    take_client(result.bytes);
+    if (!result.more) return;
+  }
+  if (client_.in_process()) context_.loop.make_runnable(*this);
+}
+
+void ClientSession::pump_server() {
+  for (int reads = 0; reads < kReadsPerTurn; ++reads) {
+    if (!server_readable() || !server_.endpoint().attached()) return;
+    const ReadResult result = server_.endpoint().read(context_.scratch);
+    if (result.status == IoStatus::kWouldBlock) return;
+    if (result.status == IoStatus::kClosed) return server_ended({});
+    if (result.status == IoStatus::kError) return server_ended(server_.endpoint().connection().error_text());
+    take_server(result.bytes);
+    if (!result.more) return;
+  }
+}
+
+void ClientSession::settle() {
+  if (!client_.attached()) return;
+  if (state() == SessionState::kClosed) {
+    if (!client_.backlogged()) return finish_close();
+    return client_.set_interest(false, true);
+  }
+  if (draining_ && (tracker_.idle() || state() == SessionState::kStartup)) {
+    return terminate(CloseReason::kShutdown, "57P01", "terminating connection due to administrator command");
+  }
+  client_.set_interest(client_readable(), client_.backlogged());
+  if (server_.connected()) {
+    server_.endpoint().set_interest(server_readable(), server_.endpoint().backlogged());
+  }
+}
+
+void ClientSession::take_client(ByteView bytes) {
+  last_activity_ = now_ns();
+  if (login_) {
+    append_bytes(login_->client_bytes, bytes);
+    return state() == SessionState::kStartup ? read_startup() : relay_client_login();
+  }
+  if (!tracker_.client_bytes(bytes)) return protocol_error(true, tracker_.violation());
+  if (observer_) observer_->relayed(Direction::kFromClient, last_activity_, bytes);
+  if (!server_.endpoint().send(bytes)) server_write_failed_ = true;
+}
+
+void ClientSession::take_server(ByteView bytes) {
+  last_activity_ = now_ns();
+  if (login_) {
+    append_bytes(login_->server_bytes, bytes);
+    return relay_server_login();
+  }
+  if (!tracker_.server_bytes(bytes)) return protocol_error(false, tracker_.violation());
+  if (observer_) observer_->relayed(Direction::kFromServer, last_activity_, bytes);
+  deliver(bytes);
+}
+
+void ClientSession::deliver(ByteView bytes) {
+  if (!client_.send(bytes)) close(CloseReason::kClientLeft, "the client is gone");
+}
+
+void ClientSession::client_ended() {
+  client_eof_ = true;
+  if (!server_.connected()) return close(CloseReason::kClientLeft, "the client left before it was logged in");
+  // As without a proxy: the server answers what it was asked before it sees the end.
+  server_.endpoint().finish_writing();
+}
+
+void ClientSession::server_ended(const std::string& error) {
+  const bool expected = tracker_.terminate_seen() || client_eof_;
+  if (expected) return close(CloseReason::kClientLeft, {});
+  const bool announced =
+      login_ ? login_->server_error : tracker_.fatal_seen() || !tracker_.server_at_boundary();
+  if (announced) return close(CloseReason::kServerLeft, error);
+  count(context_.shared.statistics.backend_failures);
+  const std::string backend = context_.shared.backend.to_string();
+  const std::string what = server_.connected() ? "backend " + backend + " closed the connection unexpectedly"
+                                               : "could not connect to backend " + backend + ": " + error;
+  log_event(LogLevel::kWarning, server_.connected() ? "backend_lost" : "backend_unreachable",
+            {{"session", std::to_string(number_)},
+             {"backend", backend},
+             {"error", error.empty() ? "end of file" : error}});
+  terminate(CloseReason::kServerLeft, server_.connected() ? "08006" : "08001", what,
+            "Is the server running on that host and accepting connections?");
+}
+
+void ClientSession::protocol_error(bool client, const std::string& what) {
+  Statistics& statistics = context_.shared.statistics;
+  count(client ? statistics.protocol_errors_client : statistics.protocol_errors_server);
+  log_event(LogLevel::kWarning, "protocol_error",
+            {{"session", std::to_string(number_)},
+             {"from", client ? "client" : "server"},
+             {"peer", client_.attached() ? client_.connection().peer() : std::string()},
+             {"error", what}});
+  terminate(CloseReason::kProtocolError, "08P01", what);
+}
+
+void ClientSession::terminate(CloseReason reason, std::string_view sqlstate, const std::string& message,
+                              std::string_view hint) {
+  if (state() == SessionState::kClosed) return;
+  if (client_.attached() && (login_ || tracker_.server_at_boundary())) {
+    ByteBuffer error;
+    wire::append_error_response(
+        error, {.severity = "FATAL", .sqlstate = sqlstate, .message = message, .detail = {}, .hint = hint});
+    [[maybe_unused]] const bool sent = client_.send(error);  // the client may be gone; we are closing anyway
+  }
+  close(reason, message);
+}
+
+void ClientSession::drain() {
+  draining_ = true;
+  context_.loop.make_runnable(*this);
+}
+
+void ClientSession::request_cancel() {
+  const auto target = context_.shared.cancels.find(process_id_, client_key_);
+  if (!target) return;
+  note_cancelled();
+  count(context_.shared.statistics.cancels_forwarded);
+  auto relay = std::make_unique<CancelRelay>(context_, *target, nullptr);
+  CancelRelay& started = *relay;
+  context_.owner.keep(std::move(relay));
+  started.start();
+}
+
+void ClientSession::note_cancelled() {
+  if (observer_) observer_->cancelled(now_ns());
+}
+
+void ClientSession::check_deadlines(TimeNs now) {
+  const Limits& limits = context_.limits;
+  if (state() == SessionState::kClosed) {
+    if (now > linger_until_) finish_close();
+  } else if (login_ && limits.connect_timeout > 0 && login_->connecting_since > 0 && !server_.connected() &&
+             now - login_->connecting_since > limits.connect_timeout) {
+    server_ended("timed out after " + std::to_string(limits.connect_timeout / 1'000'000) + " ms");
+    settle();
+  } else if (login_ && limits.login_timeout > 0 && now - login_->started_at > limits.login_timeout) {
+    count(context_.shared.statistics.login_timeouts);
+    log_event(LogLevel::kWarning, "login_timeout",
+              {{"session", std::to_string(number_)}, {"peer", client_.connection().peer()}});
+    terminate(CloseReason::kTimeout, "08P01", "client_login_timeout: login took too long");
+    settle();
+  } else if (!login_ && limits.client_idle_timeout > 0 && state() == SessionState::kReady &&
+             now - last_activity_ > limits.client_idle_timeout) {
+    count(context_.shared.statistics.idle_timeouts);
+    terminate(CloseReason::kTimeout, "57P05", "terminating connection due to client_idle_timeout");
+    settle();
+  }
+}
+
+void ClientSession::close(CloseReason reason, const std::string& text) {
+  if (state() == SessionState::kClosed) return;
+  const bool logged_in = !login_;
+  [[maybe_unused]] const bool closed = tracker_.advance(SessionEvent::kClose);
+  if (observer_) observer_->closed({reason, text}, now_ns());
+  observer_.reset();
+  if (!client_key_.empty()) context_.shared.cancels.remove(process_id_, client_key_);
+  server_.endpoint().close();
+  linger_until_ = now_ns() + kLinger;
+  if (context_.limits.log_connections) {
+    log_event(LogLevel::kInfo, logged_in ? "session_closed" : "login_ended",
+              {{"session", std::to_string(number_)}, {"reason", text.empty() ? "client left" : text}});
+  }
+  context_.loop.make_runnable(*this);  // settle() buries it, or waits for the client to take its last bytes
+}
+
+void ClientSession::finish_close() {
+  if (!client_.attached()) return;
+  client_.connection().shutdown_write();
+  client_.close();
+  context_.owner.ended(*this);
+}
+
+}  // namespace understudy::proxy

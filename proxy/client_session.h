@@ -1,0 +1,116 @@
+// A session: one client, the server that answers it, and what both have said. The client is anything that
+// speaks through a Connection; a socket in production, a transcript in a replay.
+//
+// How bytes pass: read into the worker's scratch buffer, followed by the tracker (states, transactions,
+// outstanding requests), shown to the observer, written to the other side. What the other side does not take
+// yet is kept, and reading stops until it is taken. Nothing larger than one read is held.
+//
+// Owned by a Worker, used on its thread only.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "proxy/authentication_filter.h"
+#include "proxy/endpoint.h"
+#include "proxy/observer.h"
+#include "proxy/protocol_tracker.h"
+#include "proxy/server_session.h"
+#include "proxy/session_context.h"
+
+namespace understudy::proxy {
+
+struct AdoptOptions {
+  // Go into the session's descriptor ("origin", "recording").
+  std::vector<std::pair<std::string, std::string>> attributes;
+  // False: the observer is not told of this session (a replay's own monitor).
+  bool observed = true;
+};
+
+class ClientSession final : public Runnable {
+ public:
+  ClientSession(SessionContext& context, std::unique_ptr<Connection> client, AdoptOptions options);
+  ~ClientSession() override;
+
+  void run(std::uint32_t client_events, std::uint32_t server_events) override;
+
+  // Cancels what its server is running, as a CancelRequest with this session's key would.
+  void request_cancel();
+  // A CancelRequest for this session was accepted somewhere.
+  void note_cancelled();
+  // Ends the session at its next idle moment; at once if that is now.
+  void drain();
+  // Ends the session now, telling the client why in PostgreSQL's words.
+  void terminate(CloseReason reason, std::string_view sqlstate, const std::string& message,
+                 std::string_view hint = {});
+  // Time-outs; called a few times a second.
+  void check_deadlines(TimeNs now);
+
+  [[nodiscard]] std::uint32_t number() const { return number_; }
+  [[nodiscard]] SessionState state() const { return tracker_.state(); }
+  [[nodiscard]] bool idle() const { return tracker_.idle(); }
+
+ private:
+  // Between accept and the first ReadyForQuery; freed after it, so that idle sessions stay small.
+  struct Login {
+    ByteBuffer client_bytes;  // start-up packet in the making, then what came too early
+    ByteBuffer server_bytes;  // whole messages are taken from its front
+    ByteBuffer startup_packet;
+    SessionDescriptor descriptor;
+    AuthenticationFilter filter;
+    TimeNs started_at = 0;
+    TimeNs connecting_since = 0;
+    bool ssl_answered = false;
+    bool gss_answered = false;
+    bool server_error = false;  // the server refused; its end of file is announced
+  };
+
+  void pump_client();
+  void pump_server();
+  void settle();
+  [[nodiscard]] bool client_readable();
+  [[nodiscard]] bool server_readable();
+
+  void take_client(ByteView bytes);
+  void take_server(ByteView bytes);
+  void client_ended();
+  void server_ended(const std::string& error);
+  void deliver(ByteView bytes);
+
+  // client_login.cpp
+  void read_startup();
+  void answer_encryption_request(bool& answered, const char* name);
+  void begin_session(ByteView packet, std::uint32_t version,
+                     std::vector<std::pair<std::string, std::string>> parameters);
+  void begin_cancel(std::uint32_t process_id, ByteView key);
+  void server_connected();
+  void relay_client_login();
+  void relay_server_login();
+  [[nodiscard]] bool show_login_message(std::span<Byte> message);
+  [[nodiscard]] bool replace_cancel_key(std::span<Byte> payload);
+  void finish_login(char status);
+
+  void protocol_error(bool client, const std::string& what);
+  void close(CloseReason reason, const std::string& text);
+  void finish_close();
+
+  SessionContext& context_;
+  Endpoint client_;
+  ServerSession server_;
+  ProtocolTracker tracker_;
+  std::unique_ptr<SessionObserver> observer_;
+  std::unique_ptr<Login> login_;
+  AdoptOptions options_;
+  std::uint32_t number_;
+  TimeNs last_activity_ = 0;
+  TimeNs linger_until_ = 0;  // after close: the client has yet to take its last bytes
+  std::uint32_t process_id_ = 0;
+  ByteBuffer client_key_;
+  bool client_eof_ = false;
+  bool server_write_failed_ = false;
+  bool draining_ = false;
+};
+
+}  // namespace understudy::proxy

@@ -1,0 +1,129 @@
+#include "proxy/configuration.h"
+
+#include <algorithm>
+#include <charconv>
+#include <stdexcept>
+#include <thread>
+
+#include "formats/command.h"
+
+namespace understudy::proxy {
+namespace {
+
+std::string not_a(std::string_view what, std::string_view value) {
+  return "\"" + std::string(value) + "\" is not " + std::string(what);
+}
+
+template <typename Number>
+std::string set_number(Number& out, std::string_view value, unsigned base = 10, Number least = 0) {
+  Number number = 0;
+  const char* end = value.data() + value.size();
+  const auto [stopped, error] = std::from_chars(value.data(), end, number, static_cast<int>(base));
+  if (value.empty() || error != std::errc{} || stopped != end || number < least) {
+    return not_a(base == 8 ? "an octal number" : "a whole number in range", value);
+  }
+  out = number;
+  return {};
+}
+
+std::string set_duration(TimeNs& out, std::string_view value) {
+  const auto duration = parse_duration(value);
+  if (!duration) return not_a("a duration such as 500ms, 30s or 5min", value);
+  out = *duration;
+  return {};
+}
+
+std::string set_flag(bool& out, std::string_view value) {
+  const bool on = value == "on" || value == "true" || value == "yes" || value == "1";
+  if (!on && value != "off" && value != "false" && value != "no" && value != "0")
+    return not_a("on or off", value);
+  out = on;
+  return {};
+}
+
+std::string set_level(LogLevel& out, std::string_view value) {
+  constexpr std::string_view kNames[] = {"error", "warning", "info", "debug"};
+  const auto* found = std::find(std::begin(kNames), std::end(kNames), value);
+  if (found == std::end(kNames)) return not_a("one of error, warning, info, debug", value);
+  out = static_cast<LogLevel>(found - kNames);
+  return {};
+}
+
+std::string set_listen(Configuration& configuration, std::string_view value) {
+  std::vector<Address> addresses;
+  try {
+    while (!value.empty()) {
+      const std::size_t comma = value.find(',');
+      std::string_view one = value.substr(0, comma);
+      while (!one.empty() && one.front() == ' ') one.remove_prefix(1);
+      while (!one.empty() && one.back() == ' ') one.remove_suffix(1);
+      addresses.push_back(Address::parse(one, 6432));
+      value = comma == std::string_view::npos ? std::string_view() : value.substr(comma + 1);
+    }
+  } catch (const std::invalid_argument& error) {
+    return error.what();
+  }
+  if (addresses.empty()) return "no address given";
+  configuration.listen = std::move(addresses);
+  return {};
+}
+
+std::string set_backend(Configuration& configuration, std::string_view value) {
+  try {
+    configuration.backend = Address::parse(value);
+  } catch (const std::invalid_argument& error) {
+    return error.what();
+  }
+  return {};
+}
+
+using C = Configuration;
+using V = std::string_view;
+
+constexpr ConfigurationKey kKeys[] = {
+    {"listen", "addresses, :6432", "where clients connect: HOST:PORT, :PORT, [IPV6]:PORT, /SOCKET/DIRECTORY",
+     false, set_listen},
+    {"backend", "address, 127.0.0.1:5432", "the PostgreSQL server to relay to", false, set_backend},
+    {"workers", "number, 0", "worker threads; 0: one for every two processors", false,
+     [](C& c, V v) { return set_number(c.workers, v); }},
+    {"listen_backlog", "number, 512", "connections the kernel may hold before they are accepted", false,
+     [](C& c, V v) { return set_number(c.listen_backlog, v, 10, 1U); }},
+    {"unix_socket_mode", "octal, 0777", "permissions of the Unix sockets listened on", false,
+     [](C& c, V v) { return set_number(c.unix_socket_mode, v, 8); }},
+    {"max_client_conn", "number, 10000", "clients at once; one more is refused with SQLSTATE 53300", true,
+     [](C& c, V v) { return set_number(c.limits.max_client_connections, v, 10, 1U); }},
+    {"startup_packet_size", "bytes, 10000", "longest start-up packet accepted", true,
+     [](C& c, V v) { return set_number(c.limits.startup_packet_bytes, v, 10, 8U); }},
+    {"client_login_timeout", "duration, 60s", "from accept to the end of authentication; 0: never", true,
+     [](C& c, V v) { return set_duration(c.limits.login_timeout, v); }},
+    {"server_connect_timeout", "duration, 15s", "for the backend to accept a connection; 0: never", true,
+     [](C& c, V v) { return set_duration(c.limits.connect_timeout, v); }},
+    {"client_idle_timeout", "duration, 0", "a client silent between requests is closed after this; 0: never",
+     true, [](C& c, V v) { return set_duration(c.limits.client_idle_timeout, v); }},
+    {"drain_timeout", "duration, 0", "after SIGTERM, transactions still open are ended after this; 0: never",
+     true, [](C& c, V v) { return set_duration(c.limits.drain_timeout, v); }},
+    {"tcp_keepidle", "seconds, 60", "silence before TCP keepalive probes; 0: the system's", true,
+     [](C& c, V v) { return set_number(c.limits.socket.keepalive_idle_s, v); }},
+    {"tcp_keepintvl", "seconds, 10", "between keepalive probes; 0: the system's", true,
+     [](C& c, V v) { return set_number(c.limits.socket.keepalive_interval_s, v); }},
+    {"tcp_keepcnt", "number, 6", "unanswered probes that end a connection; 0: the system's", true,
+     [](C& c, V v) { return set_number(c.limits.socket.keepalive_count, v); }},
+    {"tcp_user_timeout", "milliseconds, 0",
+     "unacknowledged data ends a connection after this; 0: the system's", true,
+     [](C& c, V v) { return set_number(c.limits.socket.user_timeout_ms, v); }},
+    {"log_connections", "on or off, off", "log every session's opening and closing", true,
+     [](C& c, V v) { return set_flag(c.limits.log_connections, v); }},
+    {"log_level", "word, info", "error, warning, info or debug", true,
+     [](C& c, V v) { return set_level(c.limits.log_level, v); }},
+};
+
+}  // namespace
+
+std::span<const ConfigurationKey> configuration_keys() { return kKeys; }
+
+unsigned effective_workers(const Configuration& configuration) {
+  if (configuration.workers > 0) return configuration.workers;
+  return std::max(1U, std::thread::hardware_concurrency() / 2);
+}
+
+}  // namespace understudy::proxy

@@ -1,0 +1,56 @@
+// What the proxy can be told: one struct, and one table of the keys by which a file or a command line fills
+// it. pgbouncer's words where it has one for the thing.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "formats/transcript/event.h"
+#include "proxy/address.h"
+#include "proxy/socket_connection.h"
+
+namespace understudy::proxy {
+
+enum class LogLevel : std::uint8_t { kError, kWarning, kInfo, kDebug };
+
+// What a SIGHUP may change.
+struct Limits {
+  std::uint32_t max_client_connections = 10'000;
+  std::uint32_t startup_packet_bytes = 10'000;  // as the server's MAX_STARTUP_PACKET_LENGTH
+  TimeNs login_timeout = 60'000'000'000;        // from accept to the first ReadyForQuery
+  TimeNs connect_timeout = 15'000'000'000;      // of the backend
+  TimeNs client_idle_timeout = 0;               // outside a request; 0: never
+  TimeNs drain_timeout = 0;                     // of a SIGTERM; 0: as long as transactions take
+  bool log_connections = false;
+  LogLevel log_level = LogLevel::kInfo;
+  SocketOptions socket;
+  bool operator==(const Limits&) const = default;
+};
+
+struct Configuration {
+  std::vector<Address> listen;
+  Address backend{"127.0.0.1", 5432};
+  unsigned workers =
+      0;  // 0: one for every two processors, at least one (measured: the database needs the rest)
+  unsigned listen_backlog = 512;
+  unsigned unix_socket_mode = 0777;
+  Limits limits;
+};
+
+// One key of the configuration.
+struct ConfigurationKey {
+  std::string_view name;
+  std::string_view unit_and_default;  // "duration, 60s"
+  std::string_view help;
+  bool reloadable;
+  // Returns an empty string, or what is wrong with `value`.
+  std::string (*set)(Configuration&, std::string_view value);
+};
+[[nodiscard]] std::span<const ConfigurationKey> configuration_keys();
+
+// The number of workers the configuration asks for on this machine.
+[[nodiscard]] unsigned effective_workers(const Configuration& configuration);
+
+}  // namespace understudy::proxy

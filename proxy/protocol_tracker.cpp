@@ -1,0 +1,142 @@
+#include "proxy/protocol_tracker.h"
+
+#include <algorithm>
+
+#include "formats/wire/message_types.h"
+
+namespace understudy::proxy {
+
+namespace frontend = wire::frontend;
+namespace backend = wire::backend;
+
+bool ProtocolTracker::refuse(std::string why) {
+  violation_ = std::move(why);
+  return false;
+}
+
+bool ProtocolTracker::advance(SessionEvent event) {
+  const auto next = follow(state_, event);
+  if (!next) {
+    return refuse("unexpected in state " + std::string(to_string(state_)) + ": " +
+                  std::string(to_string(event)));
+  }
+  state_ = *next;
+  return true;
+}
+
+bool ProtocolTracker::broken_length(const wire::FrameScanner& scanner, const char* who) {
+  return refuse("invalid message length " + std::to_string(scanner.broken_length()) + " of message type " +
+                std::to_string(static_cast<unsigned char>(scanner.broken_type())) + " from the " + who);
+}
+
+bool ProtocolTracker::client_bytes(ByteView bytes) {
+  if (client_.feed(bytes, [this](const wire::FrameHeader& frame) { return client_frame(frame.type); }))
+    return true;
+  return client_.broken() ? broken_length(client_, "client") : false;
+}
+
+bool ProtocolTracker::client_frame(char type) {
+  switch (type) {
+    case frontend::kQuery:
+    case frontend::kFunctionCall:
+      requests_.push(type == frontend::kQuery ? RequestKind::kSimple : RequestKind::kFunctionCall);
+      return advance(SessionEvent::kRequestSent);
+    case frontend::kSync:
+      // In COPY IN the server reads and ignores Sync and Flush ("COPY Operations").
+      if (copy_in_) return true;
+      requests_.push(RequestKind::kPipeline);
+      pipeline_open_ = false;
+      return advance(SessionEvent::kRequestSent);
+    case frontend::kParse:
+    case frontend::kBind:
+    case frontend::kDescribe:
+    case frontend::kExecute:
+    case frontend::kClose:
+    case frontend::kFlush:
+      pipeline_open_ = true;
+      return advance(SessionEvent::kRequestSent);
+    case frontend::kCopyDone:
+    case frontend::kCopyFail:
+      if (!copy_in_ && !requests_.empty()) {
+        copy_end_sent_ = true;
+        before_copy_end_ = requests_.size();
+      }
+      copy_in_ = false;
+      return true;
+    case frontend::kCopyData:
+      return true;
+    case frontend::kTerminate:
+      terminate_seen_ = true;
+      return true;
+    default:
+      return refuse("invalid frontend message type " + std::to_string(static_cast<unsigned char>(type)));
+  }
+}
+
+bool ProtocolTracker::server_bytes(ByteView bytes) {
+  if (status_due_ && !bytes.empty()) {
+    status_due_ = false;
+    if (!ready_for_query(static_cast<char>(bytes.front()))) return false;
+  }
+  if (server_.feed(bytes, [this](const wire::FrameHeader& frame) { return server_frame(frame); }))
+    return true;
+  return server_.broken() ? broken_length(server_, "server") : false;
+}
+
+bool ProtocolTracker::server_frame(const wire::FrameHeader& frame) {
+  switch (frame.type) {
+    case backend::kReadyForQuery:
+      if (frame.payload_length != 1) return refuse("ReadyForQuery without its one status byte");
+      status_due_ = frame.payload_here.empty();
+      return status_due_ || ready_for_query(static_cast<char>(frame.payload_here.front()));
+    case backend::kErrorResponse:
+      return error_response(frame.payload_here);
+    case backend::kCopyInResponse:
+    case backend::kCopyOutResponse:
+    case backend::kCopyBothResponse:
+      return copy_started(frame.type);
+    case backend::kCommandComplete:
+      return state_ != SessionState::kCopy || advance(SessionEvent::kCopyEnded);
+    default:
+      return true;  // rows, notices, notifications, parameters: nothing the session's state hangs on
+  }
+}
+
+bool ProtocolTracker::ready_for_query(char status) {
+  transaction_status_ = status;
+  copy_in_ = false;
+  if (!requests_.pop()) return refuse("ReadyForQuery that nothing asked for");
+  if (before_copy_end_ > 0) --before_copy_end_;
+  if (requests_.empty()) copy_end_sent_ = false;
+  const bool more_due = !requests_.empty() || pipeline_open_;
+  return advance(more_due ? SessionEvent::kReadyMoreDue : SessionEvent::kReady);
+}
+
+bool ProtocolTracker::copy_started(char type) {
+  if (type == backend::kCopyInResponse && !requests_.empty() && requests_.front() == RequestKind::kPipeline) {
+    // The Syncs already sent will be read, and ignored, as part of the copy; the client sends another after
+    // its CopyDone. Only those before an early CopyDone count as such.
+    std::uint64_t ignored = copy_end_sent_ ? before_copy_end_ : requests_.size();
+    while (ignored-- > 0 && requests_.pop()) {
+    }
+    pipeline_open_ = true;
+  }
+  copy_in_ = type == backend::kCopyInResponse && !copy_end_sent_;
+  copy_end_sent_ = false;
+  before_copy_end_ = 0;
+  return advance(SessionEvent::kCopyStarted);
+}
+
+bool ProtocolTracker::error_response(ByteView payload) {
+  // Severity is the first field ('S', and untranslated again as 'V').
+  const std::string_view text = as_text(payload);
+  fatal_seen_ = fatal_seen_ || text.starts_with("SFATAL") || text.starts_with("SPANIC") ||
+                text.find(std::string_view("\0VFATAL", 7)) != std::string_view::npos ||
+                text.find(std::string_view("\0VPANIC", 7)) != std::string_view::npos;
+  if (state_ == SessionState::kReady || fatal_seen_) return true;  // the server says good-bye when it likes
+  const bool pipeline = requests_.empty() ? pipeline_open_ : requests_.front() == RequestKind::kPipeline;
+  if (state_ == SessionState::kExtendedError) return true;
+  return advance(pipeline ? SessionEvent::kPipelineError : SessionEvent::kCopyEnded);
+}
+
+}  // namespace understudy::proxy

@@ -1,0 +1,61 @@
+// Follows both directions of a session after authentication: what is outstanding, whether a transaction is
+// open, which state of session_state.h the session is in. Looks at message headers only and does no I/O.
+// (PostgreSQL documentation, "Message Flow".)
+#pragma once
+
+#include <string>
+
+#include "formats/wire/frame_scanner.h"
+#include "proxy/request_queue.h"
+#include "proxy/session_state.h"
+
+namespace understudy::proxy {
+
+class ProtocolTracker {
+ public:
+  // Feed what passes, in the order it passes. False when the peer broke the protocol; violation() says how,
+  // and nothing more may be fed.
+  [[nodiscard]] bool client_bytes(ByteView bytes);
+  [[nodiscard]] bool server_bytes(ByteView bytes);
+  // Moves the session through its states outside of the messages themselves (start-up, login, close).
+  [[nodiscard]] bool advance(SessionEvent event);
+  // The transaction status of the ReadyForQuery that ended the login.
+  void set_transaction_status(char status) { transaction_status_ = status; }
+
+  [[nodiscard]] SessionState state() const { return state_; }
+  // As ReadyForQuery last said: 'I' idle, 'T' in a transaction, 'E' in a failed one.
+  [[nodiscard]] char transaction_status() const { return transaction_status_; }
+  // Nothing asked, nothing open: the session may end or move without anyone missing anything.
+  [[nodiscard]] bool idle() const { return state_ == SessionState::kReady && transaction_status_ == 'I'; }
+  [[nodiscard]] bool terminate_seen() const { return terminate_seen_; }
+  // The server said FATAL or PANIC: its end of file is announced.
+  [[nodiscard]] bool fatal_seen() const { return fatal_seen_; }
+  // The server's stream stands between messages, so a message of the proxy's own may follow.
+  [[nodiscard]] bool server_at_boundary() const { return server_.at_boundary() && !status_due_; }
+  [[nodiscard]] const std::string& violation() const { return violation_; }
+
+ private:
+  bool client_frame(char type);
+  bool server_frame(const wire::FrameHeader& frame);
+  bool ready_for_query(char status);
+  bool copy_started(char type);
+  bool error_response(ByteView payload);
+  bool refuse(std::string why);
+  bool broken_length(const wire::FrameScanner& scanner, const char* who);
+
+  wire::FrameScanner client_;
+  wire::FrameScanner server_;
+  RequestQueue requests_;
+  SessionState state_ = SessionState::kStartup;
+  char transaction_status_ = 'I';
+  bool pipeline_open_ = false;  // extended-protocol messages since the last Sync
+  bool copy_in_ = false;        // the server reads COPY data and ignores Sync until it ends
+  bool copy_end_sent_ = false;  // CopyDone or CopyFail was sent before the server asked for data
+  std::uint64_t before_copy_end_ = 0;
+  bool status_due_ = false;  // a ReadyForQuery's one payload byte is still to come
+  bool terminate_seen_ = false;
+  bool fatal_seen_ = false;
+  std::string violation_;
+};
+
+}  // namespace understudy::proxy

@@ -1,0 +1,109 @@
+#include "proxy/proxy.h"
+
+#include <arpa/inet.h>
+
+#include <chrono>
+
+#include "proxy/log.h"
+
+namespace understudy::proxy {
+namespace {
+
+// How long an address looked up by name is believed (pgbouncer's dns_max_ttl).
+constexpr std::chrono::seconds kDnsInterval{15};
+
+bool is_name(const Address& address) {
+  if (address.is_unix() || address.host.empty()) return false;
+  in6_addr scratch{};
+  return inet_pton(AF_INET, address.host.c_str(), &scratch) != 1 &&
+         inet_pton(AF_INET6, address.host.c_str(), &scratch) != 1;
+}
+
+// A new client lives where it was accepted unless that worker has clearly more than another.
+Worker& place(std::vector<std::unique_ptr<Worker>>& workers, Worker& acceptor) {
+  Worker* least = &acceptor;
+  for (const auto& worker : workers) {
+    if (worker->session_count() < least->session_count()) least = worker.get();
+  }
+  return acceptor.session_count() > least->session_count() + 1 ? *least : acceptor;
+}
+
+}  // namespace
+
+Proxy::Proxy(const Configuration& configuration, TrafficObserver* observer) : configuration_(configuration) {
+  shared_.backend = configuration.backend;
+  shared_.observer = observer;
+}
+
+Proxy::~Proxy() { stop(); }
+
+void Proxy::start() {
+  shared_.backend_addresses.set(resolve(configuration_.backend, false));
+  for (const Address& address : configuration_.listen) {
+    sockets_.open(address, configuration_.listen_backlog, configuration_.unix_socket_mode);
+  }
+  const unsigned count = effective_workers(configuration_);
+  for (unsigned index = 0; index < count; ++index) {
+    workers_.push_back(
+        std::make_unique<Worker>(index, shared_, configuration_.limits, [this] { worker_drained(); }));
+  }
+  for (const auto& worker : workers_) {
+    for (const int descriptor : sockets_.descriptors()) {
+      worker->listen(descriptor, [this](Worker& acceptor) -> Worker& { return place(workers_, acceptor); });
+    }
+  }
+  for (const auto& worker : workers_) worker->start();
+  if (is_name(configuration_.backend)) dns_ = std::thread([this] { follow_dns(); });
+}
+
+void Proxy::follow_dns() {
+  std::unique_lock lock(mutex_);
+  while (!stopping_.wait_for(lock, kDnsInterval, [this] { return stopped_; })) {
+    lock.unlock();
+    try {
+      shared_.backend_addresses.set(resolve(configuration_.backend, false));
+    } catch (const std::runtime_error& error) {
+      log_event(LogLevel::kWarning, "backend_lookup_failed",
+                {{"error", error.what()}, {"kept", "the last addresses"}});
+    }
+    lock.lock();
+  }
+}
+
+void Proxy::drain(std::function<void()> drained) {
+  {
+    const std::lock_guard lock(mutex_);
+    drained_ = std::move(drained);
+    workers_draining_ = worker_count();
+  }
+  for (const auto& worker : workers_) worker->start_drain();
+}
+
+void Proxy::worker_drained() {
+  std::function<void()> drained;
+  {
+    const std::lock_guard lock(mutex_);
+    if (--workers_draining_ == 0) drained = drained_;
+  }
+  if (drained) drained();
+}
+
+void Proxy::reload(const Limits& limits) {
+  for (const auto& worker : workers_) worker->reload(limits);
+}
+
+void Proxy::stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (stopped_) return;
+    stopped_ = true;
+  }
+  stopping_.notify_all();
+  for (const auto& worker : workers_) worker->stop();
+  for (const auto& worker : workers_) worker->join();
+  if (dns_.joinable()) dns_.join();
+  workers_.clear();
+  sockets_.close();
+}
+
+}  // namespace understudy::proxy

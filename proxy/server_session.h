@@ -1,0 +1,47 @@
+// A session's half toward the server: reaching it, and the bytes to and from it. One server for life in this
+// version; when clients can be moved, the batches that restore a client's settings are queued here.
+//
+// Owned by a ClientSession; used on its worker.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "proxy/endpoint.h"
+#include "proxy/session_context.h"
+
+namespace understudy::proxy {
+
+class ServerSession {
+ public:
+  enum class Progress : std::uint8_t { kConnecting, kConnected, kFailed };
+
+  ServerSession(SessionContext& context, Runnable& owner)
+      : context_(context), endpoint_(context.loop, owner, Runnable::Slot::kServer) {}
+
+  // Begins to connect to the backend's addresses, one after the other until one accepts.
+  Progress start();
+  // The socket became writable while connecting: it is decided.
+  Progress continue_connecting();
+
+  [[nodiscard]] bool connected() const { return connected_; }
+  [[nodiscard]] Endpoint& endpoint() { return endpoint_; }
+  // The address connected to (for a cancel), and as text.
+  [[nodiscard]] const SocketAddress& address() const { return address_; }
+  [[nodiscard]] std::string address_text() const;
+  // Why no address accepted.
+  [[nodiscard]] const std::string& failure() const { return failure_; }
+
+ private:
+  Progress try_next();
+
+  SessionContext& context_;
+  Endpoint endpoint_;
+  BackendAddresses::Snapshot addresses_;
+  std::size_t next_address_ = 0;
+  SocketAddress address_;
+  bool connected_ = false;
+  std::string failure_;
+};
+
+}  // namespace understudy::proxy

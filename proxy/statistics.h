@@ -1,0 +1,26 @@
+// What the proxy counts. Relaxed atomics: each number is exact, a set of them read together is not a
+// snapshot.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+namespace understudy::proxy {
+
+struct Statistics {
+  std::atomic<std::uint64_t> connections_accepted{0};
+  std::atomic<std::uint64_t> sessions_opened{0};   // reached a server
+  std::atomic<std::uint64_t> sessions_open{0};     // now, from accept to end
+  std::atomic<std::uint64_t> refused_too_many{0};  // over max_client_conn
+  std::atomic<std::uint64_t> protocol_errors_client{0};
+  std::atomic<std::uint64_t> protocol_errors_server{0};
+  std::atomic<std::uint64_t> backend_failures{0};  // could not be reached, or left without a word
+  std::atomic<std::uint64_t> login_timeouts{0};
+  std::atomic<std::uint64_t> idle_timeouts{0};
+  std::atomic<std::uint64_t> cancels_forwarded{0};
+  std::atomic<std::uint64_t> cancels_unmatched{0};  // no session has that key
+};
+
+inline void count(std::atomic<std::uint64_t>& counter) { counter.fetch_add(1, std::memory_order_relaxed); }
+
+}  // namespace understudy::proxy

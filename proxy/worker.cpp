@@ -1,0 +1,141 @@
+#include "proxy/worker.h"
+
+#include "proxy/clock.h"
+#include "proxy/log.h"
+
+namespace understudy::proxy {
+namespace {
+
+// What one read may bring; the most a session holds back for a slow peer.
+constexpr std::size_t kScratchBytes = std::size_t{128} << 10;
+// How often time-outs are looked at.
+constexpr TimeNs kSweepInterval = 250'000'000;
+
+}  // namespace
+
+Worker::Worker(unsigned index, ProxyShared& shared, const Limits& limits, std::function<void()> drained)
+    : scratch_(kScratchBytes),
+      context_{.shared = shared,
+               .loop = loop_,
+               .owner = *this,
+               .worker_index = index,
+               .scratch = scratch_,
+               .limits = limits},
+      drained_(std::move(drained)) {}
+
+Worker::~Worker() {
+  listeners_.clear();
+  sessions_.clear();
+  runnables_.clear();
+}
+
+void Worker::start() {
+  loop_.call_at(now_ns() + kSweepInterval, [this] { sweep(); });
+  thread_ = std::thread([this] { loop_.run(); });
+}
+
+void Worker::listen(int descriptor, std::function<Worker&(Worker&)> place) {
+  listeners_.push_back(std::make_unique<Listener>(
+      loop_, descriptor, [this, place = std::move(place)](int accepted, const std::string& peer) {
+        count(context_.shared.statistics.connections_accepted);
+        auto connection = std::make_unique<SocketConnection>(accepted, peer, context_.limits.socket);
+        Worker& home = place(*this);
+        if (&home == this) {
+          adopt(std::move(connection));
+          return;
+        }
+        // std::function wants to copy its captures; the pointer is taken over on the other side.
+        home.loop().post(
+            [&home, raw = connection.release()] { home.adopt(std::unique_ptr<Connection>(raw)); });
+      }));
+}
+
+ClientSession& Worker::adopt(std::unique_ptr<Connection> connection, AdoptOptions options) {
+  auto* in_process = dynamic_cast<InProcessConnection*>(connection.get());
+  auto session = std::make_unique<ClientSession>(context_, std::move(connection), std::move(options));
+  ClientSession& adopted = *session;
+  if (in_process != nullptr) in_process->on_readable([this, &adopted] { loop_.make_runnable(adopted); });
+  sessions_.emplace(adopted.number(), &adopted);
+  session_count_.store(static_cast<std::uint32_t>(sessions_.size()), std::memory_order_relaxed);
+  keep(std::move(session));
+  loop_.make_runnable(adopted);
+  if (context_.draining) adopted.drain();
+  return adopted;
+}
+
+void Worker::keep(std::unique_ptr<Runnable> runnable) {
+  Runnable* key = runnable.get();
+  runnables_.emplace(key, std::move(runnable));
+}
+
+void Worker::ended(Runnable& runnable) {
+  const auto found = runnables_.find(&runnable);
+  if (found == runnables_.end()) return;
+  if (const auto* session = dynamic_cast<ClientSession*>(&runnable)) {
+    sessions_.erase(session->number());
+    session_count_.store(static_cast<std::uint32_t>(sessions_.size()), std::memory_order_relaxed);
+  }
+  loop_.bury(std::move(found->second));
+  runnables_.erase(found);
+  check_drained();
+}
+
+void Worker::session_cancelled(std::uint32_t number) {
+  const auto found = sessions_.find(number);
+  if (found != sessions_.end()) found->second->note_cancelled();
+}
+
+void Worker::sweep() {
+  const TimeNs now = now_ns();
+  std::vector<ClientSession*> sessions;  // a deadline may end a session, which changes the map
+  sessions.reserve(sessions_.size());
+  for (const auto& [number, session] : sessions_) sessions.push_back(session);
+  const bool overdue = drain_deadline_ > 0 && now > drain_deadline_;
+  for (ClientSession* session : sessions) {
+    if (overdue) {
+      session->terminate(CloseReason::kShutdown, "57P01", "terminating connection: drain_timeout reached");
+    } else {
+      session->check_deadlines(now);
+    }
+  }
+  loop_.call_at(now + kSweepInterval, [this] { sweep(); });
+}
+
+void Worker::start_drain() {
+  loop_.post([this] {
+    if (context_.draining) return;
+    context_.draining = true;
+    if (context_.limits.drain_timeout > 0) drain_deadline_ = now_ns() + context_.limits.drain_timeout;
+    listeners_.clear();
+    for (const auto& [number, session] : sessions_) session->drain();
+    check_drained();
+  });
+}
+
+void Worker::check_drained() {
+  if (!context_.draining || !sessions_.empty() || !drained_) return;
+  const auto drained = std::exchange(drained_, nullptr);
+  drained();
+}
+
+void Worker::stop() {
+  loop_.post([this] {
+    listeners_.clear();
+    for (const auto& [number, session] : sessions_) {
+      session->terminate(CloseReason::kShutdown, "57P01",
+                         "terminating connection due to administrator command");
+    }
+    // After the turns that close them.
+    loop_.defer([this] { loop_.stop(); });
+  });
+}
+
+void Worker::reload(const Limits& limits) {
+  loop_.post([this, limits] { context_.limits = limits; });
+}
+
+void Worker::join() {
+  if (thread_.joinable()) thread_.join();
+}
+
+}  // namespace understudy::proxy
