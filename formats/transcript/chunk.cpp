@@ -30,9 +30,8 @@ bool decompress(const ChunkHead& head, ByteView body, Byte* out, std::string& er
 bool plausible(const ChunkHead& head, ByteView body, std::string& error) {
   if (head.raw_bytes > Chunk::kMaxRawBytes) {
     error = "chunk body: larger than any writer makes";
-  } else if (head.raw_bytes < chunk_body::kColumnSizesBytes ||
-             head.event_count >
-                 (head.raw_bytes - chunk_body::kColumnSizesBytes) / chunk_body::kMinEventBytes) {
+  } else if (head.raw_bytes < chunk_body::kSizesBytes ||
+             head.event_count > (head.raw_bytes - chunk_body::kSizesBytes) / chunk_body::kMinEventBytes) {
     error = "chunk head: more events than its body has room for";
   } else if (head.sessions.empty() || head.event_count == 0) {
     error = "chunk head: no events";
@@ -52,67 +51,86 @@ std::shared_ptr<const Chunk> Chunk::decode(const ChunkHead& head, ByteView body,
   chunk->body_bytes_ = head.raw_bytes;
   if (!decompress(head, body, chunk->body_.get(), error)) return nullptr;
   for (const ChunkHead::Session& session : head.sessions) chunk->sessions_.push_back(session.id);
-  if (!chunk->read_columns(head) || !chunk->place_data()) {
+  if (!chunk->read_columns(head)) {
     error = "chunk body: its columns disagree";
     return nullptr;
   }
-  chunk->group_by_session();
   return chunk;
 }
 
 bool Chunk::read_columns(const ChunkHead& head) {
-  const ByteView body(body_.get(), body_bytes_);
-  ByteReader sizes(body.first(chunk_body::kColumnSizesBytes));
-  ByteView columns[chunk_body::kColumns];
-  std::size_t at = chunk_body::kColumnSizesBytes;
-  for (ByteView& column : columns) {
-    const std::size_t size = sizes.le32();
-    if (size > body.size() - at) return false;
-    column = body.subspan(at, size);
-    at += size;
-  }
-  data_begins_ = static_cast<std::uint32_t>(at);
-
-  ByteReader session(columns[0]), kind(columns[1]), time(columns[2]), length(columns[3]);
-  entries_.resize(head.event_count);
-  TimeNs last = head.first_time;
-  for (Entry& entry : entries_) {
-    const std::uint64_t index = session.varint();
-    const std::uint64_t bytes = length.varint();
-    if (index >= sessions_.size() || bytes > body.size()) return false;
-    last = static_cast<TimeNs>(static_cast<std::uint64_t>(last) +
-                               static_cast<std::uint64_t>(time.signed_varint()));
-    if (last < head.first_time || last > head.last_time) return false;
-    entry = {last, 0, static_cast<std::uint32_t>(bytes), static_cast<std::uint32_t>(index),
-             static_cast<EventKind>(kind.u8())};
-  }
-  return session.finished() && kind.finished() && time.finished() && length.finished();
+  ByteReader body(ByteView(body_.get(), body_bytes_));
+  const std::size_t session_bytes = body.le32();
+  const std::size_t length_bytes = body.le32();
+  const std::size_t late_bytes = body.le32();
+  const ByteView sessions = body.bytes(session_bytes);
+  const ByteView kinds = body.bytes(head.event_count);
+  const ByteView lengths = body.bytes(length_bytes);
+  const std::size_t data_begins = body.offset();
+  const std::size_t tail = chunk_body::kTimePlanes * std::size_t{head.event_count} + late_bytes;
+  if (body.failed() || tail > body.remaining()) return false;
+  const std::size_t data_ends = data_begins + (body.remaining() - tail);
+  body.bytes(data_ends - data_begins);
+  const ByteView planes = body.bytes(chunk_body::kTimePlanes * std::size_t{head.event_count});
+  return read_sessions(sessions, head.event_count) && read_times(planes, body.bytes(late_bytes), head) &&
+         place_data(kinds, lengths, data_begins, data_ends);
 }
 
-// The writer's counting sort again: where each event's bytes went.
-bool Chunk::place_data() {
-  std::vector<std::uint64_t> groups(chunk_body::group_count(sessions_.size()) + 1, 0);
-  for (const Entry& entry : entries_) {
-    groups[chunk_body::group_of(entry.kind, entry.session, sessions_.size()) + 1] += entry.length_bytes;
-  }
-  groups[0] = data_begins_;
-  for (std::size_t i = 1; i < groups.size(); ++i) groups[i] += groups[i - 1];
-  if (groups.back() != body_bytes_) return false;
-  for (Entry& entry : entries_) {
-    std::uint64_t& place = groups[chunk_body::group_of(entry.kind, entry.session, sessions_.size())];
-    entry.data_offset = static_cast<std::uint32_t>(place);
-    place += entry.length_bytes;
-  }
-  return true;
-}
-
-void Chunk::group_by_session() {
+// Which session each event belongs to, and from it each session's events.
+bool Chunk::read_sessions(ByteView column, std::size_t count) {
+  entries_.resize(count);
   session_starts_.assign(sessions_.size() + 1, 0);
-  for (const Entry& entry : entries_) ++session_starts_[entry.session + 1];
+  ByteReader reader(column);
+  for (Entry& entry : entries_) {
+    const std::uint64_t session = reader.varint();
+    if (session >= sessions_.size()) return false;
+    entry.session = static_cast<std::uint32_t>(session);
+    ++session_starts_[session + 1];
+  }
   for (std::size_t i = 1; i < session_starts_.size(); ++i) session_starts_[i] += session_starts_[i - 1];
   std::vector<std::uint32_t> next(session_starts_.begin(), session_starts_.end() - 1);
-  by_session_.resize(entries_.size());
-  for (std::uint32_t i = 0; i < entries_.size(); ++i) by_session_[next[entries_[i].session]++] = i;
+  by_session_.resize(count);
+  for (std::uint32_t i = 0; i < count; ++i) by_session_[next[entries_[i].session]++] = i;
+  return reader.finished();
+}
+
+bool Chunk::read_times(ByteView planes, ByteView late, const ChunkHead& head) {
+  ByteReader late_times(late);
+  const std::size_t count = entries_.size();
+  std::uint64_t time = static_cast<std::uint64_t>(head.first_time);
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::uint32_t passed = std::uint32_t{planes[i]} << 24 | std::uint32_t{planes[count + i]} << 16 |
+                                 std::uint32_t{planes[2 * count + i]} << 8 | planes[3 * count + i];
+    time += passed == chunk_body::kLateTime ? static_cast<std::uint64_t>(late_times.signed_varint()) : passed;
+    entries_[i].time = static_cast<TimeNs>(time);
+    if (entries_[i].time < head.first_time || entries_[i].time > head.last_time) return false;
+  }
+  return late_times.finished();
+}
+
+// The writer's counting sort again: kinds and lengths stand in order of session, and tell where the bytes
+// went.
+bool Chunk::place_data(ByteView kinds, ByteView lengths, std::size_t begin, std::size_t end) {
+  const std::size_t sessions = sessions_.size();
+  std::vector<std::uint64_t> groups(chunk_body::kClasses * sessions + 1, 0);
+  ByteReader reader(lengths);
+  for (std::size_t place = 0; place < by_session_.size(); ++place) {
+    Entry& entry = entries_[by_session_[place]];
+    const std::uint64_t length = reader.varint();
+    if (length > body_bytes_) return false;
+    entry.kind = static_cast<EventKind>(kinds[place]);
+    entry.length_bytes = static_cast<std::uint32_t>(length);
+    groups[chunk_body::class_of(entry.kind) * sessions + entry.session + 1] += length;
+  }
+  groups[0] = begin;
+  for (std::size_t i = 1; i < groups.size(); ++i) groups[i] += groups[i - 1];
+  if (!reader.finished() || groups.back() != end) return false;
+  for (Entry& entry : entries_) {
+    std::uint64_t& next = groups[chunk_body::class_of(entry.kind) * sessions + entry.session];
+    entry.data_offset = static_cast<std::uint32_t>(next);
+    next += entry.length_bytes;
+  }
+  return true;
 }
 
 Event Chunk::event(std::size_t index) const {

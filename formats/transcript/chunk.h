@@ -76,8 +76,9 @@ class Chunk {
     EventKind kind;
   };
   bool read_columns(const ChunkHead& head);
-  bool place_data();
-  void group_by_session();
+  bool read_sessions(ByteView column, std::size_t count);
+  bool read_times(ByteView planes, ByteView late, const ChunkHead& head);
+  bool place_data(ByteView kinds, ByteView lengths, std::size_t begin, std::size_t end);
 
   std::vector<SessionId> sessions_;
   std::vector<Entry> entries_;

@@ -66,24 +66,60 @@ class SessionTable {
   std::uint32_t last_ = 0;
 };
 
+// Memory that is written before it is read: growing it neither copies nor clears.
+class Scratch {
+ public:
+  Byte* room(std::size_t bytes) {
+    if (bytes > capacity_) {
+      memory_ = std::make_unique_for_overwrite<Byte[]>(bytes);
+      capacity_ = bytes;
+    }
+    return memory_.get();
+  }
+
+ private:
+  std::unique_ptr<Byte[]> memory_;
+  std::size_t capacity_ = 0;
+};
+
+// LEB128 into room the caller has made.
+Byte* put_varint(Byte* at, std::uint32_t value) {
+  while (value >= 0x80) {
+    *at++ = static_cast<Byte>(value | 0x80);
+    value >>= 7;
+  }
+  *at++ = static_cast<Byte>(value);
+  return at;
+}
+
+std::size_t worst_bytes(const Slab& slab) {
+  return chunk_body::kSizesBytes + slab.heads().size() * chunk_body::kMaxEventBytes + slab.data().size();
+}
+
 }  // namespace
 
 struct ChunkEncoder::State {
   ZSTD_CCtx* context = ZSTD_createCCtx();
   SessionTable table;
-  std::vector<std::uint32_t> session_of;  // per event: as the table found it
+  std::vector<std::uint32_t> session_of;  // per event: as the table found it, then as in the head
   std::vector<std::uint32_t> rank;        // table's order -> order in the head
-  std::vector<std::uint32_t> groups;      // where each group's next byte goes
-  ByteBuffer raw;                         // columns and grouped bytes
-  ByteBuffer body;                        // the same, compressed
+  std::vector<std::uint32_t> next;        // per session: the next place among events ordered by session
+  std::vector<std::uint32_t> lengths;     // per event, ordered by session
+  std::vector<std::uint32_t> groups;      // per class and session: where its next byte goes
+  ByteBuffer late_times;
+  Scratch raw;   // columns and grouped bytes
+  Scratch body;  // the same, compressed
 
   ~State() { ZSTD_freeCCtx(context); }
 
   void find_sessions(const Slab& slab, ChunkHead& head);
   void rank_sessions(ChunkHead& head);
-  void write_columns(const Slab& slab, const ChunkHead& head);
-  void write_data(const Slab& slab, std::size_t session_count);
-  void compress(ByteBuffer& out, ChunkHead& head);
+  ByteView write_body(const Slab& slab, const ChunkHead& head);
+  void start_groups(const Slab& slab, std::size_t sessions);
+  Byte* write_by_session(const Slab& slab, Byte* at);
+  Byte* write_data(const Slab& slab, std::size_t sessions, Byte* at);
+  Byte* write_times(const Slab& slab, TimeNs first_time, Byte* at);
+  ByteView compress(ByteView raw_body, ChunkHead& head);
 };
 
 // First pass: which sessions there are, the range of times.
@@ -118,60 +154,97 @@ void ChunkEncoder::State::rank_sessions(ChunkHead& head) {
   for (std::uint32_t& session : session_of) session = rank[session];
 }
 
-void ChunkEncoder::State::write_columns(const Slab& slab, const ChunkHead& head) {
-  const std::size_t count = slab.heads().size();
-  raw.resize(chunk_body::kColumnSizesBytes + count * chunk_body::kMaxEventBytes + slab.data().size());
-  Byte* at = raw.data() + chunk_body::kColumnSizesBytes;
-  std::uint32_t sizes[chunk_body::kColumns];
-  auto end_column = [&, begin = at](std::size_t column) mutable {
-    sizes[column] = static_cast<std::uint32_t>(at - begin);
-    begin = at;
-  };
-  for (const std::uint32_t session : session_of) at = chunk_body::put_varint(at, session);
-  end_column(0);
-  for (const Slab::Head& event : slab.heads()) *at++ = static_cast<Byte>(event.kind);
-  end_column(1);
-  TimeNs previous = head.first_time;
-  for (const Slab::Head& event : slab.heads()) {
-    at = chunk_body::put_varint(at, chunk_body::zigzag(event.time - previous));
-    previous = event.time;
-  }
-  end_column(2);
-  for (const Slab::Head& event : slab.heads()) at = chunk_body::put_varint(at, event.length_bytes);
-  end_column(3);
-  std::memcpy(raw.data(), sizes, sizeof sizes);
-  raw.resize(static_cast<std::size_t>(at - raw.data()) + slab.data().size());
+ByteView ChunkEncoder::State::write_body(const Slab& slab, const ChunkHead& head) {
+  const std::size_t sessions = head.sessions.size();
+  start_groups(slab, sessions);
+  Byte* const body_begin = raw.room(worst_bytes(slab));
+  Byte* const begin = body_begin + chunk_body::kSizesBytes;
+  Byte* at = begin;
+  for (const std::uint32_t session : session_of) at = put_varint(at, session);
+  const auto session_bytes = static_cast<std::uint32_t>(at - begin);
+  Byte* const lengths_begin = at + slab.heads().size();
+  at = write_by_session(slab, at);
+  const auto length_bytes = static_cast<std::uint32_t>(at - lengths_begin);
+  at = write_data(slab, sessions, at);
+  at = write_times(slab, head.first_time, at);
+  if (!late_times.empty()) std::memcpy(at, late_times.data(), late_times.size());
+  at += late_times.size();
+  const std::uint32_t sizes[] = {session_bytes, length_bytes, static_cast<std::uint32_t>(late_times.size())};
+  static_assert(sizeof sizes == chunk_body::kSizesBytes);
+  std::memcpy(body_begin, sizes, sizeof sizes);
+  return {body_begin, static_cast<std::size_t>(at - body_begin)};
 }
 
-// A counting sort by (direction, session): sizes, then starts, then every event's bytes to their place.
-void ChunkEncoder::State::write_data(const Slab& slab, std::size_t session_count) {
+// Counts, then sums: where each session's events and each group's bytes begin.
+void ChunkEncoder::State::start_groups(const Slab& slab, std::size_t sessions) {
+  next.assign(sessions + 1, 0);
+  groups.assign(chunk_body::kClasses * sessions + 1, 0);
   const auto& events = slab.heads();
-  groups.assign(chunk_body::group_count(session_count) + 1, 0);
   for (std::size_t i = 0; i < events.size(); ++i) {
-    groups[chunk_body::group_of(events[i].kind, session_of[i], session_count) + 1] += events[i].length_bytes;
+    ++next[session_of[i] + 1];
+    groups[chunk_body::class_of(events[i].kind) * sessions + session_of[i] + 1] += events[i].length_bytes;
   }
+  for (std::size_t i = 1; i < next.size(); ++i) next[i] += next[i - 1];
   for (std::size_t i = 1; i < groups.size(); ++i) groups[i] += groups[i - 1];
+}
+
+// Kinds and lengths in order of session: a session's requests and replies alternate, and repeat.
+Byte* ChunkEncoder::State::write_by_session(const Slab& slab, Byte* at) {
+  const auto& events = slab.heads();
+  lengths.resize(events.size());
+  for (std::size_t i = 0; i < events.size(); ++i) {
+    const std::uint32_t place = next[session_of[i]]++;
+    at[place] = static_cast<Byte>(events[i].kind);
+    lengths[place] = events[i].length_bytes;
+  }
+  at += events.size();
+  for (const std::uint32_t length : lengths) at = put_varint(at, length);
+  return at;
+}
+
+Byte* ChunkEncoder::State::write_data(const Slab& slab, std::size_t sessions, Byte* at) {
+  const auto& events = slab.heads();
   const Byte* from = slab.data().data();
-  Byte* const to = raw.data() + (raw.size() - slab.data().size());
   for (std::size_t i = 0; i < events.size(); ++i) {
     const std::uint32_t length = events[i].length_bytes;
-    std::uint32_t& place = groups[chunk_body::group_of(events[i].kind, session_of[i], session_count)];
-    if (length > 0) std::memcpy(to + place, from, length);
+    std::uint32_t& place = groups[chunk_body::class_of(events[i].kind) * sessions + session_of[i]];
+    if (length > 0) std::memcpy(at + place, from, length);
     from += length;
     place += length;
   }
+  return at + slab.data().size();
 }
 
-void ChunkEncoder::State::compress(ByteBuffer& out, ChunkHead& head) {
-  const std::size_t begin = out.size();
-  const std::size_t bound = ZSTD_compressBound(raw.size());
-  out.resize(begin + bound);
-  const std::size_t stored = ZSTD_compress2(context, out.data() + begin, bound, raw.data(), raw.size());
+// How long after the event before, its most significant bytes of all events first: these hardly vary, the
+// least significant ones are noise, and each sort is best left to itself.
+Byte* ChunkEncoder::State::write_times(const Slab& slab, TimeNs first_time, Byte* at) {
+  late_times.clear();
+  const std::size_t count = slab.heads().size();
+  TimeNs previous = first_time;
+  for (const Slab::Head& event : slab.heads()) {
+    const std::uint64_t passed =
+        static_cast<std::uint64_t>(event.time) - static_cast<std::uint64_t>(previous);
+    const auto plain = static_cast<std::uint32_t>(std::min<std::uint64_t>(passed, chunk_body::kLateTime));
+    if (plain == chunk_body::kLateTime) append_signed_varint(late_times, static_cast<TimeNs>(passed));
+    at[0] = static_cast<Byte>(plain >> 24);
+    at[count] = static_cast<Byte>(plain >> 16);
+    at[2 * count] = static_cast<Byte>(plain >> 8);
+    at[3 * count] = static_cast<Byte>(plain);
+    ++at;
+    previous = event.time;
+  }
+  return at + (chunk_body::kTimePlanes - 1) * count;
+}
+
+ByteView ChunkEncoder::State::compress(ByteView raw_body, ChunkHead& head) {
+  const std::size_t bound = ZSTD_compressBound(raw_body.size());
+  Byte* const to = body.room(bound);
+  const std::size_t stored = ZSTD_compress2(context, to, bound, raw_body.data(), raw_body.size());
   if (ZSTD_isError(stored) != 0) throw std::runtime_error(ZSTD_getErrorName(stored));
-  out.resize(begin + stored);
-  head.raw_bytes = static_cast<std::uint32_t>(raw.size());
+  head.raw_bytes = static_cast<std::uint32_t>(raw_body.size());
   head.stored_bytes = static_cast<std::uint32_t>(stored);
-  head.body_crc32c = crc32c(ByteView(out).subspan(begin));
+  head.body_crc32c = crc32c({to, stored});
+  return {to, stored};
 }
 
 ChunkEncoder::ChunkEncoder(int zstd_level) : state_(std::make_unique<State>()) {
@@ -181,20 +254,14 @@ ChunkEncoder::ChunkEncoder(int zstd_level) : state_(std::make_unique<State>()) {
 ChunkEncoder::~ChunkEncoder() = default;
 
 ChunkHead ChunkEncoder::encode(const Slab& slab, ByteBuffer& out) {
-  const std::size_t worst =
-      slab.data().size() + slab.heads().size() * chunk_body::kMaxEventBytes + chunk_body::kColumnSizesBytes;
-  if (slab.empty() || worst > Chunk::kMaxRawBytes) throw std::length_error("a chunk cannot hold this slab");
+  if (slab.empty() || worst_bytes(slab) > Chunk::kMaxRawBytes)
+    throw std::length_error("a chunk cannot hold this slab");
   ChunkHead head;
   head.event_count = static_cast<std::uint32_t>(slab.heads().size());
   state_->find_sessions(slab, head);
   state_->rank_sessions(head);
-  state_->write_columns(slab, head);
-  state_->write_data(slab, head.sessions.size());
-
   // The head comes first but tells the body's size: the body is compressed aside and follows it.
-  ByteBuffer& body = state_->body;
-  body.clear();
-  state_->compress(body, head);
+  const ByteView body = state_->compress(state_->write_body(slab, head), head);
   const std::size_t begin = begin_record(out, RecordType::kChunk, kRecordRequired);
   understudy::encode(head, out);
   end_record(out, begin);
