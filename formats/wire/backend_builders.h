@@ -11,10 +11,10 @@ namespace understudy::wire {
 // An error the proxy reports. Empty detail and hint are left out.
 struct ErrorText {
   std::string_view severity = "FATAL";  // sent as both S and V: the proxy does not translate
-  std::string_view sqlstate;
-  std::string_view message;
-  std::string_view detail;
-  std::string_view hint;
+  std::string_view sqlstate{};
+  std::string_view message{};
+  std::string_view detail{};
+  std::string_view hint{};
 };
 void append_error_response(ByteBuffer& out, const ErrorText& error);
 void append_notice_response(ByteBuffer& out, const ErrorText& notice);

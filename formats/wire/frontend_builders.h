@@ -13,11 +13,11 @@ void append_parse(ByteBuffer& out, std::string_view statement, std::string_view 
                   std::span<const std::uint32_t> parameter_types = {});
 // At most 65,535 formats and parameters: what is beyond is not sent, for their counts are two bytes.
 struct BindArguments {
-  std::string_view portal;
-  std::string_view statement;
-  std::span<const std::int16_t> parameter_formats;
-  std::span<const Value> parameters;
-  std::span<const std::int16_t> result_formats;
+  std::string_view portal{};
+  std::string_view statement{};
+  std::span<const std::int16_t> parameter_formats{};
+  std::span<const Value> parameters{};
+  std::span<const std::int16_t> result_formats{};
 };
 void append_bind(ByteBuffer& out, const BindArguments& bind);
 void append_describe(ByteBuffer& out, Target target, std::string_view name);

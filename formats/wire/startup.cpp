@@ -9,9 +9,7 @@ namespace {
 constexpr std::size_t kLengthBytes = 4;
 constexpr std::size_t kHeaderBytes = 8;  // length and version or code
 
-using Result = std::variant<NeedMore, StartupPacket, DecodeError>;
-
-Result decode_parameters(ByteView packet) {
+StartupDecoded decode_parameters(ByteView packet) {
   StartupMessage message;
   message.protocol_version = load_be32(packet.data() + kLengthBytes);
   ByteReader in(packet);
@@ -25,10 +23,10 @@ Result decode_parameters(ByteView packet) {
     message.parameters.emplace_back(name, value);
   }
   if (!in.finished()) return DecodeError{in.offset(), "bytes after the terminator of the startup parameters"};
-  return StartupPacket(std::move(message));
+  return {std::move(message), packet.size()};
 }
 
-Result decode_cancel(ByteView packet) {
+StartupDecoded decode_cancel(ByteView packet) {
   ByteReader in(packet);
   in.bytes(kHeaderBytes);
   CancelRequest request;
@@ -37,7 +35,7 @@ Result decode_cancel(ByteView packet) {
   if (in.failed() || key.size() < kMinSecretKeyBytes || key.size() > kMaxSecretKeyBytes)
     return DecodeError{in.failed() ? in.offset() : kHeaderBytes + 4, "a cancel key has 4 to 256 bytes"};
   request.secret_key.assign(key.begin(), key.end());
-  return StartupPacket(std::move(request));
+  return {std::move(request), packet.size()};
 }
 
 // What can be said of the header alone; nullopt when nothing is wrong so far.
@@ -57,14 +55,14 @@ std::optional<DecodeError> check_header(ByteView bytes, std::size_t length, std:
   return std::nullopt;
 }
 
-Result decode_whole(ByteView packet) {
+StartupDecoded decode_whole(ByteView packet) {
   switch (load_be32(packet.data() + kLengthBytes)) {
     case kCancelRequestCode:
       return decode_cancel(packet);
     case kSslRequestCode:
-      return StartupPacket(SslRequest{});
+      return {SslRequest{}, packet.size()};
     case kGssEncRequestCode:
-      return StartupPacket(GssEncRequest{});
+      return {GssEncRequest{}, packet.size()};
     default:
       return decode_parameters(packet);
   }
@@ -75,13 +73,11 @@ void append_code(ByteBuffer& out, std::uint32_t code) { MessageWriter(out, 0).be
 }  // namespace
 
 StartupDecoded decode_startup(ByteView bytes, std::size_t limit_bytes) {
-  if (bytes.size() < kLengthBytes) return {NeedMore{kHeaderBytes - bytes.size()}};
+  if (bytes.size() < kLengthBytes) return NeedMore{kHeaderBytes - bytes.size()};
   const std::size_t length = load_be32(bytes.data());
-  if (const auto error = check_header(bytes, length, limit_bytes)) return {*error};
-  if (bytes.size() < length) return {NeedMore{length - bytes.size()}};
-  StartupDecoded decoded{decode_whole(bytes.first(length))};
-  if (decoded.packet() != nullptr) decoded.consumed = length;
-  return decoded;
+  if (const auto error = check_header(bytes, length, limit_bytes)) return *error;
+  if (bytes.size() < length) return NeedMore{length - bytes.size()};
+  return decode_whole(bytes.first(length));
 }
 
 void append_startup_message(ByteBuffer& out, const StartupMessage& message) {

@@ -5,6 +5,7 @@
 //     length        version       parameters                                     terminator
 #pragma once
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -41,13 +42,27 @@ struct NeedMore {
 
 using StartupPacket = std::variant<StartupMessage, SslRequest, GssEncRequest, CancelRequest>;
 
-struct StartupDecoded {
-  std::variant<NeedMore, StartupPacket, DecodeError> result;
+// One of three: a packet, how much more is needed, or an error.
+class StartupDecoded {
+ public:
+  // `packet`: one of the four. `length_bytes`: its own.
+  template <typename Packet>
+  StartupDecoded(Packet packet, std::size_t length_bytes)
+      : consumed(length_bytes), packet_(std::in_place, std::move(packet)) {}
+  StartupDecoded(NeedMore need_more) : need_more_(need_more) {}
+  StartupDecoded(DecodeError error) : error_(error) {}
+
+  // Null unless that is the answer.
+  [[nodiscard]] const StartupPacket* packet() const { return packet_ ? &*packet_ : nullptr; }
+  [[nodiscard]] const NeedMore* need_more() const { return need_more_ ? &*need_more_ : nullptr; }
+  [[nodiscard]] const DecodeError* error() const { return error_ ? &*error_ : nullptr; }
+
   std::size_t consumed = 0;  // bytes of the packet when there is one, else 0; more bytes may follow it
 
-  [[nodiscard]] const StartupPacket* packet() const { return std::get_if<StartupPacket>(&result); }
-  [[nodiscard]] const NeedMore* need_more() const { return std::get_if<NeedMore>(&result); }
-  [[nodiscard]] const DecodeError* error() const { return std::get_if<DecodeError>(&result); }
+ private:
+  std::optional<StartupPacket> packet_;
+  std::optional<NeedMore> need_more_;
+  std::optional<DecodeError> error_;
 };
 
 // The server's own bound (MAX_STARTUP_PACKET_LENGTH): bytes after the length field.
