@@ -191,7 +191,9 @@ void SegmentAppender::lose_segment(const std::error_code& error, const std::stri
 void SegmentAppender::drop_segment() {
   const std::unique_ptr<Segment> given_up = std::move(segment_);
   if (given_up == nullptr || given_up->holds_something) return;
-  // Attempts on a full disk must not leave a trail of empty files.
+  // Attempts on a full disk must not leave a trail of empty files. The first segment stays: it holds the
+  // run's number.
+  if (given_up->number == 1 && statistics_.segments != 0) return;
   store_.remove(given_up->number);
   if (!store_.present(given_up->number)) next_segment_ = given_up->number;
 }
