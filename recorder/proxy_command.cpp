@@ -1,0 +1,209 @@
+// understudy proxy: wires configuration, recorder and proxy together, then waits for signals. Runs on the
+// main thread.
+#include <sys/resource.h>
+
+#include <csignal>
+#include <cstdio>
+#include <cxxopts.hpp>
+#include <optional>
+
+#include "formats/command.h"
+#include "proxy/log.h"
+#include "proxy/proxy.h"
+#include "recorder/commands.h"
+#include "recorder/proxy_settings.h"
+#include "recorder/recorder.h"
+#include "recorder/signals.h"
+
+namespace understudy::recorder {
+namespace {
+
+using proxy::log_event;
+using proxy::LogLevel;
+
+constexpr const char* kExitCodes =
+    "\nSizes: 4096, 64KiB, 256MiB, 1GiB. Durations: 500ms, 30s, 5min, 1h; a number alone is seconds.\n"
+    "Every option but --config and --help is also a key of the configuration file, spelled with '_' for "
+    "'-'.\n"
+    "\nSignals: SIGTERM or SIGINT drains (sessions end when their transaction does), a second one ends at "
+    "once;\n"
+    "SIGHUP rereads the configuration file.\n"
+    "\nExit codes: 0 ended as asked; 1 could not start, or not everything could be recorded; 2 bad usage.\n";
+
+std::string flag_of(std::string_view key) {
+  std::string flag(key);
+  for (char& c : flag) {
+    if (c == '_') c = '-';
+  }
+  return flag;
+}
+
+std::string joined(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ",") + name;
+  return text;
+}
+
+cxxopts::Options command_options() {
+  cxxopts::Options options("understudy proxy",
+                           "Relays clients to a PostgreSQL server, recording what passes.\n");
+  options.set_width(110);
+  auto add = options.add_options();
+  for (const KeyHelp& key : known_keys()) {
+    const std::string help = std::string(key.help) + " (" + std::string(key.unit_and_default) + ")";
+    // A list would split directory names at their commas; only addresses may be given several times.
+    if (key.key == "listen") {
+      add(flag_of(key.key), help + "; repeatable", cxxopts::value<std::vector<std::string>>(), "VALUE");
+    } else {
+      add(flag_of(key.key), help, cxxopts::value<std::string>(), "VALUE");
+    }
+  }
+  add("config", "read this configuration file first (see samples/understudy.ini)",
+      cxxopts::value<std::string>(), "FILE");
+  add("h,help", "this text");
+  return options;
+}
+
+// What the command line says.
+std::vector<Setting> settings_of(const cxxopts::ParseResult& given) {
+  std::vector<Setting> settings;
+  for (const KeyHelp& key : known_keys()) {
+    const std::string flag = flag_of(key.key);
+    if (given.count(flag) == 0) continue;
+    const bool list = key.key == "listen";
+    std::string value =
+        list ? joined(given[flag].as<std::vector<std::string>>()) : given[flag].as<std::string>();
+    settings.push_back({std::string(key.key), std::move(value), "--" + flag});
+  }
+  return settings;
+}
+
+ProxySettings load(const std::string& config, const std::vector<Setting>& from_command_line) {
+  std::vector<Setting> settings;
+  if (!config.empty()) settings = read_settings(config);
+  settings.insert(settings.end(), from_command_line.begin(), from_command_line.end());
+  return apply_settings(settings);
+}
+
+// Two descriptors a session: the default soft limit of 1024 is soon reached.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  (void)::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+void log_start(const proxy::Proxy& proxy, const ProxySettings& settings, const Recorder* recorder) {
+  log_event(LogLevel::kInfo, "started",
+            {{"version", UNDERSTUDY_VERSION},
+             {"listening", joined(proxy.listening())},
+             {"backend", settings.configuration.backend.to_string()},
+             {"workers", std::to_string(proxy.worker_count())},
+             {"recording", recorder == nullptr ? "off" : settings.recording.directory.string()},
+             {"run", recorder == nullptr ? "-" : std::to_string(recorder->run())}});
+}
+
+void log_end(const proxy::Statistics& relayed, const Recorder* recorder, bool whole) {
+  const auto text = [](const auto& number) { return std::to_string(number); };
+  log_event(LogLevel::kInfo, "ended",
+            {{"connections", text(relayed.connections_accepted.load())},
+             {"sessions", text(relayed.sessions_opened.load())},
+             {"protocol_errors", text(relayed.protocol_errors_client + relayed.protocol_errors_server)},
+             {"cancels", text(relayed.cancels_forwarded.load())}});
+  if (recorder == nullptr) return;
+  const Statistics recorded = recorder->statistics();
+  log_event(whole ? LogLevel::kInfo : LogLevel::kError, whole ? "recorded" : "recorded_in_part",
+            {{"sessions", text(recorded.sessions)},
+             {"events", text(recorded.events)},
+             {"bytes", text(recorded.data_bytes)},
+             {"stored_bytes", text(recorded.stored_bytes)},
+             {"segments", text(recorded.segments)},
+             {"sessions_shed", text(recorded.sessions_shed)},
+             {"events_shed", text(recorded.events_shed)},
+             {"disk_errors", text(recorded.disk_errors)},
+             {"events_lost", text(recorded.events_lost)}});
+}
+
+// Applies what can be applied; a file with an error changes nothing.
+void reload(proxy::Proxy& proxy, ProxySettings& current, const std::string& config,
+            const std::vector<Setting>& from_command_line) {
+  if (config.empty()) {
+    log_event(LogLevel::kWarning, "reload_ignored", {{"reason", "started without --config"}});
+    return;
+  }
+  try {
+    ProxySettings fresh = load(config, from_command_line);
+    const std::vector<std::string> waiting = need_restart(current, fresh);
+    proxy::set_log_level(fresh.configuration.limits.log_level);
+    proxy.reload(fresh.configuration.limits);
+    log_event(LogLevel::kInfo, "reloaded", {{"file", config}});
+    if (!waiting.empty()) log_event(LogLevel::kWarning, "restart_needed", {{"keys", joined(waiting)}});
+    // Keys that wait for a restart stay as they were: said again at the next reload.
+    current.configuration.limits = fresh.configuration.limits;
+  } catch (const SettingsError& error) {
+    log_event(LogLevel::kError, "reload_refused", {{"error", error.what()}});
+  }
+}
+
+// Returns when the proxy is to end: drained, or asked a second time.
+void await_end(const Signals& signals, proxy::Proxy& proxy, const std::function<void()>& on_hangup) {
+  for (bool draining = false;;) {
+    const int signal = signals.wait();
+    if (signal == SIGHUP) {
+      on_hangup();
+    } else if (signal == Signals::kNotified || draining) {
+      return;
+    } else {
+      draining = true;
+      log_event(LogLevel::kInfo, "draining",
+                {{"sessions", std::to_string(proxy.statistics().sessions_open.load())}});
+      proxy.drain([&signals] { signals.notify(); });
+    }
+  }
+}
+
+int relay(ProxySettings settings, const std::string& config, const std::vector<Setting>& from_command_line) {
+  const Signals signals;
+  raise_descriptor_limit();
+  proxy::set_log_level(settings.configuration.limits.log_level);
+  std::optional<Recorder> recorder;
+  if (!settings.recording.directory.empty()) {
+    recorder.emplace(
+        settings.recording, proxy::effective_workers(settings.configuration),
+        RecorderIdentity{.producer = "understudy " UNDERSTUDY_VERSION " proxy", .attributes = {}});
+  }
+  Recorder* const recording = recorder ? &*recorder : nullptr;
+  proxy::Proxy proxy(settings.configuration, recording);
+  proxy.start();
+  log_start(proxy, settings, recording);
+  await_end(signals, proxy, [&] { reload(proxy, settings, config, from_command_line); });
+  proxy.stop();
+  const bool whole = recording == nullptr || recording->finish();
+  log_end(proxy.statistics(), recording, whole);
+  return whole ? 0 : 1;
+}
+
+}  // namespace
+
+int run_proxy(int argc, char** argv) {
+  cxxopts::Options options = command_options();
+  std::string config;
+  std::vector<Setting> from_command_line;
+  try {
+    const cxxopts::ParseResult given = options.parse(argc, argv);
+    if (given.count("help") != 0) {
+      std::fputs((options.help() + kExitCodes).c_str(), stdout);
+      return 0;
+    }
+    if (!given.unmatched().empty()) throw SettingsError("unexpected argument " + given.unmatched().front());
+    if (given.count("config") != 0) config = given["config"].as<std::string>();
+    from_command_line = settings_of(given);
+    (void)apply_settings(from_command_line);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "understudy proxy: %s\nSee understudy proxy --help.\n", error.what());
+    return kExitUsage;
+  }
+  return relay(load(config, from_command_line), config, from_command_line);
+}
+
+}  // namespace understudy::recorder

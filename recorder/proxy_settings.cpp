@@ -1,0 +1,126 @@
+#include "recorder/proxy_settings.h"
+
+#include <Poco/AutoPtr.h>
+#include <Poco/Util/IniFileConfiguration.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <sstream>
+
+namespace understudy::recorder {
+namespace {
+
+constexpr std::string_view kSection = "understudy";
+
+std::string trimmed(const std::string& text) {
+  const std::size_t begin = text.find_first_not_of(" \t\r");
+  if (begin == std::string::npos) return {};
+  return text.substr(begin, text.find_last_not_of(" \t\r") - begin + 1);
+}
+
+// Poco splits the line; it is given one at a time because it does not tell where in a file a key came from.
+Setting parse_line(const std::string& line, const std::string& where) {
+  if (line.find('=') == std::string::npos) throw SettingsError(where + ": expected key = value");
+  std::istringstream stream(line);
+  const Poco::AutoPtr<Poco::Util::IniFileConfiguration> parsed(new Poco::Util::IniFileConfiguration(stream));
+  Poco::Util::AbstractConfiguration::Keys keys;
+  parsed->keys(keys);
+  const std::string key = trimmed(line.substr(0, line.find('=')));
+  if (keys.size() != 1 || !parsed->has(keys[0])) return {key, {}, where};  // no key of ours has dots
+  return {keys[0], parsed->getRawString(keys[0]), where};
+}
+
+// Hands the value to whichever table knows the key. Returns what is wrong.
+std::string set(ProxySettings& settings, const Setting& setting) {
+  for (const proxy::ConfigurationKey& key : proxy::configuration_keys()) {
+    if (key.name == setting.key) return key.set(settings.configuration, setting.value);
+  }
+  for (const RecorderOption& option : recorder_option_table()) {
+    if (option.name == setting.key) return option.set(settings.recording, setting.value);
+  }
+  return "unknown key";
+}
+
+bool is_reloadable(std::string_view name) {
+  const auto keys = proxy::configuration_keys();
+  const auto at = std::find_if(keys.begin(), keys.end(), [&](const auto& key) { return key.name == name; });
+  return at != keys.end() && at->reloadable;
+}
+
+}  // namespace
+
+std::vector<Setting> parse_settings(const std::string& text, const std::string& name) {
+  std::vector<Setting> settings;
+  std::map<std::string, std::string> first_given;
+  std::istringstream lines(text);
+  std::string line;
+  std::string section;
+  for (unsigned number = 1; std::getline(lines, line); ++number) {
+    line = trimmed(line);
+    const std::string where = name + ":" + std::to_string(number);
+    if (line.empty() || line.front() == ';' || line.front() == '#') continue;
+    if (line.front() == '[') {
+      section = line.back() == ']' ? trimmed(line.substr(1, line.size() - 2)) : std::string();
+      if (section != kSection)
+        throw SettingsError(where + ": expected the section [" + std::string(kSection) + "]");
+      continue;
+    }
+    if (section.empty())
+      throw SettingsError(where + ": expected [" + std::string(kSection) + "] before the first key");
+    settings.push_back(parse_line(line, where));
+    const auto [earlier, fresh] = first_given.try_emplace(settings.back().key, where);
+    if (!fresh)
+      throw SettingsError(where + ": " + settings.back().key + " was given before, at " + earlier->second);
+  }
+  return settings;
+}
+
+std::vector<Setting> read_settings(const std::filesystem::path& file) {
+  std::ifstream stream(file);
+  std::ostringstream text;
+  if (stream) text << stream.rdbuf();
+  // An empty file is no error; rdbuf() of one sets failbit on `text` only.
+  if (!stream.is_open() || stream.bad()) throw SettingsError(file.string() + ": " + std::strerror(errno));
+  return parse_settings(text.str(), file.string());
+}
+
+ProxySettings apply_settings(const std::vector<Setting>& settings) {
+  ProxySettings result;
+  for (const Setting& setting : settings) {
+    const std::string wrong = set(result, setting);
+    const std::string of_key = setting.where.starts_with("--") ? ": " : ": " + setting.key + ": ";
+    if (!wrong.empty()) throw SettingsError(setting.where + of_key + wrong);
+    result.given.insert_or_assign(setting.key, setting.value);
+  }
+  if (result.configuration.listen.empty()) result.configuration.listen.push_back({"", 6432});
+  return result;
+}
+
+std::vector<std::string> need_restart(const ProxySettings& before, const ProxySettings& after) {
+  std::vector<std::string> names;
+  for (const KeyHelp& known : known_keys()) {
+    const std::string key(known.key);
+    const auto was = before.given.find(key);
+    const auto is = after.given.find(key);
+    const bool equal = was == before.given.end() || is == after.given.end()
+                           ? was == before.given.end() && is == after.given.end()
+                           : was->second == is->second;
+    if (!equal && !is_reloadable(key)) names.push_back(key);
+  }
+  return names;
+}
+
+std::vector<KeyHelp> known_keys() {
+  std::vector<KeyHelp> known;
+  for (const proxy::ConfigurationKey& key : proxy::configuration_keys()) {
+    known.push_back({key.name, key.unit_and_default, key.help});
+  }
+  for (const RecorderOption& option : recorder_option_table()) {
+    known.push_back({option.name, option.unit_and_default, option.help});
+  }
+  return known;
+}
+
+}  // namespace understudy::recorder
