@@ -1,6 +1,7 @@
 #include "proxy/event_loop.h"
 
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -14,20 +15,30 @@ namespace {
 constexpr int kMaxEvents = 256;
 // The slot travels in the lowest bit of the pointer, which alignment leaves free.
 constexpr std::uint64_t kSlotBit = 1;
+// No object lives at these addresses.
+constexpr std::uint64_t kWakeTag = 0;
+constexpr std::uint64_t kTimerTag = 2;
 static_assert(alignof(Runnable) > kSlotBit);
 
 }  // namespace
 
-EventLoop::EventLoop() : epoll_(epoll_create1(EPOLL_CLOEXEC)), wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
-  if (epoll_ < 0 || wake_ < 0) throw std::system_error(errno, std::generic_category(), "event loop");
+EventLoop::EventLoop()
+    : epoll_(epoll_create1(EPOLL_CLOEXEC)),
+      wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      timer_(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)) {
+  if (epoll_ < 0 || wake_ < 0 || timer_ < 0)
+    throw std::system_error(errno, std::generic_category(), "event loop");
   epoll_event event{};
   event.events = EPOLLIN;
-  event.data.u64 = 0;
+  event.data.u64 = kWakeTag;
   epoll_ctl(epoll_, EPOLL_CTL_ADD, wake_, &event);
+  event.data.u64 = kTimerTag;
+  epoll_ctl(epoll_, EPOLL_CTL_ADD, timer_, &event);
 }
 
 EventLoop::~EventLoop() {
   dead_.clear();
+  close(timer_);
   close(wake_);
   close(epoll_);
 }
@@ -93,30 +104,34 @@ void EventLoop::run() {
   }
 }
 
-TimeNs EventLoop::wait_limit_ns() {
+void EventLoop::arm_timer() {
   while (!due_.empty() && !timers_.contains(due_.top().id)) due_.pop();
-  if (!runnable_.empty() || !deferred_.empty()) return 0;
-  if (due_.empty()) return -1;
-  const TimeNs left = due_.top().when - now_ns();
-  return left > 0 ? left : 0;
+  if (due_.empty() || due_.top().when == armed_for_) return;
+  armed_for_ = due_.top().when;
+  const TimeNs left = armed_for_ - now_ns();
+  constexpr TimeNs kSecond = 1'000'000'000;
+  itimerspec spec{};
+  spec.it_value.tv_sec = left > 0 ? left / kSecond : 0;
+  spec.it_value.tv_nsec = left > 0 ? left % kSecond : 1;
+  timerfd_settime(timer_, 0, &spec, nullptr);
 }
 
 void EventLoop::wait() {
-  constexpr TimeNs kSecond = 1'000'000'000;
   epoll_event events[kMaxEvents];
-  const TimeNs limit = wait_limit_ns();
-  timespec timeout{};
-  timeout.tv_sec = limit / kSecond;
-  timeout.tv_nsec = limit % kSecond;
-  const int count = epoll_pwait2(epoll_, events, kMaxEvents, limit < 0 ? nullptr : &timeout, nullptr);
+  arm_timer();
+  const int count = epoll_wait(epoll_, events, kMaxEvents, runnable_.empty() && deferred_.empty() ? -1 : 0);
   for (int i = 0; i < count; ++i) {
-    if (events[i].data.u64 == 0) {
+    if (events[i].data.u64 == kWakeTag) {
       drain_wake();
-      continue;
+    } else if (events[i].data.u64 == kTimerTag) {
+      armed_for_ = 0;
+      std::uint64_t expirations = 0;
+      [[maybe_unused]] const ssize_t bytes = read(timer_, &expirations, sizeof expirations);
+    } else {
+      auto* runnable = reinterpret_cast<Runnable*>(events[i].data.u64 & ~kSlotBit);
+      runnable->ready_[events[i].data.u64 & kSlotBit] |= events[i].events;
+      make_runnable(*runnable);
     }
-    auto* runnable = reinterpret_cast<Runnable*>(events[i].data.u64 & ~kSlotBit);
-    runnable->ready_[events[i].data.u64 & kSlotBit] |= events[i].events;
-    make_runnable(*runnable);
   }
 }
 
@@ -148,7 +163,7 @@ void EventLoop::run_turns() {
 }
 
 void EventLoop::run_timers() {
-  if (due_.empty()) return;
+  if (due_.empty() || armed_for_ != 0) return;  // nothing, or not due: the descriptor would have said so
   const TimeNs now = now_ns();
   while (!due_.empty() && due_.top().when <= now) {
     const TimerId id = due_.top().id;

@@ -77,10 +77,14 @@ class EventLoop {
   void run_posted();
   void run_timers();
   void drain_wake();
-  [[nodiscard]] TimeNs wait_limit_ns();
+  void arm_timer();
 
   int epoll_ = -1;
   int wake_ = -1;
+  // Timers go through one descriptor, armed when the earliest changes: a time-out given to every wait would
+  // set up and tear down a kernel timer a message.
+  int timer_ = -1;
+  TimeNs armed_for_ = 0;
   std::atomic<bool> stopping_{false};
   std::vector<Runnable*> runnable_;
   std::vector<Task> deferred_;
