@@ -57,7 +57,7 @@ bool ProtocolTracker::client_frame(char type) {
       return advance(SessionEvent::kRequestSent);
     case frontend::kCopyDone:
     case frontend::kCopyFail:
-      if (!copy_in_ && !requests_.empty()) {
+      if (!copy_in_ && (!requests_.empty() || pipeline_open_)) {
         copy_end_sent_ = true;
         before_copy_end_ = requests_.size();
       }
@@ -119,7 +119,7 @@ bool ProtocolTracker::copy_started(char type) {
     std::uint64_t ignored = copy_end_sent_ ? before_copy_end_ : requests_.size();
     while (ignored-- > 0 && requests_.pop()) {
     }
-    pipeline_open_ = true;
+    pipeline_open_ = pipeline_open_ || !copy_end_sent_;
   }
   copy_in_ = type == backend::kCopyInResponse && !copy_end_sent_;
   copy_end_sent_ = false;
