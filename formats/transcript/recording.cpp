@@ -26,18 +26,6 @@ struct SegmentSummary {
   std::uint64_t last_used = 0;
 };
 
-std::vector<std::filesystem::path> segments_in(const std::filesystem::path& path) {
-  if (!std::filesystem::is_directory(path)) return {path};
-  std::map<SegmentName, std::filesystem::path> found;
-  for (const auto& entry : std::filesystem::directory_iterator(path)) {
-    const std::optional<SegmentName> name = parse_segment_name(entry.path().filename().string());
-    if (name && entry.is_regular_file()) found.emplace(*name, entry.path());
-  }
-  std::vector<std::filesystem::path> paths;
-  for (auto& [name, file] : found) paths.push_back(std::move(file));
-  return paths;
-}
-
 std::shared_ptr<const SegmentReader> open_segment(const std::filesystem::path& path) {
   try {
     return std::make_shared<const SegmentReader>(open_file(path), path.string());
@@ -158,13 +146,11 @@ void Recording::State::keep(ChunkPosition position, const std::shared_ptr<const 
 Recording::Recording(const std::filesystem::path& path, std::size_t cache_bytes)
     : path_(path.string()), state_(std::make_unique<State>()) {
   state_->cache_limit = cache_bytes;
-  std::error_code error;
-  if (!std::filesystem::exists(path, error)) throw RecordingError(path_ + ": no such file or directory");
-  const std::vector<std::filesystem::path> segments = segments_in(path);
-  if (segments.empty()) {
-    throw RecordingError(path_ + ": holds no recording (no file named like 000001-000001.transcript)");
+  for (const std::filesystem::path& segment : list_segments(path)) state_->add(segment);
+  // In a directory this is what a crash at rotation leaves; by itself it is hardly what was meant.
+  if (segment_count() == 1 && !std::filesystem::is_directory(path) && segment(0)->size_bytes() == 0) {
+    throw RecordingError(path_, 0, "is empty: nothing was recorded in it");
   }
-  for (const std::filesystem::path& segment : segments) state_->add(segment);
   state_->finish_opening();
 }
 

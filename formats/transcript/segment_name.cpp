@@ -2,6 +2,9 @@
 
 #include <charconv>
 #include <cstdio>
+#include <map>
+
+#include "formats/transcript/damage.h"
 
 namespace understudy {
 namespace {
@@ -35,6 +38,26 @@ std::optional<SegmentName> parse_segment_name(std::string_view file_name) {
   const auto segment = parse_number(file_name.substr(dash + 1));
   if (!run || !segment) return std::nullopt;
   return SegmentName{*run, *segment};
+}
+
+std::vector<std::filesystem::path> list_segments(const std::filesystem::path& recording) {
+  std::error_code error;
+  const std::filesystem::file_status status = std::filesystem::status(recording, error);
+  if (!std::filesystem::exists(status))
+    throw RecordingError(recording.string() + ": no such file or directory");
+  if (!std::filesystem::is_directory(status)) return {recording};
+  std::map<SegmentName, std::filesystem::path> found;
+  std::filesystem::directory_iterator entries(recording, error);
+  if (error) throw RecordingError(recording.string() + ": cannot be listed: " + error.message());
+  for (const std::filesystem::directory_entry& entry : entries) {
+    const std::optional<SegmentName> name = parse_segment_name(entry.path().filename().string());
+    if (name && entry.is_regular_file(error)) found.emplace(*name, entry.path());
+  }
+  std::vector<std::filesystem::path> paths;
+  for (auto& [name, file] : found) paths.push_back(std::move(file));
+  if (!paths.empty()) return paths;
+  throw RecordingError(recording.string() +
+                       ": holds no recording (no file named like 000001-000001.transcript)");
 }
 
 }  // namespace understudy

@@ -2,13 +2,15 @@
 
 #include <algorithm>
 
-#include "formats/crc32c.h"
 #include "formats/transcript/record.h"
 #include "formats/transcript/segment_records.h"
 #include "formats/transcript/segment_walk.h"
 
 namespace understudy {
 namespace {
+
+constexpr const char* kMalformedContinuing = "damaged list of open sessions";
+constexpr const char* kMalformedLoss = "damaged loss record";
 
 // True when `have` is how a segment's file begins, as far as it goes.
 bool begins_like(ByteView have, std::size_t at, ByteView expected) {
@@ -17,15 +19,22 @@ bool begins_like(ByteView have, std::size_t at, ByteView expected) {
   return std::equal(seen.begin(), seen.end(), expected.begin());
 }
 
-// A file is foreign when neither its first bytes nor the text after them are a segment's. One of them may be
-// damaged; in a file shorter than both, what there is must fit.
-bool foreign(ByteView beginning) {
+// How much of a segment's beginning is there: its first bytes, and the text after them. One of them may be
+// damaged and the file still be a segment; in a file shorter than both, what there is must fit.
+enum class Beginning { kOurs, kDamaged, kForeign };
+
+Beginning recognise(ByteView beginning) {
   Byte magic[4];
   std::memcpy(magic, &kRecordMagic, sizeof magic);
   const bool magic_fits = begins_like(beginning, 0, magic);
   const bool text_fits = begins_like(beginning, kHeaderTextAt, as_bytes(kHeaderText));
+  if (magic_fits && text_fits) return Beginning::kOurs;
   const bool long_enough = beginning.size() >= kHeaderTextAt + kHeaderText.size();
-  return long_enough ? !magic_fits && !text_fits : !magic_fits || !text_fits;
+  return long_enough && (magic_fits || text_fits) ? Beginning::kDamaged : Beginning::kForeign;
+}
+
+[[noreturn]] void refuse_foreign(const std::string& name) {
+  throw RecordingError(name, 0, "not an understudy transcript");
 }
 
 void refuse_newer(const std::string& name, const HeaderVersion& version) {
@@ -57,7 +66,9 @@ std::uint64_t SegmentReader::size_bytes() const { return file_->size(); }
 bool SegmentReader::read_header() {
   ByteBuffer buffer;
   read_bytes(*file_, name_, 0, kHeaderTextAt + kHeaderText.size(), buffer);
-  if (foreign(buffer)) throw RecordingError(name_, 0, "not an understudy transcript");
+  const Beginning beginning = recognise(buffer);
+  if (beginning == Beginning::kForeign) refuse_foreign(name_);
+  doubtful_ = beginning == Beginning::kDamaged;
   if (buffer.size() < kHeaderTextAt + kHeaderText.size()) {
     damage_.push_back({name_, 0, file_->size(), "file ends inside its header"});
     return false;
@@ -132,8 +143,7 @@ void SegmentReader::read_listed(const SegmentIndex& index) {
                        record.type == entry.type && record.stamp == *stamp_ &&
                        (continuing ? decode_continuing(record.body, continuing_) : decode(record.body, lost));
     if (!whole) {
-      damage_.push_back(
-          {name_, entry.offset, 0, continuing ? "damaged list of open sessions" : "damaged loss record"});
+      damage_.push_back({name_, entry.offset, 0, continuing ? kMalformedContinuing : kMalformedLoss});
     } else if (loss) {
       losses_.push_back(lost);
     }
@@ -143,31 +153,26 @@ void SegmentReader::read_listed(const SegmentIndex& index) {
 void SegmentReader::walk() {
   SegmentWalk walk(*file_, name_, first_record_, stamp_, damage_);
   while (const std::optional<SegmentWalk::Step> step = walk.next()) {
+    doubtful_ = false;
     LossRecord loss;
     if (step->record.is(RecordType::kChunk)) {
       chunks_.push_back({step->offset, step->body_offset, step->head});
-    } else if (step->record.is(RecordType::kLoss) && decode(step->record.body, loss)) {
-      losses_.push_back(loss);
-    } else if (step->record.is(RecordType::kContinuing)) {
-      static_cast<void>(decode_continuing(step->record.body, continuing_));
+    } else if (step->record.is(RecordType::kLoss)) {
+      if (decode(step->record.body, loss)) {
+        losses_.push_back(loss);
+      } else {
+        damage_.push_back({name_, step->offset, step->end - step->offset, kMalformedLoss});
+      }
+    } else if (step->record.is(RecordType::kContinuing) &&
+               !decode_continuing(step->record.body, continuing_)) {
+      damage_.push_back({name_, step->offset, step->end - step->offset, kMalformedContinuing});
     }
   }
+  if (doubtful_) refuse_foreign(name_);
 }
 
 std::shared_ptr<const Chunk> SegmentReader::load(std::size_t index, Damage& damage) const {
-  const Located& chunk = chunks_[index];
-  damage = {name_, chunk.body_offset, chunk.head.stored_bytes, {}};
-  ByteBuffer body;
-  if (const std::error_code error = file_->read(chunk.body_offset, chunk.head.stored_bytes, body)) {
-    damage.what = "chunk body: cannot be read: " + error.message();
-  } else if (body.size() != chunk.head.stored_bytes) {
-    damage.what = "chunk body: file ends inside it";
-  } else if (crc32c(body) != chunk.head.body_crc32c) {
-    damage.what = "chunk body: checksum mismatch";
-  } else {
-    return Chunk::decode(chunk.head, body, damage.what);
-  }
-  return nullptr;
+  return read_chunk(*file_, name_, chunks_[index].body_offset, chunks_[index].head, damage);
 }
 
 }  // namespace understudy

@@ -30,6 +30,8 @@ class SegmentReader {
   [[nodiscard]] const std::vector<LossRecord>& losses() const { return losses_; }
   [[nodiscard]] const std::vector<Damage>& damage() const { return damage_; }
   [[nodiscard]] std::uint64_t size_bytes() const;
+  // What names this segment in each of its records; none when the header is damaged.
+  [[nodiscard]] std::optional<std::uint32_t> stamp() const { return stamp_; }
 
   [[nodiscard]] std::size_t chunk_count() const { return chunks_.size(); }
   [[nodiscard]] const ChunkHead& chunk_head(std::size_t index) const { return chunks_[index].head; }
@@ -54,6 +56,7 @@ class SegmentReader {
   SegmentHeader header_;
   std::uint64_t first_record_ = 0;      // where the records after the header begin
   std::optional<std::uint32_t> stamp_;  // none when the header is damaged
+  bool doubtful_ = false;  // a beginning that is only half a segment's, until a record proves it
   bool clean_ = false;
   std::vector<SessionDescriptor> continuing_;
   std::vector<LossRecord> losses_;

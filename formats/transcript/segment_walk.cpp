@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "formats/crc32c.h"
 #include "formats/transcript/chunk_head.h"
 
 namespace understudy {
@@ -44,6 +45,22 @@ ReadStatus read_record(const ReadableFile& file, const std::string& name, std::u
   if (length > file.size() - offset) return ReadStatus::kTorn;
   read_bytes(file, name, offset, length, buffer);
   return parse_record(buffer, offset, out) ? ReadStatus::kWhole : ReadStatus::kBad;
+}
+
+std::shared_ptr<const Chunk> read_chunk(const ReadableFile& file, const std::string& name,
+                                        std::uint64_t body_offset, const ChunkHead& head, Damage& damage) {
+  damage = {name, body_offset, head.stored_bytes, {}};
+  ByteBuffer body;
+  if (const std::error_code error = file.read(body_offset, head.stored_bytes, body)) {
+    damage.what = "chunk body: cannot be read: " + error.message();
+  } else if (body.size() != head.stored_bytes) {
+    damage.what = "chunk body: file ends inside it";
+  } else if (crc32c(body) != head.body_crc32c) {
+    damage.what = "chunk body: checksum mismatch";
+  } else {
+    return Chunk::decode(head, body, damage.what);
+  }
+  return nullptr;
 }
 
 void refuse_unknown(const std::string& name, std::uint64_t offset, std::uint8_t type, std::uint8_t flags) {

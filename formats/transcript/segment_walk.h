@@ -23,6 +23,11 @@ enum class ReadStatus { kWhole, kTorn, kBad };  // torn: the record claims to go
 void read_bytes(const ReadableFile& file, const std::string& name, std::uint64_t offset, std::size_t length,
                 ByteBuffer& buffer);
 
+// Reads, checks and decodes the chunk body at `body_offset`. Null on damage, described in `damage`.
+[[nodiscard]] std::shared_ptr<const Chunk> read_chunk(const ReadableFile& file, const std::string& name,
+                                                      std::uint64_t body_offset, const ChunkHead& head,
+                                                      Damage& damage);
+
 // Throws RecordingError when the record is one that this version does not know and must not pass over.
 void refuse_unknown(const std::string& name, std::uint64_t offset, std::uint8_t type, std::uint8_t flags);
 

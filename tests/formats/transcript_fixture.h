@@ -1,5 +1,5 @@
-// A transcript segment in memory, with verbs to write it, harm it and read it back. Used by the transcript_*_test
-// files; a test owns its fixture.
+// A transcript segment in memory, with verbs to write it, harm it and read it back. Used by the
+// transcript_*_test files; a test owns its fixture.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -25,8 +25,8 @@ struct Seen {
   bool operator==(const Seen&) const = default;
 };
 inline void PrintTo(const Seen& seen, std::ostream* out) {
-  *out << seen.session.to_string() << "@" << seen.time << " kind " << int{static_cast<std::uint8_t>(seen.kind)} << " "
-       << testing::PrintToString(seen.data);
+  *out << seen.session.to_string() << "@" << seen.time << " kind "
+       << int{static_cast<std::uint8_t>(seen.kind)} << " " << testing::PrintToString(seen.data);
 }
 inline Seen seen(const Event& event) {
   return {event.session, event.time, event.kind, std::string(as_text(event.data))};
@@ -77,7 +77,8 @@ inline SessionDescriptor descriptor(SessionId id, TimeNs opened_at, std::string 
   SessionDescriptor session;
   session.id = id;
   session.opened_at = opened_at;
-  session.startup_parameters = {{"user", std::move(user)}, {"database", "shop"}, {"application_name", "till"}};
+  session.startup_parameters = {
+      {"user", std::move(user)}, {"database", "shop"}, {"application_name", "till"}};
   session.peer = "192.0.2.7:49152";
   session.backend = "127.0.0.1:5432";
   return session;

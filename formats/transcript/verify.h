@@ -1,0 +1,36 @@
+// Reads every byte of a segment and says what is whole: every record's checksum, every chunk's, every column,
+// and whether the index tells what is there. Streams: one chunk in memory at a time.
+#pragma once
+
+#include <vector>
+
+#include "formats/transcript/segment_reader.h"
+
+namespace understudy {
+
+struct SegmentReport {
+  std::string name;
+  SegmentHeader header;
+  bool clean = false;        // closed by its writer: footer and index are whole
+  bool index_agrees = true;  // what the index lists is what a walk finds; false is damage
+  std::uint64_t size_bytes = 0;
+  std::uint64_t whole_bytes = 0;  // of records and chunks that are intact
+  std::uint64_t lost_bytes = 0;   // the rest: size_bytes == whole_bytes + lost_bytes
+  std::uint64_t chunks = 0;       // intact ones
+  std::uint64_t damaged_chunks = 0;
+  std::uint64_t events = 0;        // in intact chunks
+  std::uint64_t data_bytes = 0;    // what these events carry
+  std::uint64_t stored_bytes = 0;  // what intact chunks take in the file, heads included
+  TimeNs first_time = 0;           // of intact chunks; both 0 when there is none
+  TimeNs last_time = 0;
+  std::vector<LossRecord> losses;  // written by the recorder: lost before it reached the file
+  std::vector<Damage> damage;      // found by reading: lost since, or cut off by a crash
+
+  // Nothing is missing: closed, whole, and the recorder lost nothing.
+  [[nodiscard]] bool whole() const { return clean && index_agrees && damage.empty() && losses.empty(); }
+};
+
+// Throws RecordingError when the file is no transcript, a newer one, or cannot be read. `file` is borrowed.
+[[nodiscard]] SegmentReport verify_segment(const ReadableFile& file, const std::string& name);
+
+}  // namespace understudy
