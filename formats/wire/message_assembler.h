@@ -66,7 +66,7 @@ class MessageAssembler {
     if (collecting_) release();
   }
 
-  const std::size_t cap_bytes_;
+  std::size_t cap_bytes_;
   FrameScanner scanner_;
   Message message_;
   std::uint64_t next_offset_ = 0;   // where the next message begins
