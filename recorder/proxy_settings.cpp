@@ -78,12 +78,13 @@ std::vector<Setting> parse_settings(const std::string& text, const std::string& 
 }
 
 std::vector<Setting> read_settings(const std::filesystem::path& file) {
+  std::error_code error;
+  if (std::filesystem::is_directory(file, error)) throw SettingsError(file.string() + ": is a directory");
   std::ifstream stream(file);
-  std::ostringstream text;
-  if (stream) text << stream.rdbuf();
-  // An empty file is no error; rdbuf() of one sets failbit on `text` only.
-  if (!stream.is_open() || stream.bad()) throw SettingsError(file.string() + ": " + std::strerror(errno));
-  return parse_settings(text.str(), file.string());
+  if (!stream.is_open()) throw SettingsError(file.string() + ": " + std::strerror(errno));
+  const std::string text{std::istreambuf_iterator<char>(stream), {}};
+  if (stream.bad()) throw SettingsError(file.string() + ": " + std::strerror(errno));
+  return parse_settings(text, file.string());
 }
 
 ProxySettings apply_settings(const std::vector<Setting>& settings) {
