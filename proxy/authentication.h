@@ -1,0 +1,64 @@
+// The client's side of authentication: what answers a server's AuthenticationXXX messages when it is this
+// process that logs in (a replay's sessions now; server sessions of a pool later). Trust, password, md5 and
+// SCRAM-SHA-256 (RFC 5802, RFC 7677; PostgreSQL documentation, "SASL Authentication"). No I/O; secrets stay
+// inside.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "formats/bytes.h"
+
+namespace understudy::proxy {
+
+// The client half of one SCRAM-SHA-256 exchange without channel binding.
+class ScramClient {
+ public:
+  // `nonce` is printable ASCII without a comma, fresh for every exchange.
+  ScramClient(std::string password, std::string nonce);
+
+  [[nodiscard]] std::string first_message() const;
+  // The client-final-message that answers the server's first; empty with `error` set when that is malformed
+  // or not an answer to ours.
+  [[nodiscard]] std::string final_message(std::string_view server_first, std::string& error);
+  // Whether the server proved that it knows the password too.
+  [[nodiscard]] bool verify(std::string_view server_final) const;
+
+ private:
+  std::string password_;
+  std::string first_bare_;
+  std::string nonce_;
+  std::string server_signature_;  // base64
+};
+
+// A fresh nonce of 24 characters from the system's randomness.
+[[nodiscard]] std::string make_scram_nonce();
+
+// Answers a server until it is content or refuses.
+class ClientAuthenticator {
+ public:
+  // What remains to be done after a message.
+  struct Step {
+    ByteBuffer reply;   // to send, empty when nothing
+    std::string error;  // why the login cannot go on, empty when it can
+  };
+
+  ClientAuthenticator(std::string user, std::string password)
+      : user_(std::move(user)), password_(std::move(password)) {}
+
+  // `payload` of an Authentication message ('R').
+  [[nodiscard]] Step answer(ByteView payload);
+
+ private:
+  Step password_reply(std::string_view method, const std::string& text);
+  Step begin_scram(ByteView mechanisms);
+  Step continue_scram(std::string_view server_first);
+  Step finish_scram(std::string_view server_final);
+
+  std::string user_;
+  std::string password_;
+  std::unique_ptr<ScramClient> scram_;
+};
+
+}  // namespace understudy::proxy
