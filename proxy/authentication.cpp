@@ -169,7 +169,7 @@ ClientAuthenticator::Step ClientAuthenticator::begin_scram(ByteView mechanisms) 
   scram_ = std::make_unique<ScramClient>(password_, make_scram_nonce());
   const std::string first = scram_->first_message();
   Step step;
-  wire::append_sasl_initial_response(step.reply, "SCRAM-SHA-256", as_bytes(first));
+  wire::append_sasl_initial_response(step.reply, "SCRAM-SHA-256", {as_bytes(first)});
   return step;
 }
 
