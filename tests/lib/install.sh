@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# Installs what building and testing need and this machine does not have: Debian 12's packages, and
+# node-postgres from npm into build/node. Does nothing when nothing is missing; starts no service.
+#
+#     tests/lib/install.sh
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+
+packages=(
+  g++ cmake ninja-build ccache pkg-config                             # build
+  libpoco-dev libzstd-dev libcxxopts-dev libssl-dev libpg-query-dev   # libraries
+  libgtest-dev libgmock-dev clang-format                              # tests and style
+  postgresql-15 zstd                                                  # the servers tested against
+  python3 python3-pytest python3-psycopg                              # end-to-end tests
+)
+
+is_installed() { [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
+
+missing=()
+for package in "${packages[@]}"; do
+  is_installed "$package" || missing+=("$package")
+done
+# Node.js may have come from elsewhere, npm with it.
+command -v node >/dev/null || missing+=(nodejs)
+command -v npm >/dev/null || missing+=(npm)
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+apt_install() {
+  local log
+  log=$(mktemp)
+  if ! as_root env DEBIAN_FRONTEND=noninteractive apt-get "$@" >"$log" 2>&1 </dev/null; then
+    cat "$log" >&2
+    echo "install: apt-get $1 failed (its output is above)" >&2
+    rm -f "$log"
+    exit 1
+  fi
+  rm -f "$log"
+}
+
+install_packages() {
+  if ! command -v apt-get >/dev/null; then
+    echo "install: this needs Debian 12's packages (${missing[*]}), and here is no apt-get" >&2
+    exit 1
+  fi
+  if [ "$(id -u)" != 0 ] && ! command -v sudo >/dev/null; then
+    echo "install: these packages are missing: ${missing[*]}" >&2
+    echo "install: run this as root, or install sudo" >&2
+    exit 1
+  fi
+  echo "install: with apt-get, from Debian: ${missing[*]}"
+  apt_install update
+  # Debian's package would make a database cluster of its own and keep it running: not ours to leave behind.
+  local keep_out=/etc/postgresql-common/createcluster.d/understudy-install.conf
+  if [[ " ${missing[*]} " == *" postgresql-15 "* ]]; then
+    apt_install install -y --no-install-recommends postgresql-common
+    echo "create_main_cluster = false" | as_root tee "$keep_out" >/dev/null
+    # shellcheck disable=SC2064
+    trap "$(declare -f as_root); as_root rm -f $keep_out" EXIT
+  fi
+  apt_install install -y --no-install-recommends "${missing[@]}"
+}
+
+install_node_postgres() {
+  local wanted="$root/tests/end_to_end/node" here="$root/build/node"
+  if cmp -s "$wanted/package-lock.json" "$here/installed.json"; then return; fi
+  echo "install: node-postgres from npm, into build/node"
+  mkdir -p "$here"
+  cp "$wanted/package.json" "$wanted/package-lock.json" "$here/"
+  npm ci --prefix "$here" --no-audit --no-fund --ignore-scripts --loglevel=error >/dev/null
+  cp "$wanted/package-lock.json" "$here/installed.json"
+}
+
+if [ ${#missing[@]} -gt 0 ]; then install_packages; fi
+install_node_postgres

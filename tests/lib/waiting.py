@@ -1,0 +1,42 @@
+"""How tests wait: for a condition, with a limit, never for a fixed time. And how loaded the machine may be."""
+
+import os
+import socket
+import time
+
+
+def scaled(number, least=1):
+    """A load made smaller by UNDERSTUDY_TEST_SCALE (1 by default; sanitizer builds use less)."""
+    return max(least, int(number * float(os.environ.get("UNDERSTUDY_TEST_SCALE", "1"))))
+
+
+def await_condition(condition, what, timeout_s=60):
+    """Returns the first true value of condition(); fails with `what` after the time-out."""
+    end = time.monotonic() + timeout_s
+    pause = 0.002
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise TimeoutError(f"waited {timeout_s} s for: {what() if callable(what) else what}")
+        time.sleep(pause)
+        pause = min(pause * 1.5, 0.1)
+
+
+def free_port(family=socket.AF_INET, host="127.0.0.1"):
+    """A TCP port nobody listens on, outside the range the kernel hands out to clients."""
+    for port in range(20000 + os.getpid() % 10000, 32000):
+        if port in _given:
+            continue
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            try:
+                probe.bind((host, port))
+            except OSError:
+                continue
+        _given.add(port)
+        return port
+    raise OSError("no free port between 20000 and 32000")
+
+
+_given = set()
