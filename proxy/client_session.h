@@ -51,6 +51,8 @@ class ClientSession final : public Runnable {
   [[nodiscard]] std::uint32_t number() const { return number_; }
   [[nodiscard]] SessionState state() const { return tracker_.state(); }
   [[nodiscard]] bool idle() const { return tracker_.idle(); }
+  // A pipeline failed and no Sync was sent yet that would end it.
+  [[nodiscard]] bool awaits_sync() const { return tracker_.awaits_sync(); }
 
  private:
   // Between accept and the first ReadyForQuery; freed after it, so that idle sessions stay small.

@@ -27,6 +27,10 @@ class ProtocolTracker {
   [[nodiscard]] char transaction_status() const { return transaction_status_; }
   // Nothing asked, nothing open: the session may end or move without anyone missing anything.
   [[nodiscard]] bool idle() const { return state_ == SessionState::kReady && transaction_status_ == 'I'; }
+  // The server skips to a Sync that the client has not sent.
+  [[nodiscard]] bool awaits_sync() const {
+    return state_ == SessionState::kExtendedError && requests_.empty();
+  }
   [[nodiscard]] bool terminate_seen() const { return terminate_seen_; }
   // The server said FATAL or PANIC: its end of file is announced.
   [[nodiscard]] bool fatal_seen() const { return fatal_seen_; }

@@ -1,5 +1,5 @@
-// The subcommands of this folder. Each parses its own arguments (argv[0] is the subcommand's name) and returns its
-// exit code; every --help prints them.
+// The subcommands of this folder. Each parses its own arguments (argv[0] is the subcommand's name) and
+// returns its exit code; every --help prints them.
 #pragma once
 
 namespace understudy::replayer {

@@ -1,0 +1,90 @@
+#include "replayer/lock_monitor.h"
+
+#include <libpq-fe.h>
+
+#include <charconv>
+#include <string>
+
+namespace understudy::replayer {
+namespace {
+
+std::vector<std::uint32_t> parse_pids(std::string_view array) {
+  std::vector<std::uint32_t> pids;
+  const char* at = array.data();
+  const char* const end = at + array.size();
+  while (at < end) {
+    std::uint32_t pid = 0;
+    const auto [next, error] = std::from_chars(at, end, pid);
+    if (error == std::errc{} && pid != 0) pids.push_back(pid);  // 0: a prepared transaction
+    at = next > at ? next : at + 1;
+  }
+  return pids;
+}
+
+}  // namespace
+
+LockMonitor::LockMonitor(pg_conn* connection, std::function<void(std::function<void()>)> deliver)
+    : connection_(connection), deliver_(std::move(deliver)), thread_([this] { run(); }) {}
+
+LockMonitor::~LockMonitor() {
+  {
+    const std::lock_guard lock(mutex_);
+    ending_ = true;
+  }
+  asked_.notify_one();
+  thread_.join();
+}
+
+bool LockMonitor::ask(std::vector<std::uint32_t> process_ids, Answer answer) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (busy_) return false;
+    busy_ = true;
+    question_ = std::move(process_ids);
+    answer_ = std::move(answer);
+  }
+  asked_.notify_one();
+  return true;
+}
+
+void LockMonitor::run() {
+  std::unique_lock lock(mutex_);
+  while (true) {
+    asked_.wait(lock, [this] { return ending_ || busy_; });
+    if (ending_) return;
+    const std::vector<std::uint32_t> question = std::move(question_);
+    Answer answer = std::move(answer_);
+    lock.unlock();
+    std::vector<BackendActivity> result = query(question);
+    lock.lock();
+    busy_ = false;
+    if (ending_) return;
+    deliver_([answer = std::move(answer), result = std::move(result)] { answer(result); });
+  }
+}
+
+std::vector<BackendActivity> LockMonitor::query(const std::vector<std::uint32_t>& process_ids) {
+  std::string pids = "{";
+  for (const std::uint32_t pid : process_ids) pids += (pids.size() > 1 ? "," : "") + std::to_string(pid);
+  pids += "}";
+  const char* const parameters[] = {pids.c_str()};
+  // Blockers are computed for those that wait only: pg_blocking_pids takes the lock table's locks.
+  PGresult* const rows = PQexecParams(
+      connection_,
+      "select pid, state = 'active', case when wait_event_type = 'Lock' then pg_blocking_pids(pid)::text end"
+      " from pg_stat_activity where pid = any($1::int[])",
+      1, nullptr, parameters, nullptr, nullptr, 0);
+  std::vector<BackendActivity> result;
+  for (int row = 0; row < PQntuples(rows); ++row) {
+    BackendActivity activity;
+    const std::string_view pid = PQgetvalue(rows, row, 0);
+    std::from_chars(pid.data(), pid.data() + pid.size(), activity.process_id);
+    activity.active = *PQgetvalue(rows, row, 1) != 'f';  // unknown counts as active
+    activity.blocked_by = parse_pids(PQgetvalue(rows, row, 2));
+    result.push_back(std::move(activity));
+  }
+  PQclear(rows);
+  return result;
+}
+
+}  // namespace understudy::replayer

@@ -1,0 +1,53 @@
+// Asks the target who waits for whose lock, on a thread of its own so that the replay never waits for the
+// answer (PostgreSQL documentation, pg_blocking_pids).
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+struct pg_conn;
+
+namespace understudy::replayer {
+
+// What the target said of one of its processes.
+struct BackendActivity {
+  std::uint32_t process_id = 0;
+  bool active = false;                    // runs a statement (else it waits for its client)
+  std::vector<std::uint32_t> blocked_by;  // empty unless it waits for a lock
+};
+
+class LockMonitor {
+ public:
+  using Answer = std::function<void(std::vector<BackendActivity>)>;
+
+  // `connection` is borrowed and used by the monitor's thread only. `deliver` brings a task to the thread
+  // that asks.
+  LockMonitor(pg_conn* connection, std::function<void(std::function<void()>)> deliver);
+  ~LockMonitor();
+  LockMonitor(const LockMonitor&) = delete;
+  LockMonitor& operator=(const LockMonitor&) = delete;
+
+  // Asks about these processes; `answer` is called through `deliver`, with nothing in it when the target
+  // could not say. One question at a time: false when one is still out.
+  bool ask(std::vector<std::uint32_t> process_ids, Answer answer);
+
+ private:
+  void run();
+  std::vector<BackendActivity> query(const std::vector<std::uint32_t>& process_ids);
+
+  pg_conn* connection_;
+  std::function<void(std::function<void()>)> deliver_;
+  std::mutex mutex_;
+  std::condition_variable asked_;
+  std::vector<std::uint32_t> question_;
+  Answer answer_;
+  bool busy_ = false;
+  bool ending_ = false;
+  std::thread thread_;
+};
+
+}  // namespace understudy::replayer

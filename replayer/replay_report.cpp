@@ -1,0 +1,99 @@
+#include "replayer/replay_report.h"
+
+#include <Poco/JSON/Object.h>
+
+#include <iomanip>
+#include <ostream>
+
+#include "formats/command.h"
+
+namespace understudy::replayer {
+namespace {
+
+struct Count {
+  const char* key;
+  const char* words;
+  std::uint64_t ReplayResult::*value;
+  bool shown_when_zero;
+};
+
+// In the order a reader asks: what was done, what was not, what had to be helped along.
+constexpr Count kCounts[] = {
+    {"sessions", "sessions", &ReplayResult::sessions, true},
+    {"exchanges", "exchanges", &ReplayResult::exchanges, true},
+    {"bytes_sent", "bytes sent", &ReplayResult::bytes_sent, false},
+    {"events_sent", "pieces sent", &ReplayResult::events_sent, false},
+    {"cancels", "cancels", &ReplayResult::cancels, false},
+    {"sessions_failed", "sessions that could not log in", &ReplayResult::sessions_failed, false},
+    {"sessions_ended_early", "sessions the target ended early", &ReplayResult::sessions_ended_early, false},
+    {"sessions_cut_at_gap", "sessions cut at a hole in the recording", &ReplayResult::sessions_cut_at_gap,
+     false},
+    {"sessions_unfinished", "sessions the recording left open", &ReplayResult::sessions_unfinished, false},
+    {"sessions_skipped", "sessions left out (replication, --from, --until)", &ReplayResult::sessions_skipped,
+     false},
+    {"sessions_lost", "sessions whose opening is damaged", &ReplayResult::sessions_lost, false},
+    {"sessions_stuck", "sessions ended because nothing moved", &ReplayResult::sessions_stuck, false},
+    {"rescues", "lock queues turned round (rescues)", &ReplayResult::rescues, false},
+    {"unstuck", "diverged exchanges ended by the replay", &ReplayResult::unstuck, false},
+    {"transaction_state_differs", "exchanges left in another transaction state",
+     &ReplayResult::transaction_state_differs, false},
+};
+
+double per_second(std::uint64_t count, TimeNs time) {
+  return time > 0 ? static_cast<double>(count) * 1e9 / static_cast<double>(time) : 0;
+}
+
+void print_lag(std::ostream& out, const char* words, const Histogram& lag) {
+  out << "  " << std::left << std::setw(48) << words << "p50 " << format_duration(lag.percentile(0.5))
+      << ", p95 " << format_duration(lag.percentile(0.95)) << ", max " << format_duration(lag.max()) << "\n";
+}
+
+Poco::JSON::Object lag_json(const Histogram& lag) {
+  Poco::JSON::Object object(Poco::JSON_PRESERVE_KEY_ORDER);
+  object.set("p50_ns", lag.percentile(0.5));
+  object.set("p95_ns", lag.percentile(0.95));
+  object.set("max_ns", lag.max());
+  return object;
+}
+
+}  // namespace
+
+void print_summary(std::ostream& out, const ReplayResult& result, bool paced) {
+  out << (result.stopped ? "Replay stopped early" : "Replayed") << " "
+      << format_duration(result.recorded_span) << " of recorded time in " << format_duration(result.wall_time)
+      << ", " << std::fixed << std::setprecision(0) << per_second(result.exchanges, result.wall_time)
+      << " exchanges/s\n";
+  for (const Count& count : kCounts) {
+    const std::uint64_t value = result.*count.value;
+    if (value == 0 && !count.shown_when_zero) continue;
+    out << "  " << std::left << std::setw(48) << count.words
+        << (std::string_view(count.key) == "bytes_sent" ? format_size(value) : std::to_string(value)) << "\n";
+  }
+  if (paced) {
+    print_lag(out, "lag: the server was slower", result.server_slower);
+    print_lag(out, "lag: the replay was late", result.replayer_late);
+  }
+  for (const auto& [error, count] : result.login_errors) {
+    out << "  login failed " << count << " times: " << error << "\n";
+  }
+}
+
+void print_json(std::ostream& out, const ReplayResult& result, bool paced) {
+  Poco::JSON::Object object(Poco::JSON_PRESERVE_KEY_ORDER);
+  for (const Count& count : kCounts) object.set(count.key, result.*count.value);
+  object.set("recorded_span_ns", result.recorded_span);
+  object.set("wall_time_ns", result.wall_time);
+  object.set("exchanges_per_second", per_second(result.exchanges, result.wall_time));
+  object.set("stopped", result.stopped);
+  if (paced) {
+    object.set("server_slower", lag_json(result.server_slower));
+    object.set("replayer_late", lag_json(result.replayer_late));
+  }
+  Poco::JSON::Object errors(Poco::JSON_PRESERVE_KEY_ORDER);
+  for (const auto& [error, count] : result.login_errors) errors.set(error, count);
+  object.set("login_errors", errors);
+  object.stringify(out, 2);
+  out << "\n";
+}
+
+}  // namespace understudy::replayer

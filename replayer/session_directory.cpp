@@ -1,0 +1,63 @@
+#include "replayer/session_directory.h"
+
+#include <algorithm>
+
+namespace understudy::replayer {
+namespace {
+
+constexpr std::size_t kAhead = 256;
+
+struct Stopped {};
+
+}  // namespace
+
+SessionDirectory::SessionDirectory(const Recording& recording)
+    : recording_(recording), thread_([this] { run(); }) {}
+
+SessionDirectory::~SessionDirectory() {
+  {
+    const std::lock_guard lock(mutex_);
+    ending_ = true;
+  }
+  changed_.notify_all();
+  thread_.join();
+}
+
+void SessionDirectory::run() {
+  const std::vector<SessionDescriptor>& continuing = recording_.continuing();
+  std::uint64_t lost = 0;
+  try {
+    lost = for_each_session(recording_, [&](const SessionSummary& summary) {
+             const bool open_before =
+                 std::any_of(continuing.begin(), continuing.end(),
+                             [&](const SessionDescriptor& one) { return one.id == summary.descriptor.id; });
+             std::unique_lock lock(mutex_);
+             changed_.wait(lock, [this] { return ending_ || ahead_.size() < kAhead; });
+             if (ending_) throw Stopped{};
+             ahead_.push_back({summary, open_before});
+             changed_.notify_all();
+           }).size();
+  } catch (const Stopped&) {
+    return;
+  }
+  const std::lock_guard lock(mutex_);
+  lost_ = lost;
+  done_ = true;
+  changed_.notify_all();
+}
+
+const SessionDirectory::Entry* SessionDirectory::peek() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return done_ || !ahead_.empty(); });
+  return ahead_.empty() ? nullptr : &ahead_.front();  // a deque's front stays where it is
+}
+
+SessionDirectory::Entry SessionDirectory::take() {
+  const std::lock_guard lock(mutex_);
+  Entry entry = std::move(ahead_.front());
+  ahead_.pop_front();
+  changed_.notify_all();
+  return entry;
+}
+
+}  // namespace understudy::replayer

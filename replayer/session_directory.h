@@ -1,0 +1,47 @@
+// The sessions of a recording in order of opening, found by a thread of its own a bounded number ahead:
+// however many there are, few are held. The same thread decodes chunks ahead of the replay into the
+// recording's cache.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <optional>
+#include <thread>
+
+#include "formats/transcript/recording.h"
+
+namespace understudy::replayer {
+
+class SessionDirectory {
+ public:
+  struct Entry {
+    SessionSummary summary;
+    bool continuing = false;  // open before the recording began
+  };
+
+  explicit SessionDirectory(const Recording& recording);
+  ~SessionDirectory();
+  SessionDirectory(const SessionDirectory&) = delete;
+  SessionDirectory& operator=(const SessionDirectory&) = delete;
+
+  // The next session to open; null at the end. Waits for the thread when it is behind. One reader.
+  [[nodiscard]] const Entry* peek();
+  [[nodiscard]] Entry take();
+  // Sessions whose opening is lost to damage; known at the end.
+  [[nodiscard]] std::uint64_t lost() const { return lost_; }
+
+ private:
+  void run();
+
+  const Recording& recording_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<Entry> ahead_;
+  bool done_ = false;
+  bool ending_ = false;
+  std::uint64_t lost_ = 0;
+  std::thread thread_;
+};
+
+}  // namespace understudy::replayer

@@ -1,0 +1,123 @@
+#include "replayer/transcript_client.h"
+
+#include "formats/wire/backend_messages.h"
+#include "formats/wire/frontend_builders.h"
+#include "formats/wire/message_types.h"
+#include "formats/wire/startup.h"
+
+namespace understudy::replayer {
+
+TranscriptClient::TranscriptClient(Audience& audience, RecordedSession recorded, std::string user,
+                                   std::string database, std::string password)
+    : audience_(audience),
+      recorded_(std::move(recorded)),
+      user_(std::move(user)),
+      database_(std::move(database)),
+      authenticator_(user_, std::move(password)),
+      ready_ahead_(recorded_.logged_in() ? 1 : 0) {}
+
+std::unique_ptr<proxy::Connection> TranscriptClient::connect() {
+  auto connection = std::make_unique<proxy::InProcessConnection>(
+      *this, "replay of " + recorded_.descriptor().id.to_string());
+  connection_ = connection.get();
+  return connection;
+}
+
+void TranscriptClient::start(proxy::ClientSession& session) {
+  session_ = &session;
+  wire::StartupMessage startup;
+  startup.protocol_version = recorded_.descriptor().protocol_version;
+  bool database_said = false;
+  for (auto [name, value] : recorded_.descriptor().startup_parameters) {
+    if (name == "user") value = user_;
+    if (name == "database") value = database_;
+    database_said = database_said || name == "database";
+    startup.parameters.emplace_back(name, value);
+  }
+  if (!database_said) startup.parameters.emplace_back("database", database_);
+  ByteBuffer packet;
+  wire::append_startup_message(packet, startup);
+  connection_->send(packet);
+}
+
+bool TranscriptClient::quiescent() const {
+  return connection_->pending_bytes() == 0 && session_->state() == proxy::SessionState::kReady;
+}
+
+bool TranscriptClient::caught_up() {
+  if (ended()) return true;
+  if (!recorded_.logged_in()) return true;
+  if (!logged_in()) return false;
+  auto mark = recorded_.mark();
+  if (recorded_.quiescent()) {
+    if (!quiescent()) return false;
+    ready_ahead_ = static_cast<std::int64_t>(progress_.ready_count() - mark.ready_count);
+    return true;
+  }
+  mark.ready_count = static_cast<std::uint64_t>(static_cast<std::int64_t>(mark.ready_count) + ready_ahead_);
+  return progress_.reached(mark);
+}
+
+void TranscriptClient::send(ByteView bytes) { connection_->send(bytes); }
+
+void TranscriptClient::hang_up() {
+  schedule.hung_up = true;
+  if (connection_ != nullptr) connection_->close();
+}
+
+bool TranscriptClient::unstick() {
+  if (ended() || connection_->pending_bytes() > 0) return false;
+  ByteBuffer message;
+  if (progress_.copy_in_active()) {
+    wire::append_copy_fail(message, "the recording has no more data for this COPY");
+  } else if (session_->awaits_sync()) {
+    wire::append_sync(message);
+  } else {
+    return false;
+  }
+  connection_->send(message);
+  return true;
+}
+
+void TranscriptClient::on_bytes(ByteView bytes) {
+  if (!logged_in()) log_in(bytes);
+  (void)progress_.feed(bytes);  // the session has checked the lengths
+  audience_.progressed(*this);
+}
+
+void TranscriptClient::log_in(ByteView bytes) {
+  append_bytes(login_bytes_, bytes);
+  std::size_t at = 0;
+  while (login_bytes_.size() - at >= 5) {
+    const std::uint32_t length = load_be32(login_bytes_.data() + at + 1);
+    if (length < 4 || login_bytes_.size() - at < std::size_t{length} + 1) break;
+    const char type = static_cast<char>(login_bytes_[at]);
+    login_message(type, ByteView(login_bytes_).subspan(at + 5, length - 4));
+    at += std::size_t{length} + 1;
+    if (type == wire::backend::kReadyForQuery) at = login_bytes_.size();
+  }
+  login_bytes_.erase(login_bytes_.begin(), login_bytes_.begin() + static_cast<std::ptrdiff_t>(at));
+}
+
+void TranscriptClient::login_message(char type, ByteView payload) {
+  if (type == wire::backend::kBackendKeyData && payload.size() >= 4) process_id_ = load_be32(payload.data());
+  if (type == wire::backend::kErrorResponse) {
+    const auto error = wire::ErrorResponse::decode(payload);
+    if (error) login_error_ = std::string(error->sqlstate()) + " " + std::string(error->field('M'));
+  }
+  if (type != wire::backend::kAuthentication) return;
+  const auto step = authenticator_.answer(payload);
+  if (!step.error.empty()) {
+    login_error_ = "28000 " + step.error;
+    return hang_up();
+  }
+  if (!step.reply.empty()) connection_->send(step.reply);
+}
+
+void TranscriptClient::on_closed(const std::string& /*error*/) {
+  connection_ = nullptr;
+  session_ = nullptr;
+  audience_.ended(*this);
+}
+
+}  // namespace understudy::replayer
