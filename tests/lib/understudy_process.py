@@ -10,7 +10,7 @@ import subprocess
 import psycopg
 
 from processes import end_process, make_directory, remove_directory, until_parent_ends
-from waiting import await_condition
+from waiting import await_condition, free_port
 
 
 def binary():
@@ -28,11 +28,11 @@ def run_understudy(*arguments, timeout_s=300, **options):
 class Proxy:
     """A running `understudy proxy`. `backend` and `listen` as on its command line."""
 
-    def __init__(self, backend, *arguments, listen=("127.0.0.1:0",), record=None):
+    def __init__(self, backend, *arguments, listen=None, record=None):
         self.directory = make_directory("proxy")
         self.record = record
         command = [binary(), "proxy", "--backend", backend, *map(str, arguments)]
-        for address in listen:
+        for address in listen or [f"127.0.0.1:{free_port()}"]:
             command += ["--listen", address]
         if record:
             command += ["--record", str(record)]

@@ -26,7 +26,9 @@ def await_condition(condition, what, timeout_s=60):
 
 def free_port(family=socket.AF_INET, host="127.0.0.1"):
     """A TCP port nobody listens on, outside the range the kernel hands out to clients."""
-    for port in range(20000 + os.getpid() % 10000, 32000):
+    # Each process begins elsewhere, so that two do not find the same port free at the same moment.
+    first = os.getpid() * 101 % 12000
+    for port in (20000 + (first + n) % 12000 for n in range(12000)):
         if port in _given:
             continue
         with socket.socket(family, socket.SOCK_STREAM) as probe:
