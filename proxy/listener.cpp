@@ -64,6 +64,12 @@ void ListeningSockets::open(const Address& address, unsigned backlog, unsigned u
   }
 }
 
+void ListeningSockets::refuse() {
+  for (const std::string& path : paths_) unlink(path.c_str());
+  paths_.clear();
+  for (const int descriptor : descriptors_) shutdown(descriptor, SHUT_RDWR);
+}
+
 void ListeningSockets::close() {
   for (const std::string& path : paths_) unlink(path.c_str());
   for (const int descriptor : descriptors_) ::close(descriptor);

@@ -24,6 +24,8 @@ class ListeningSockets {
   // answers is not.
   void open(const Address& address, unsigned backlog, unsigned unix_mode);
   void close();
+  // From now on the kernel refuses whoever comes; the descriptors stay valid for those who watch them.
+  void refuse();
   [[nodiscard]] const std::vector<int>& descriptors() const { return descriptors_; }
   // What is listened on, as the kernel says it.
   [[nodiscard]] const std::vector<std::string>& names() const { return names_; }

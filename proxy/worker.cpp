@@ -101,12 +101,18 @@ void Worker::sweep() {
   loop_.call_at(now + kSweepInterval, [this] { sweep(); });
 }
 
+void Worker::stop_listening() {
+  // Buried, not deleted: a client may be waiting in the very round in which the word to stop arrives.
+  for (auto& listener : listeners_) loop_.bury(std::move(listener));
+  listeners_.clear();
+}
+
 void Worker::start_drain() {
   loop_.post([this] {
     if (context_.draining) return;
     context_.draining = true;
     if (context_.limits.drain_timeout > 0) drain_deadline_ = now_ns() + context_.limits.drain_timeout;
-    listeners_.clear();
+    stop_listening();
     for (const auto& [number, session] : sessions_) session->drain();
     check_drained();
   });
@@ -120,7 +126,7 @@ void Worker::check_drained() {
 
 void Worker::stop() {
   loop_.post([this] {
-    listeners_.clear();
+    stop_listening();
     for (const auto& [number, session] : sessions_) {
       session->terminate(CloseReason::kShutdown, "57P01",
                          "terminating connection due to administrator command");

@@ -44,6 +44,7 @@ class Worker final : private RunnableOwner {
   void join();
 
  private:
+  void stop_listening();
   void keep(std::unique_ptr<Runnable> runnable) override;
   void ended(Runnable& runnable) override;
   void session_cancelled(std::uint32_t number) override;

@@ -12,6 +12,7 @@ def test_sigterm_lets_transactions_end_and_idle_sessions_go(server, make_proxy):
     proxy = make_proxy(server.tcp)
     idle, busy = proxy.connect(), proxy.connect(autocommit=False)
     busy.execute("CREATE TEMPORARY TABLE kept (n int)")
+    idle.execute("SELECT 1")
     proxy.signal(signal.SIGTERM)
     proxy.await_log("draining sessions=2")
     with pytest.raises(psycopg.OperationalError):
@@ -66,13 +67,21 @@ def test_an_idle_client_is_closed_after_its_time_out(server, make_proxy):
             connection.execute("SELECT 1")
 
 
-@pytest.mark.parametrize("wrong", [["--listen", "nowhere"], ["--backend", "host:port:more"], ["--no-such-option"],
-                                   ["--workers", "-1"], ["--config", "/no/such/file"]])
+@pytest.mark.parametrize("wrong", [["--listen", "1.2.3.4:port"], ["--backend", "host:port:more"], ["--no-such-option"],
+                                   ["--workers", "-1"], ["stray"]])
 def test_what_cannot_be_understood_is_said_with_status_2(wrong):
     from understudy_process import run_understudy
     result = run_understudy("proxy", "--backend", "127.0.0.1:5432", *wrong)
     assert result.returncode == 2
     assert "understudy proxy:" in result.stderr and wrong[-1].lstrip("-") in result.stderr
+
+
+@pytest.mark.parametrize("missing", [["--listen", "nowhere.invalid:6432"], ["--config", "/no/such/file"]])
+def test_what_cannot_be_found_is_said_with_status_1(missing):
+    from understudy_process import run_understudy
+    result = run_understudy("proxy", "--backend", "127.0.0.1:5432", *missing)
+    assert result.returncode == 1
+    assert missing[-1].removesuffix(":6432") in result.stderr
 
 
 def test_an_address_in_use_is_said_with_status_1(server):
