@@ -37,7 +37,12 @@ bool Endpoint::send(ByteView bytes) {
 bool Endpoint::flush() {
   while (backlogged()) {
     const WriteResult result = connection_->write(ByteView(backlog_).subspan(sent_));
-    if (result.status == IoStatus::kClosed || result.status == IoStatus::kError) return false;
+    if (result.status == IoStatus::kClosed || result.status == IoStatus::kError) {
+      // Nobody will take it: kept, it would be waited for, on a descriptor that is always ready.
+      backlog_ = {};
+      sent_ = 0;
+      return false;
+    }
     if (result.written == 0) return true;
     sent_ += result.written;
   }

@@ -1,6 +1,7 @@
 """Do clients that pipeline, copy, listen and stream work through the proxy as they do without it?"""
 
 import hashlib
+import os
 import threading
 
 import psycopg
@@ -215,6 +216,14 @@ def test_a_client_that_stops_reading_stops_its_server_and_not_the_proxy(server, 
             assert other.execute("SELECT %s::int", [n]).fetchone() == (n,)
         assert proxy.resident_kib() - before < 16 * 1024
         slow.close()
+    # Neither its server session nor what was buffered for it outlives it.
+    await_condition(lambda: not open_sockets(proxy), "the proxy to let go of both sockets", timeout_s=10)
+
+
+def open_sockets(proxy):
+    """Of clients and servers: all but the listening one."""
+    links = [os.readlink(entry.path) for entry in os.scandir(f"/proc/{proxy.pid}/fd")]
+    return sum(link.startswith("socket:") for link in links) - len(proxy.listening)
 
 
 def test_a_server_that_stops_reading_stops_its_client(server, make_proxy):
