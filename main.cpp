@@ -5,13 +5,14 @@
 
 int main(int argc, char** argv) {
   using namespace understudy;
-  return run_command_line(argc, argv,
-                          {
-                              {"proxy", "relay clients to a backend, recording what passes", recorder::run_proxy},
-                              {"replay", "feed a recording to another server", replayer::run_replay},
-                              {"diff", "compare the replies of two recordings", replayer::run_diff},
-                              {"show", "list a recording's sessions and messages", replayer::run_show},
-                              {"verify", "check a recording's checksums; say what is lost", replayer::run_verify},
-                              {"export", "turn a recording into JSON lines or SQL", replayer::run_export},
-                          });
+  return run_command_line(
+      argc, argv,
+      {
+          {"proxy", "relay clients to a backend, recording what passes", recorder::run_proxy},
+          {"replay", "feed a recording to another server", replayer::run_replay},
+          {"diff", "compare the replies of two recordings", replayer::run_diff},
+          {"show", "list a recording's sessions and messages", replayer::run_show},
+          {"verify", "check a recording's checksums; say what is lost", replayer::run_verify},
+          {"export", "turn a recording into JSON lines or SQL", replayer::run_export},
+      });
 }

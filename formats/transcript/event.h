@@ -96,8 +96,8 @@ struct Redaction {
 
 enum class GapReason : std::uint8_t { kOverload = 0, kDiskError = 1, kCaptureLoss = 2 };
 // Bytes of this session known to be missing between `from` and `to`. After an overload the session stays
-// shed: nothing of it follows but a second gap with the rest of what is missing, and its closing. After a disk
-// error or a capture loss the session goes on behind the gap, not necessarily at a message's boundary.
+// shed: nothing of it follows but a second gap with the rest of what is missing, and its closing. After a
+// disk error or a capture loss the session goes on behind the gap, not necessarily at a message's boundary.
 struct Gap {
   GapReason reason = GapReason::kOverload;
   TimeNs from = 0;

@@ -56,7 +56,7 @@ class SegmentReader {
   SegmentHeader header_;
   std::uint64_t first_record_ = 0;      // where the records after the header begin
   std::optional<std::uint32_t> stamp_;  // none when the header is damaged
-  bool doubtful_ = false;  // a beginning that is only half a segment's, until a record proves it
+  bool doubtful_ = false;               // a beginning that is only half a segment's, until a record proves it
   bool clean_ = false;
   std::vector<SessionDescriptor> continuing_;
   std::vector<LossRecord> losses_;

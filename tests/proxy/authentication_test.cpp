@@ -60,7 +60,8 @@ TEST(ClientAuthenticator, AnswersMd5AsTheServerComputesIt) {
   ClientAuthenticator login("ada", "secret");
   const auto step = login.answer(request(5, "\x01\x02\x03\x04"));
   ASSERT_TRUE(step.error.empty());
-  EXPECT_EQ(as_text(ByteView(step.reply).subspan(5)), std::string_view("md5164dbcd37c01a78e869e72965960a754\0", 36));
+  EXPECT_EQ(as_text(ByteView(step.reply).subspan(5)),
+            std::string_view("md5164dbcd37c01a78e869e72965960a754\0", 36));
 }
 
 TEST(ClientAuthenticator, SaysWhichPasswordIsMissing) {
