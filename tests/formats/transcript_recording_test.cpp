@@ -496,6 +496,5 @@ TEST_F(RecordingTest, FileIsNeverOverwritten) {
   EXPECT_THROW(static_cast<void>(open_file(directory_)), std::system_error);
   EXPECT_THROW(static_cast<void>(open_file(directory_ / "none")), std::system_error);
 }
-
 }  // namespace
 }  // namespace understudy::test
