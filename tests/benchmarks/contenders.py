@@ -1,0 +1,179 @@
+"""Who is compared: the server itself, pgbouncer, and Understudy without and with recording. Each is a process of
+this run on a free port, in front of the same server."""
+
+import os
+import pathlib
+import re
+import resource
+import shutil
+import signal
+import subprocess
+
+from meters import cpu_ns, resident_kib
+from postgres_server import Server
+from processes import (SERVER_USER, end_process, give_to_server, make_directory, remove_directory,
+                       until_parent_ends)
+from understudy_process import Proxy, binary
+from waiting import await_condition, free_port
+
+NAMES = ["direct", "pgbouncer", "off", "on"]
+
+# Disk noise is taken out (tests/lib's servers have fsync and synchronous_commit off), and nothing wakes up by itself.
+SERVER_SETTINGS = """
+shared_buffers = 256MB
+max_connections = 1100
+wal_level = minimal
+max_wal_senders = 0
+max_wal_size = 16GB
+checkpoint_timeout = 1h
+"""
+
+
+def start_server():
+    return Server(settings=SERVER_SETTINGS, name="bench").start()
+
+
+def raise_descriptor_limit():
+    """Two descriptors a client in a proxy: inherited by what this process starts."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+class Direct:
+    """No proxy at all."""
+
+    def __init__(self, server):
+        self.port = server.port
+        self.pid = None
+
+    def stop(self):
+        pass
+
+
+class PgBouncer:
+    """Session pooling, as it comes from Debian: pools large enough never to make a client wait."""
+
+    def __init__(self, server):
+        self.directory = make_directory("pgbouncer")
+        self.port = free_port()
+        users = self._write("users.txt", '"postgres" ""\n')
+        self._log = os.path.join(self.directory, "log")
+        config = self._write("pgbouncer.ini", f"""
+[databases]
+* = host=127.0.0.1 port={server.port}
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {self.port}
+unix_socket_dir =
+auth_type = trust
+auth_file = {users}
+pool_mode = session
+max_client_conn = 2000
+default_pool_size = 1050
+listen_backlog = 512
+log_connections = 0
+log_disconnections = 0
+""")
+        with open(self._log, "wb") as log:
+            self.process = subprocess.Popen(
+                until_parent_ends([shutil.which("pgbouncer", path="/usr/sbin:/usr/bin"), config], "KILL", SERVER_USER),
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/")
+        self.pid = self.process.pid
+        await_condition(self._is_ready, lambda: f"pgbouncer to start: {self._logged()}")
+
+    def _write(self, name, text):
+        path = os.path.join(self.directory, name)
+        pathlib.Path(path).write_text(text, encoding="utf-8")
+        give_to_server(path)
+        return path
+
+    def _logged(self):
+        return pathlib.Path(self._log).read_text(encoding="utf-8", errors="replace")
+
+    def _is_ready(self):
+        if self.process.poll() is not None:
+            raise RuntimeError(f"pgbouncer ended at its start: {self._logged()}")
+        return " process up" in self._logged()
+
+    def stop(self):
+        end_process(self.process, (signal.SIGINT, signal.SIGKILL))
+        remove_directory(self.directory)
+
+
+class Understudy:
+    """`understudy proxy` with its default settings; `record` into a directory that is removed with it."""
+
+    def __init__(self, server, record):
+        self.recording = make_directory("recording") if record else None
+        try:
+            self._proxy = Proxy(server.tcp, record=self.recording)
+        except BaseException:
+            self._remove_recording()
+            raise
+        self.port = self._proxy.port
+        self.pid = self._proxy.pid
+        self.recorded = None
+
+    def end(self):
+        """Ends the process; the recording stays. What the proxy then says it recorded is in `recorded`."""
+        self._proxy.stop()
+        log = self._proxy.log()
+        self._proxy.remove()
+        if self.recording:
+            self.recorded = self._read_record(log)
+
+    def _read_record(self, log):
+        line = re.search(r" recorded(?:_in_part)? (.*)", log)
+        if not line:
+            raise RuntimeError(f"the proxy does not say what it recorded:\n{log}")
+        figures = {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", line.group(1))}
+        files = sum(file.stat().st_size for file in pathlib.Path(self.recording).iterdir())
+        return {**figures, "file_bytes": files}
+
+    def stop(self):
+        self._proxy.remove()
+        self._remove_recording()
+
+    def _remove_recording(self):
+        if self.recording:
+            remove_directory(self.recording)
+
+
+def start(name, server):
+    if name == "direct":
+        return Direct(server)
+    if name == "pgbouncer":
+        return PgBouncer(server)
+    return Understudy(server, record=name == "on")
+
+
+class Contenders:
+    """Those named, started afresh in front of one server, and ended together: contenders["off"].port."""
+
+    def __init__(self, server, names=None):
+        self._running = {}
+        try:
+            for name in names or NAMES:
+                self._running[name] = start(name, server)
+        except BaseException:
+            self.stop()
+            raise
+
+    def __getitem__(self, name):
+        return self._running[name]
+
+    @property
+    def names(self):
+        return list(self._running)
+
+    def stop(self):
+        for contender in self._running.values():
+            contender.stop()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+
