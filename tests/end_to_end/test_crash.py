@@ -36,14 +36,14 @@ def test_a_kill_under_load_loses_only_the_unsealed_tail(servers, make_proxy, scr
     production, target = servers
     recording = scratch / "recording"
     # Small segments, so that some kills fall on a rotation.
-    proxy = make_proxy(production.tcp, "--record-segment-size", "256KiB", record=recording)
+    proxy = make_proxy(production.tcp, "--record-segment-size", "1MiB", record=recording)
     source = random.Random(f"test_a_kill_under_load {moment}")
     load = subprocess.Popen(until_parent_ends([str(BIN / "pgbench"), "-n", "-c", "8", "-T", "60", "-M",
                                                source.choice(["simple", "extended", "prepared"])], "KILL"),
                             env=proxy.environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                             stderr=subprocess.DEVNULL)
     # The moment: somewhere after so many bytes are on disk.
-    least = source.randrange(1, 1_500_000)
+    least = source.randrange(1, 3_000_000)
     await_condition(lambda: recorded_bytes(recording) >= least, f"{least} bytes to be recorded")
     proxy.kill()
     load.wait(60)
