@@ -156,8 +156,9 @@ void ClientSession::relay_server_login() {
     if (static_cast<char>(message[0]) != wire::backend::kReadyForQuery) continue;
     const char status = size > kHeaderBytes ? static_cast<char>(message[kHeaderBytes]) : 'I';
     const ByteBuffer all = std::move(bytes);
-    deliver(ByteView(all).first(taken));
+    // First: an in-process client that hears "ready" asks at once, and finds a session that is.
     finish_login(status);
+    deliver(ByteView(all).first(taken));
     if (taken < all.size() && state() != SessionState::kClosed) take_server(ByteView(all).subspan(taken));
     return;
   }
