@@ -15,6 +15,8 @@ def test_sigterm_lets_transactions_end_and_idle_sessions_go(server, make_proxy):
     idle.execute("SELECT 1")
     proxy.signal(signal.SIGTERM)
     proxy.await_log("draining sessions=2")
+    await_condition(lambda: server.value("SELECT count(*) FROM pg_stat_activity WHERE pid ="
+                                         f" {idle.info.backend_pid}") == 0, "the idle session to end")
     with pytest.raises(psycopg.OperationalError):
         idle.execute("SELECT 1")
     with pytest.raises(psycopg.OperationalError):
