@@ -86,7 +86,6 @@ class Chunk {
   std::vector<std::uint32_t> session_starts_;  // sessions_.size() + 1 offsets into by_session_
   std::unique_ptr<Byte[]> body_;               // decompressed: columns, then bytes
   std::size_t body_bytes_ = 0;
-  std::uint32_t data_begins_ = 0;
 };
 
 }  // namespace understudy
