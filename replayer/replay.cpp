@@ -175,9 +175,9 @@ bool Replay::open_next() {
   const SessionDescriptor descriptor = entry.summary.descriptor;
   const std::string user = mapped(options_.users, descriptor.user());
   const std::string database = mapped(options_.databases, descriptor.database());
-  auto client =
-      std::make_unique<TranscriptClient>(*this, RecordedSession(recording_, entry.summary, entry.continuing),
-                                         user, database, target_.password(user, database));
+  auto client = std::make_unique<TranscriptClient>(
+      static_cast<Audience&>(*this), RecordedSession(recording_, entry.summary, entry.continuing), user,
+      database, target_.password(user, database));
   TranscriptClient& opened = *client;
   clients_.emplace(descriptor.id, std::move(client));
   proxy::AdoptOptions adopt;
