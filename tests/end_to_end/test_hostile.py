@@ -211,3 +211,13 @@ def test_random_bytes_of_many_shapes_never_end_the_proxy(server, make_proxy):
                 read_to_end(hostile)
         assert bystander.execute("SELECT 'undisturbed'").fetchone() == ("undisturbed",)
     assert os.path.exists(f"/proc/{proxy.pid}")
+
+
+def test_a_user_name_cannot_forge_a_line_of_the_log(server, make_proxy):
+    proxy = make_proxy(server.tcp, "--log-connections", "on")
+    forged = "x\n2026-01-01T00:00:00.000Z info reloaded file=/etc/passwd"
+    with pytest.raises(psycopg.OperationalError, match="does not exist"):
+        proxy.connect(user=forged)
+    proxy.await_log("session_opened session=1")
+    assert all(re.match(r"20\d\d-\d\d-\d\dT[\d:.]+Z (info|warning) (started|few_descriptors|session_opened|login_ended) ",
+                        line) for line in proxy.log().splitlines())
