@@ -3,12 +3,15 @@
 #include <pg_query.h>
 
 #include "formats/wire/content_hash.h"
+#include "replayer/readable.h"
 
 namespace understudy::replayer {
 namespace {
 
 constexpr std::size_t kMaxSkeletons = 20'000;
-constexpr std::size_t kMaxParsedBytes = 65'536;  // longer texts are known by their beginning
+// Longer texts are known by their beginning. libpg_query recurses through what it has parsed without a limit:
+// "1+1+..." of 48 kB overflows a stack of 8 MiB, and a recording may hold such a text.
+constexpr std::size_t kMaxParsedBytes = std::size_t{16} << 10;
 constexpr std::size_t kMaxTextBytes = 500;
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
@@ -22,11 +25,30 @@ bool is_word(char c) {
 bool is_plain(std::string_view sql) {
   for (std::size_t i = 0; i < sql.size(); ++i) {
     const char next = i + 1 < sql.size() ? sql[i + 1] : '\0';
-    if (sql[i] == '\\' || sql[i] == '"') return false;
+    if (sql[i] == '\\') return false;
     if ((sql[i] == '-' && next == '-') || (sql[i] == '/' && next == '*')) return false;
     if (sql[i] == '$' && !is_digit(next)) return false;
   }
   return true;
+}
+
+// Where the quoted string or identifier that begins at `start` is over.
+std::size_t end_of_quoted(std::string_view sql, std::size_t start) {
+  const std::size_t end = sql.find(sql[start], start + 1);
+  return end == std::string_view::npos ? sql.size() : end + 1;
+}
+
+// Where the number that begins at `start` is over: 42, 0x2a, 1.5, 1e-5.
+std::size_t end_of_number(std::string_view sql, std::size_t start) {
+  std::size_t i = start;
+  bool decimal = true;
+  while (i < sql.size() && (is_word(sql[i]) || sql[i] == '.')) {
+    const char c = sql[i++];
+    const bool exponent = decimal && (c == 'e' || c == 'E');
+    decimal = decimal && (is_digit(c) || c == '.');
+    if (exponent && i + 1 < sql.size() && (sql[i] == '-' || sql[i] == '+') && is_digit(sql[i + 1])) ++i;
+  }
+  return i;
 }
 
 std::string on_one_line(std::string_view sql) {
@@ -34,17 +56,19 @@ std::string on_one_line(std::string_view sql) {
   for (const char c : sql) {
     const bool blank = c == ' ' || c == '\n' || c == '\t' || c == '\r';
     if (blank && (out.empty() || out.back() == ' ')) continue;
+    if (out.size() > kMaxTextBytes + 4) break;
     out += blank ? ' ' : c;
-    if (out.size() >= kMaxTextBytes) return out + "...";
   }
   while (!out.empty() && out.back() == ' ') out.pop_back();
-  return out;
+  return readable_text(out, kMaxTextBytes);
 }
 
 }  // namespace
 
 StatementCatalog::StatementCatalog(std::size_t max_statements)
-    : max_statements_(max_statements), texts_{"(other statements)"} {}
+    : texts_{"(no statement)", "(a statement prepared before the recording began)", "(other statements)"} {
+  max_texts_ = max_statements + texts_.size();
+}
 
 std::string StatementCatalog::skeleton(std::string_view sql) {
   if (!is_plain(sql)) return std::string(sql);
@@ -53,11 +77,14 @@ std::string StatementCatalog::skeleton(std::string_view sql) {
   for (std::size_t i = 0; i < sql.size();) {
     const char c = sql[i];
     if (c == '\'') {
-      const std::size_t end = sql.find('\'', i + 1);
+      i = end_of_quoted(sql, i);
       out += '\'';
-      i = end == std::string_view::npos ? sql.size() : end + 1;
+    } else if (c == '"') {
+      const std::size_t end = end_of_quoted(sql, i);
+      out += sql.substr(i, end - i);
+      i = end;
     } else if (is_digit(c) && (out.empty() || !is_word(out.back()))) {
-      while (i < sql.size() && (is_word(sql[i]) || sql[i] == '.')) ++i;
+      i = end_of_number(sql, i);
       out += '0';
     } else {
       out += c;
@@ -69,38 +96,39 @@ std::string StatementCatalog::skeleton(std::string_view sql) {
 
 StatementId StatementCatalog::identify(std::string_view sql) {
   sql = sql.substr(0, sql.find('\0'));
-  std::string key = skeleton(sql.substr(0, kMaxParsedBytes));
+  const std::uint64_t key = wire::content_hash(as_bytes(skeleton(sql.substr(0, kMaxParsedBytes))));
   const auto known = by_skeleton_.find(key);
   if (known != by_skeleton_.end()) return known->second;
   const StatementId id = parse(sql);
   if (by_skeleton_.size() >= kMaxSkeletons) by_skeleton_.clear();
-  by_skeleton_.emplace(std::move(key), id);
+  by_skeleton_.emplace(key, id);
   return id;
 }
 
 StatementId StatementCatalog::parse(std::string_view sql) {
-  const std::string whole(sql.substr(0, kMaxParsedBytes));
-  if (sql.size() > kMaxParsedBytes) {
-    return add(wire::content_hash(as_bytes(std::string_view(whole).substr(0, kMaxTextBytes))), whole);
-  }
-  const PgQueryFingerprintResult found = pg_query_fingerprint(whole.c_str());
+  const std::string beginning(sql.substr(0, kMaxParsedBytes));
+  const auto add_unparsed = [&] {
+    const std::string known_by = skeleton(beginning).substr(0, kMaxTextBytes);
+    return add(wire::content_hash(as_bytes(known_by)), beginning);
+  };
+  if (sql.size() > kMaxParsedBytes) return add_unparsed();
+  const PgQueryFingerprintResult found = pg_query_fingerprint(beginning.c_str());
   const bool parsed = found.error == nullptr;
-  const std::uint64_t fingerprint =
-      parsed ? found.fingerprint : wire::content_hash(as_bytes(skeleton(whole)));
+  const std::uint64_t fingerprint = found.fingerprint;
   pg_query_free_fingerprint_result(found);
+  if (!parsed) return add_unparsed();
   const auto known = by_fingerprint_.find(fingerprint);
   if (known != by_fingerprint_.end()) return known->second;
-  if (!parsed) return add(fingerprint, whole);
-  const PgQueryNormalizeResult normalized = pg_query_normalize(whole.c_str());
-  const std::string text = normalized.error == nullptr ? normalized.normalized_query : whole;
+  const PgQueryNormalizeResult normalized = pg_query_normalize(beginning.c_str());
+  const std::string text = normalized.error == nullptr ? normalized.normalized_query : beginning;
   pg_query_free_normalize_result(normalized);
   return add(fingerprint, text);
 }
 
-StatementId StatementCatalog::add(std::uint64_t fingerprint, std::string text) {
+StatementId StatementCatalog::add(std::uint64_t fingerprint, std::string_view text) {
   const auto known = by_fingerprint_.find(fingerprint);
   if (known != by_fingerprint_.end()) return known->second;
-  if (texts_.size() > max_statements_) return kOther;
+  if (texts_.size() >= max_texts_) return kOther;
   const auto id = static_cast<StatementId>(texts_.size());
   texts_.push_back(on_one_line(text));
   by_fingerprint_.emplace(fingerprint, id);

@@ -16,16 +16,22 @@ using StatementId = std::uint32_t;
 class StatementCatalog {
  public:
   static constexpr std::size_t kDefaultStatements = 2000;
-  // The kind of everything beyond the bound, and of what is no statement at all.
-  static constexpr StatementId kOther = 0;
+  // No statement at all: a Sync alone, or a session as a whole.
+  static constexpr StatementId kNone = 0;
+  // One that was prepared where the recording does not show it.
+  static constexpr StatementId kUnknown = 1;
+  // The kind of everything beyond the bound.
+  static constexpr StatementId kOther = 2;
+
+  // Whether the number stands for statements of one kind only.
+  [[nodiscard]] static bool is_one_kind(StatementId id) { return id > kOther; }
 
   explicit StatementCatalog(std::size_t max_statements = kDefaultStatements);
 
   [[nodiscard]] StatementId identify(std::string_view sql);
-  // "SELECT balance FROM account WHERE id = $1": constants replaced, white space as one blank, cut at 500
-  // bytes. What the parser cannot read stays as it is.
+  // "SELECT balance FROM account WHERE id = $1": constants replaced, white space as one blank, readable
+  // (readable.h), cut at about 500 bytes. What the parser cannot read stays as it is.
   [[nodiscard]] const std::string& text(StatementId id) const { return texts_[id]; }
-  [[nodiscard]] std::size_t size() const { return texts_.size(); }
 
   // The text with numbers and quoted strings replaced, when that can be told without a parser: texts that
   // agree in it are of one kind. Else the text as it is.
@@ -33,13 +39,14 @@ class StatementCatalog {
 
  private:
   StatementId parse(std::string_view sql);
-  StatementId add(std::uint64_t fingerprint, std::string text);
+  StatementId add(std::uint64_t fingerprint, std::string_view text);
 
-  std::size_t max_statements_;
+  std::size_t max_texts_;
   std::vector<std::string> texts_;
   std::unordered_map<std::uint64_t, StatementId> by_fingerprint_;
-  // By skeleton, so that a text that differs in its constants only is not parsed again; emptied when full.
-  std::unordered_map<std::string, StatementId> by_skeleton_;
+  // By the hash of a skeleton, so that a text that differs in its constants only is not parsed again; emptied
+  // when full.
+  std::unordered_map<std::uint64_t, StatementId> by_skeleton_;
 };
 
 }  // namespace understudy::replayer
