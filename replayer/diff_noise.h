@@ -13,13 +13,13 @@ namespace understudy::replayer {
 
 enum class NoiseRule : std::uint8_t {
   kCancelKey,          // BackendKeyData of a login
-  kProcessId,          // a cell that holds the session's own backend's process id
+  kProcessId,          // a cell that holds the process id of the session's own backend
   kServerVersion,      // server_version, and cells that quote it
   kUnreportedSetting,  // a setting that only one of the servers reports at login (majors differ in which)
-  kMappedUser,         // session_authorization, where each server names the user its session logged in as
-  kTableOid,           // a column's table, known by an OID that each server makes for itself
-  kTypeOid,            // a column's or parameter's type made by a user (OID of 16384 or more)
-  kErrorText,          // another message of the same severity and SQLSTATE (place in the source included)
+  kMappedName,         // a cell or setting with the user or database that each session was opened with
+  kTableOid,   // a column's table, known by an OID that each server makes for itself, and its place in it
+  kTypeOid,    // a column's or parameter's type made by a user (OID of 16384 or more)
+  kErrorText,  // another message of the same severity and SQLSTATE (place in the source included)
 };
 inline constexpr std::size_t kNoiseRules = 8;
 
@@ -37,26 +37,40 @@ class NoiseCounts {
   std::array<std::uint64_t, kNoiseRules> counts_{};
 };
 
-// What a session's own server is called in the values it returns.
-struct ServerIdentity {
-  std::string process_id;      // decimal
-  std::string version;         // "15.18 (Debian 15.18-0+deb12u1)", as server_version says
-  std::string version_number;  // "150018", as server_version_num would
-  ServerIdentity() = default;
-  ServerIdentity(std::uint32_t pid, const std::string& server_version);
+// What a session and its server are called, in values that name them.
+struct SessionIdentity {
+  std::uint32_t process_id = 0;  // 0: not known
+  std::string server_version;    // "15.18 (Debian 15.18-0+deb12u1)", as server_version says; may be empty
+  std::string user;
+  std::string database;
 };
+// "150018", as server_version_num has it; empty for no version.
+[[nodiscard]] std::string version_number(const std::string& server_version);
 
 // Whether two cells that differ do so by nature, and by which rule.
 class CellNoise {
  public:
   CellNoise() = default;
-  CellNoise(ServerIdentity a, ServerIdentity b) : a_(std::move(a)), b_(std::move(b)) {}
+  CellNoise(SessionIdentity a, SessionIdentity b);
   // Adds to `counts` when it is noise.
   [[nodiscard]] bool absorbs(const wire::Value& a, const wire::Value& b, NoiseCounts& counts) const;
 
  private:
-  ServerIdentity a_;
-  ServerIdentity b_;
+  [[nodiscard]] bool process_ids(const wire::Value& a, const wire::Value& b) const;
+  [[nodiscard]] bool versions(std::string_view a, std::string_view b) const;
+  [[nodiscard]] bool names(std::string_view a, std::string_view b) const;
+
+  // One session's side, and what of it is looked for in cells.
+  struct Side {
+    SessionIdentity identity;
+    std::string process_id;      // decimal
+    std::string version_number;  // "150018"
+    std::string sentence;        // how version() begins: "PostgreSQL 15.18 "
+    Side() = default;
+    explicit Side(SessionIdentity who);
+  };
+  Side a_;
+  Side b_;
 };
 
 }  // namespace understudy::replayer
