@@ -1,12 +1,11 @@
 // Which session of one recording is compared with which of the other? When one recording replays the other,
-// or both replay the same, by the recorded session each one replays; else by user, database, application name
-// and how many like it came before. Reads both as streams; of sessions whose counterpart has not come yet, a
-// bounded number waits. One thread at a time.
+// or both replay the same, by the recorded session each one replays; else the first session of a user,
+// database and application name with the first such of the other recording, and so on. Reads both as streams;
+// of sessions whose counterpart has not come yet, a bounded number waits. One thread at a time.
 #pragma once
 
 #include <deque>
-#include <map>
-#include <memory>
+#include <list>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -27,7 +26,8 @@ class SessionPairs {
   // How sessions find each other.
   enum class By : std::uint8_t { kBReplaysA, kAReplaysB, kBothReplay, kName };
 
-  SessionPairs(const Recording& a, const Recording& b);
+  // `max_waiting`: of each recording.
+  SessionPairs(const Recording& a, const Recording& b, std::size_t max_waiting = kMaxWaiting);
 
   // Both sides of a pair, or a session that has no counterpart; none at the end.
   [[nodiscard]] std::optional<SessionPair> next();
@@ -39,18 +39,27 @@ class SessionPairs {
   struct Queue {
     explicit Queue(const Recording& recording) : directory(recording) {}
     SessionDirectory directory;
-    std::unordered_map<std::string, SessionDirectory::Entry> waiting;
-    std::deque<std::string> order;  // of waiting, by arrival; keys that left are passed over
-    std::map<std::string, std::uint64_t> name_counts;  // of By::kName
+    struct Waiting {
+      std::string key;
+      SessionDirectory::Entry entry;
+    };
+    std::list<Waiting> waiting;  // for a counterpart, by arrival
+    std::unordered_map<std::string, std::deque<std::list<Waiting>::iterator>> by_key;
+
+    void wait(std::string key, SessionDirectory::Entry entry);
+    // The one that has waited longest with this key, or of all.
+    [[nodiscard]] std::optional<SessionDirectory::Entry> take(const std::string& key);
+    [[nodiscard]] SessionDirectory::Entry take_oldest();
   };
 
   [[nodiscard]] By choose();
-  [[nodiscard]] std::string key(Queue& queue, const SessionDirectory::Entry& entry, bool by_origin);
+  [[nodiscard]] std::string key(const SessionDescriptor& descriptor, bool from_a) const;
   [[nodiscard]] std::optional<SessionPair> take(bool from_a);
   [[nodiscard]] std::optional<SessionPair> oldest_single(std::size_t most_waiting);
 
   const std::string id_a_;
   const std::string id_b_;
+  const std::size_t max_waiting_;
   Queue a_;
   Queue b_;
   By by_;
