@@ -58,9 +58,14 @@ void Diff::open(const SessionPair& pair) {
   } else if (!pair.a || !pair.b) {
     note_unpaired(known, pair.a ? Side::kA : Side::kB);
   } else {
+    // Of two that replay nothing, B is the one that is judged.
+    const SessionPairs::By by = pairs_.by();
+    const bool a_is_replay = by == SessionPairs::By::kAReplaysB || by == SessionPairs::By::kBothReplay;
+    const bool b_is_replay = by != SessionPairs::By::kAReplaysB;
     running_.push_back(
         {known.opened_at, arrivals_++,
-         std::make_unique<SessionComparison>(recording_a_, *pair.a, recording_b_, *pair.b, result_)});
+         std::make_unique<SessionComparison>(ComparedSession{recording_a_, *pair.a, a_is_replay},
+                                             ComparedSession{recording_b_, *pair.b, b_is_replay}, result_)});
     std::push_heap(running_.begin(), running_.end(), std::greater<>());
   }
 }

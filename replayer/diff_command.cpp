@@ -16,6 +16,8 @@
 namespace understudy::replayer {
 namespace {
 
+constexpr int kExitNotCompared = 2;
+
 constexpr const char* kNotes =
     "\nA and B are recordings (directories or files): production and its replay, or two replays. Sessions "
     "are\n"
@@ -83,6 +85,13 @@ void warn_of_damage(const Recording& recording) {
   }
 }
 
+// Why there is no answer; null when there is one.
+const char* nothing_compared(const DiffTotals& totals) {
+  if (totals.sessions == 0) return "no session of A has a counterpart in B";
+  const bool cut = totals.sessions_cut > 0 && totals.exchanges == 0;
+  return cut ? "the recordings end before the first exchange is over" : nullptr;
+}
+
 int diff(const cxxopts::ParseResult& given, const std::string& path_a, const std::string& path_b) {
   const Recording a(path_a);
   const Recording b(path_b);
@@ -119,9 +128,9 @@ int diff(const cxxopts::ParseResult& given, const std::string& path_a, const std
     throw std::runtime_error(json_path + ": could not be written to its end");
   warn_of_damage(a);
   warn_of_damage(b);
-  if (result.totals.sessions == 0) {
-    std::fputs("understudy diff: no session of A has a counterpart in B: nothing was compared\n", stderr);
-    return 2;
+  if (const char* const why = nothing_compared(result.totals)) {
+    std::fprintf(stderr, "understudy diff: %s: nothing was compared\n", why);
+    return kExitNotCompared;
   }
   return result.same() ? 0 : 1;
 }

@@ -28,7 +28,7 @@ Object json_rows(const RowOutcome& rows) {
   out.set("only_b", rows.only_b);
   out.set("moved", rows.moved);
   out.set("cells", rows.cells);
-  out.set("estimated", rows.counted_only);
+  out.set("estimated", rows.estimated);
   Array examples;
   for (const RowExample& row : rows.examples) {
     Object example = object();
@@ -52,7 +52,8 @@ Object json_difference(const Difference& difference, const StatementCatalog& cat
   if (difference.exchange > 0) out.set("exchange", difference.exchange);
   out.set("time", format_time(difference.time, 9));
   out.set("statement", text(catalog.text(difference.statement)));
-  out.set("request", text(difference.request));
+  if (!difference.request.empty()) out.set("request", text(difference.request));
+  if (!difference.parameters.empty()) out.set("parameters", text(difference.parameters));
   if (!difference.in_a.empty()) out.set("a", text(difference.in_a));
   if (!difference.in_b.empty()) out.set("b", text(difference.in_b));
   if (difference.rows.rows_a + difference.rows.rows_b == 0) return out;
@@ -153,9 +154,9 @@ void DiffJson::finish(const DiffResult& result, const DiffSubjects& subjects) {
     noise.set(std::string(noise_key(rule)), result.noise.of(rule));
   }
   member("noise", noise);
-  Object holes = object();
-  for (const auto& [why, count] : result.holes) holes.set(text(why), count);
-  member("holes", holes);
+  Object cuts = object();
+  for (const auto& [reason, count] : result.cuts()) cuts.set(text(reason), count);
+  member("cuts", cuts);
   member("groups", json_groups(result));
   Array latencies;
   for (StatementId id = 0; id < result.latencies().size(); ++id) {

@@ -71,4 +71,14 @@ void DiffResult::add_latency(Side side, StatementId statement, TimeNs latency) {
   count(all_, side, latency);
 }
 
+void DiffResult::add_cut(Side side, const std::string& reason) {
+  constexpr std::size_t kMaxReasons = 50;  // some name a byte
+  const std::string name = side == Side::kA ? "A: " : "B: ";
+  if (const auto known = cuts_.find(name + reason); known != cuts_.end()) {
+    ++known->second;
+  } else {
+    ++cuts_[name + (cuts_.size() < kMaxReasons ? reason : "other reasons")];
+  }
+}
+
 }  // namespace understudy::replayer

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "replayer/column_names.h"
 #include "replayer/diff_noise.h"
 #include "replayer/histogram.h"
 #include "replayer/row_comparison.h"
@@ -16,7 +17,7 @@
 
 namespace understudy::replayer {
 
-// In the order of a report.
+// In a report's order.
 enum class DifferenceClass : std::uint8_t {
   kSession,           // only one recording has it
   kLogin,             // one server let the client in, or told it other settings
@@ -43,15 +44,16 @@ inline constexpr std::size_t kDifferenceClasses = 16;
 
 struct Difference {
   DifferenceClass difference = DifferenceClass::kRows;
-  // Its transaction had already diverged: most likely a consequence.
+  // Its transaction, or a value that its client sent, had already diverged: most likely a consequence.
   bool downstream = false;
   SessionId session_a;  // {0, 0}: none
   SessionId session_b;
   std::uint64_t exchange = 0;  // counted from 1 in its session, in A; 0: the session as a whole
   TimeNs time = 0;             // in A (in B, when A has none)
-  StatementId statement = StatementCatalog::kOther;
-  std::string request;  // as it was asked, abridged
-  std::string in_a;     // what was answered, in words; may be empty when `rows` say it
+  StatementId statement = StatementCatalog::kNone;
+  std::string request;     // as it was asked, abridged; empty in extended protocol
+  std::string parameters;  // likewise: "'7', 'ada', NULL"; empty in simple protocol
+  std::string in_a;        // what was answered, in words; may be empty when `rows` say it
   std::string in_b;
   RowOutcome rows;                   // of kRows, kRowCount and kRowOrder
   std::vector<std::string> columns;  // names, where they are known
@@ -78,11 +80,11 @@ struct DiffTotals {
   std::uint64_t sessions_different = 0;
   std::uint64_t sessions_replication = 0;  // passed over: a stream of WAL is no reply
   std::uint64_t sessions_lost = 0;         // their opening is damaged
-  std::uint64_t sessions_cut = 0;          // compared up to a hole
+  std::uint64_t sessions_cut = 0;          // compared up to where a recording goes no further
   std::uint64_t exchanges = 0;             // compared
   std::uint64_t exchanges_different = 0;
-  std::uint64_t exchanges_left_out = 0;  // behind a hole, a difference that ends the session, or an end
-  std::uint64_t exchanges_added = 0;     // a replay's own: a Sync or CopyFail that ended a diverged exchange
+  std::uint64_t exchanges_left_out = 0;  // behind a hole, or a difference that ends the session
+  std::uint64_t exchanges_added = 0;     // a Sync by itself that only one side has: a replay's, to go on
   std::uint64_t requests_changed = 0;    // the same statement with other values on the two sides
   std::uint64_t rows = 0;                // compared
   std::uint64_t differences = 0;
@@ -98,6 +100,8 @@ class DiffResult {
   void tell(Sink sink) { sink_ = std::move(sink); }
   void add(const Difference& difference);
   void add_latency(Side side, StatementId statement, TimeNs latency);
+  // Why the recording of a side goes no further in a session: "a gap".
+  void add_cut(Side side, const std::string& reason);
 
   // Without differences; noise and sessions passed over are none.
   [[nodiscard]] bool same() const { return totals.differences == 0; }
@@ -106,11 +110,13 @@ class DiffResult {
   // By StatementId; entries may be empty.
   [[nodiscard]] const std::vector<StatementLatency>& latencies() const { return latencies_; }
   [[nodiscard]] const StatementLatency& all_latencies() const { return all_; }
+  // Sessions by reason, "A: a gap".
+  [[nodiscard]] const std::map<std::string, std::uint64_t>& cuts() const { return cuts_; }
 
   DiffTotals totals;
   NoiseCounts noise;
   StatementCatalog catalog;
-  std::map<std::string, std::uint64_t> holes;  // why sessions were cut
+  ColumnNames columns;
 
  private:
   Sink sink_;
@@ -118,6 +124,7 @@ class DiffResult {
   std::uint64_t ungrouped_ = 0;
   std::vector<StatementLatency> latencies_;
   StatementLatency all_;
+  std::map<std::string, std::uint64_t> cuts_;
 };
 
 }  // namespace understudy::replayer

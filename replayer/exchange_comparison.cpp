@@ -28,8 +28,31 @@ std::string kind_of(const Reply& reply) {
 }
 
 std::string describe(const wire::FieldDescription& field) {
-  return readable_text(field.name, 60) + " (type " + std::to_string(field.type_oid) + ", modifier " +
-         std::to_string(field.type_modifier) + ", " + (field.format == 0 ? "text" : "binary") + ")";
+  return readable_text(field.name, 60) + " " + readable_type(field.type_oid, field.type_modifier) +
+         (field.format == 0 ? "" : ", binary");
+}
+
+// "3 columns, text".
+std::string describe_copy(const wire::Message& message) {
+  const auto copy = wire::CopyOutResponse::decode(message.payload);  // the three kinds share their shape
+  if (!copy) return "COPY that cannot be read";
+  std::string out = "COPY of " + std::to_string(copy->column_formats.size()) + " columns, ";
+  return out + (copy->overall_format == 0 ? "text" : "binary");
+}
+
+std::string state_in_words(const wire::Message& ready) {
+  const std::string_view status = as_text(ready.payload);
+  return status == "I"   ? "idle"
+         : status == "T" ? "in a transaction"
+         : status == "E" ? "in a failed transaction"
+                         : "transaction status " + readable_text(status, 10);
+}
+
+void append_item(std::string& list, const std::string& item) {
+  constexpr std::size_t kListBytes = 2000;
+  if (list.size() > kListBytes) return;
+  list += (list.empty() ? "" : ", ") + item;
+  if (list.size() > kListBytes) list += ", ...";
 }
 
 // Types made by users are known by OIDs that each server makes for itself.
@@ -41,9 +64,12 @@ bool same_type(std::uint32_t a, std::uint32_t b, NoiseCounts& noise) {
 }
 
 bool same_field(const wire::FieldDescription& a, const wire::FieldDescription& b, NoiseCounts& noise) {
-  if (a.name != b.name || a.type_modifier != b.type_modifier || a.format != b.format) return false;
-  if (a.table_oid != b.table_oid && a.table_oid != 0 && b.table_oid != 0) noise.add(NoiseRule::kTableOid);
-  return same_type(a.type_oid, b.type_oid, noise);
+  if (a.name != b.name || a.type_size != b.type_size || a.type_modifier != b.type_modifier ||
+      a.format != b.format || !same_type(a.type_oid, b.type_oid, noise)) {
+    return false;
+  }
+  if (a.table_oid != b.table_oid || a.table_column != b.table_column) noise.add(NoiseRule::kTableOid);
+  return true;
 }
 
 }  // namespace
@@ -66,10 +92,10 @@ void SessionComparison::drain() {
 }
 
 void SessionComparison::compare_exchange() {
-  ++result_.totals.exchanges;
   if (a_.transaction_status() == 'I' && b_.transaction_status() == 'I') transaction_diverged_ = false;
   exchange_different_ = false;
   rows_different_ = false;
+  failure_told_ = false;
   next_a();
   next_b();
   compare_replies();
@@ -85,17 +111,7 @@ void SessionComparison::compare_replies() {
     if (is_row(reply_a_) || is_row(reply_b_)) {
       compare_rows();
     } else if (reply_a_->message.type != reply_b_->message.type) {
-      const bool error_a = reply_a_->message.type == backend::kErrorResponse;
-      const bool error_b = reply_b_->message.type == backend::kErrorResponse;
-      const auto said = [](const Reply& reply, bool error) {
-        return error ? readable_error(reply.message.payload) : kind_of(reply);
-      };
-      // A result whose rows differ may well end in another way: that was told already.
-      if (rows_different_ && !error_a && !error_b) return;
-      report(error_b   ? DifferenceClass::kNewError
-             : error_a ? DifferenceClass::kVanishedError
-                       : DifferenceClass::kReply,
-             said(*reply_a_, error_a), said(*reply_b_, error_b));
+      compare_other_types();
       return;
     } else {
       if (!compare_same_type()) return;
@@ -105,10 +121,30 @@ void SessionComparison::compare_replies() {
   }
 }
 
+// Replies of two kinds: what follows cannot be set side by side.
+void SessionComparison::compare_other_types() {
+  const bool error_a = reply_a_->message.type == backend::kErrorResponse;
+  const bool error_b = reply_b_->message.type == backend::kErrorResponse;
+  const auto said = [](const Reply& reply, bool error) {
+    return error ? readable_error(reply.message.payload) : kind_of(reply);
+  };
+  // A result whose rows differ may well end in another way: that was told already.
+  if (rows_different_ && !error_a && !error_b) return;
+  failure_told_ = error_a || error_b;
+  report(error_b   ? DifferenceClass::kNewError
+         : error_a ? DifferenceClass::kVanishedError
+                   : DifferenceClass::kReply,
+         said(*reply_a_, error_a), said(*reply_b_, error_b));
+}
+
 // False when what follows cannot be set side by side.
 bool SessionComparison::compare_same_type() {
   const char type = reply_a_->message.type;
   if (type == backend::kRowDescription) compare_columns();
+  if (type == backend::kCopyOutResponse) {
+    const auto copy = wire::CopyOutResponse::decode(reply_a_->message.payload);
+    copy_format_ = copy && copy->overall_format == 0 ? RowFormat::kCopyText : RowFormat::kCopyBinary;
+  }
   if (same_payload(reply_a_->message, reply_b_->message)) {
     if (type == backend::kCommandComplete) rows_different_ = false;
     return true;
@@ -124,18 +160,16 @@ bool SessionComparison::compare_same_type() {
       compare_parameters();
       return true;
     case backend::kReadyForQuery:
-      report(DifferenceClass::kTransactionState, std::string(as_text(reply_a_->message.payload)),
-             std::string(as_text(reply_b_->message.payload)));
+      report(DifferenceClass::kTransactionState, state_in_words(reply_a_->message),
+             state_in_words(reply_b_->message));
       return true;
     case backend::kFunctionCallResponse:
-      rows_.begin(true);
-      rows_.add(reply_a_->message, reply_b_->message);
-      report_rows(rows_.finish(), reply_a_->statement);
+      compare_function_results();
       return true;
     case backend::kCopyInResponse:
     case backend::kCopyOutResponse:
     case backend::kCopyBothResponse:
-      report(DifferenceClass::kColumns, "other columns or formats of COPY", "");
+      report(DifferenceClass::kColumns, describe_copy(reply_a_->message), describe_copy(reply_b_->message));
       return true;
     default:
       return true;
@@ -143,11 +177,8 @@ bool SessionComparison::compare_same_type() {
 }
 
 void SessionComparison::compare_rows() {
-  const StatementId statement = is_row(reply_a_) ? reply_a_->statement : reply_b_->statement;
-  const auto copied = [](const Reply* reply) {
-    return is_row(reply) && reply->message.type == backend::kCopyData;
-  };
-  rows_.begin(copied(reply_a_) || copied(reply_b_));
+  const Reply at = is_row(reply_a_) ? *reply_a_ : *reply_b_;
+  rows_.begin(at.message.type == backend::kCopyData ? copy_format_ : RowFormat::kDataRow);
   while (is_row(reply_a_) || is_row(reply_b_)) {
     const bool one = is_row(reply_a_);
     const bool other = is_row(reply_b_);
@@ -159,27 +190,25 @@ void SessionComparison::compare_rows() {
     if (one) next_a();
     if (other) next_b();
   }
-  // What one server sent before it failed is no result to count.
+  const RowOutcome outcome = rows_.finish();
+  result_.totals.rows += std::max(outcome.rows_a, outcome.rows_b);
+  // What one server sent before it failed, or before its recording ends, is no result to compare.
   const auto failed = [](const Reply* reply) {
     return reply != nullptr && reply->message.type == backend::kErrorResponse;
   };
-  const RowOutcome outcome = rows_.finish();
-  result_.totals.rows += std::max(outcome.rows_a, outcome.rows_b);
-  if (failed(reply_a_) != failed(reply_b_)) return;
-  report_rows(outcome, statement);
+  if (reply_a_ == nullptr || reply_b_ == nullptr || failed(reply_a_) != failed(reply_b_)) return;
+  report_rows(outcome, at);
 }
 
-void SessionComparison::report_rows(const RowOutcome& outcome, StatementId statement) {
+void SessionComparison::report_rows(const RowOutcome& outcome, const Reply& at) {
   if (outcome.same_rows() && outcome.moved == 0) return;
   rows_different_ = true;
   Difference made = difference(outcome.rows_a != outcome.rows_b ? DifferenceClass::kRowCount
                                : outcome.same_rows()            ? DifferenceClass::kRowOrder
                                                                 : DifferenceClass::kRows,
-                               a_);
-  made.statement = statement;
+                               a_, &at);
   made.rows = outcome;
-  const auto names = column_names_.find(statement);
-  if (names != column_names_.end()) made.columns = names->second;
+  if (at.message.type == backend::kDataRow) made.columns = result_.columns.names(at.statement);
   if (outcome.rows_a != outcome.rows_b) {
     made.in_a = std::to_string(outcome.rows_a) + " rows";
     made.in_b = std::to_string(outcome.rows_b) + " rows";
@@ -195,6 +224,7 @@ void SessionComparison::compare_errors() {
     result_.noise.add(NoiseRule::kErrorText);
     return;
   }
+  failure_told_ = true;
   report(DifferenceClass::kSqlstate, readable_error(reply_a_->message.payload),
          readable_error(reply_b_->message.payload));
 }
@@ -205,34 +235,39 @@ void SessionComparison::compare_tags() {
   const bool same_command = a && b && a->command == b->command;
   // Rows that differ in number were told as such.
   if (!(same_command && rows_different_)) {
-    report(same_command ? DifferenceClass::kRowCount : DifferenceClass::kCommandTag,
+    const bool other_count = same_command && a->rows != b->rows;
+    report(other_count ? DifferenceClass::kRowCount : DifferenceClass::kCommandTag,
            a ? readable_text(a->tag, 100) : "?", b ? readable_text(b->tag, 100) : "?");
   }
   rows_different_ = false;
 }
 
 void SessionComparison::compare_columns() {
+  result_.columns.note(reply_a_->statement, reply_a_->message.payload);
+  if (same_payload(reply_a_->message, reply_b_->message)) return;
   const auto a = wire::RowDescription::decode(reply_a_->message.payload);
   const auto b = wire::RowDescription::decode(reply_b_->message.payload);
-  if (!a || !b) return;
-  if (!column_names_.contains(reply_a_->statement)) {
-    auto& names = column_names_[reply_a_->statement];
-    for (const wire::FieldDescription& field : a->fields) names.push_back(readable_text(field.name, 60));
+  if (!a || !b) {
+    report(DifferenceClass::kColumns, a ? "columns" : "columns that cannot be read",
+           b ? "columns" : "columns that cannot be read");
+    return;
   }
-  if (same_payload(reply_a_->message, reply_b_->message)) return;
   auto at_b = b->fields.begin();
+  const auto end_b = b->fields.end();
   std::string in_a;
   std::string in_b;
   for (const wire::FieldDescription& field : a->fields) {
-    const bool missing = at_b == b->fields.end();
+    const bool missing = at_b == end_b;
     if (missing || !same_field(field, *at_b, result_.noise)) {
-      in_a += (in_a.empty() ? "" : ", ") + describe(field);
-      if (!missing) in_b += (in_b.empty() ? "" : ", ") + describe(*at_b);
+      append_item(in_a, describe(field));
+      if (!missing) append_item(in_b, describe(*at_b));
     }
     if (!missing) ++at_b;
   }
-  for (; !(at_b == b->fields.end()); ++at_b) in_b += (in_b.empty() ? "" : ", ") + describe(*at_b);
-  if (!in_a.empty() || !in_b.empty()) report(DifferenceClass::kColumns, in_a, in_b);
+  for (; !(at_b == end_b); ++at_b) append_item(in_b, describe(*at_b));
+  if (in_a.empty() && in_b.empty()) return;
+  report(DifferenceClass::kColumns, in_a.empty() ? "no such column" : in_a,
+         in_b.empty() ? "no such column" : in_b);
 }
 
 void SessionComparison::compare_parameters() {
@@ -241,19 +276,38 @@ void SessionComparison::compare_parameters() {
   bool same = a && b && a->types.size() == b->types.size();
   for (std::size_t i = 0; same && i < a->types.size(); ++i)
     same = same_type(a->types[i], b->types[i], result_.noise);
-  if (!same) report(DifferenceClass::kColumns, "other types of parameters", "");
+  const auto described = [](const auto& parameters) {
+    std::string list;
+    for (std::size_t i = 0; parameters && i < parameters->types.size(); ++i)
+      append_item(list, "$" + std::to_string(i + 1) + " " + readable_type(parameters->types[i], -1));
+    return list.empty() ? std::string("no parameters") : list;
+  };
+  if (!same) report(DifferenceClass::kColumns, described(a), described(b));
+}
+
+void SessionComparison::compare_function_results() {
+  const auto a = wire::FunctionCallResponse::decode(reply_a_->message.payload);
+  const auto b = wire::FunctionCallResponse::decode(reply_b_->message.payload);
+  if (a && b && noise_.absorbs(a->result, b->result, result_.noise)) return;
+  const auto described = [](const auto& response) {
+    constexpr std::size_t kResultBytes = 200;
+    return response ? readable_value(response->result, kResultBytes) : "a result too large to keep";
+  };
+  report(DifferenceClass::kRows, described(a), described(b));
 }
 
 void SessionComparison::compare_ends() {
-  if (a_.answered() != b_.answered())
-    report(DifferenceClass::kUnanswered, a_.answered() ? "answered" : "the session ended before the answer",
-           b_.answered() ? "answered" : "the session ended before the answer");
-  if (a_.request().hash != b_.request().hash) ++result_.totals.requests_changed;
+  if (a_.answered() != b_.answered()) {
+    end_unanswered(a_.answered() ? b_ : a_, a_.answered() ? b_is_replay_ : a_is_replay_);
+    return;
+  }
+  ++result_.totals.exchanges;
+  if (a_.request().hash() != b_.request().hash()) ++result_.totals.requests_changed;
   compare_asides();
 }
 
+// A failed exchange brings other notices by nature.
 void SessionComparison::compare_asides() {
-  // A failed exchange brings other notices by nature.
   if (exchange_different_) return;
   const auto compare = [this](const Asides& a, const Asides& b) {
     if (a == b) return;

@@ -13,18 +13,8 @@ namespace {
 namespace frontend = wire::frontend;
 namespace backend = wire::backend;
 
-constexpr std::size_t kTextBytes = 400;
-constexpr std::size_t kParameterBytes = 200;
-constexpr std::size_t kMaxNames = 100'000;  // of prepared statements a client never closes
-
-std::uint64_t hash_of(const wire::Message& message) {
-  const std::uint64_t payload = message.truncated ? message.hash : wire::content_hash(message.payload);
-  return (payload ^ static_cast<unsigned char>(message.type)) * 0x9E3779B97F4A7C15;
-}
-
-void add_to_hash(Request& request, const wire::Message& message) {
-  request.hash = request.hash * 0x100000001B3 + hash_of(message);
-}
+constexpr std::size_t kMaxNames = 100'000;     // of prepared statements a client never closes
+constexpr std::size_t kAnsweredSteps = 4'096;  // kept of a pipeline
 
 void remember(std::unordered_map<std::string, StatementId>& names, std::string_view name, StatementId id) {
   if (names.size() >= kMaxNames) names.clear();
@@ -33,19 +23,7 @@ void remember(std::unordered_map<std::string, StatementId>& names, std::string_v
 
 StatementId find(const std::unordered_map<std::string, StatementId>& names, std::string_view name) {
   const auto found = names.find(std::string(name));
-  return found == names.end() ? StatementCatalog::kOther : found->second;
-}
-
-std::string describe_parameters(ByteView payload) {
-  const auto bind = wire::Bind::decode(payload);
-  if (!bind || bind->parameters.empty()) return {};
-  std::string out;
-  for (const wire::Value& value : bind->parameters) {
-    if (out.size() > kParameterBytes) return out + ", ...";
-    if (!out.empty()) out += ", ";
-    out += readable_value(value, kParameterBytes);
-  }
-  return out;
+  return found == names.end() ? StatementCatalog::kUnknown : found->second;
 }
 
 void add(Asides& asides, std::string text) {
@@ -57,7 +35,7 @@ void add(Asides& asides, std::string text) {
 
 ExchangeReader::ExchangeReader(const Recording& recording, const SessionSummary& summary, bool continuing,
                                StatementCatalog& catalog)
-    : messages_(recording, summary), catalog_(catalog) {
+    : messages_(recording, summary, kMessageCapBytes), catalog_(catalog) {
   login_.complete = continuing;
 }
 
@@ -65,12 +43,12 @@ bool ExchangeReader::next_exchange() {
   reply_waiting_ = false;
   while (begun_ && next_reply() != nullptr) {
   }
-  if (!messages_.hole().empty()) return false;
   notices_ = Asides();
   settings_ = Asides();
   while (const SessionItem* const item = messages_.next()) {
-    if (!item->is_message) continue;
-    if (item->direction == Direction::kFromClient) {
+    if (!item->is_message) {
+      note_event(item->event);
+    } else if (item->direction == Direction::kFromClient) {
       client_message(item->message, item->time);
     } else if (server_message(item->message, item->time)) {
       reply_waiting_ = true;
@@ -88,15 +66,44 @@ const Reply* ExchangeReader::next_reply() {
   while (begun_) {
     const SessionItem* const item = messages_.next();
     if (item == nullptr) {
-      current_ = requests_.front();
+      std::swap(current_, requests_.front());
       begun_ = false;
-    } else if (item->is_message && item->direction == Direction::kFromClient) {
+    } else if (!item->is_message) {
+      note_event(item->event);
+    } else if (item->direction == Direction::kFromClient) {
       client_message(item->message, item->time);
-    } else if (item->is_message && server_message(item->message, item->time)) {
+    } else if (server_message(item->message, item->time)) {
       return &reply_;
     }
   }
   return nullptr;
+}
+
+void ExchangeReader::note_event(const Event& event) {
+  CloseDetail detail;
+  if (event.kind == EventKind::kClosed && decode(event.data, detail)) closing_ = std::move(detail);
+}
+
+ExchangeReader::End ExchangeReader::end() const {
+  if (!messages_.hole().empty() || !closing_) return End::kCut;
+  switch (closing_->reason) {
+    case CloseReason::kClientLeft:
+      return End::kClient;
+    case CloseReason::kTimeout:
+    case CloseReason::kShutdown:
+    case CloseReason::kRecordingEnded:
+      return End::kCut;
+    case CloseReason::kServerLeft:
+    case CloseReason::kProtocolError:
+      break;
+  }
+  return End::kServer;
+}
+
+std::string ExchangeReader::cut_reason() const {
+  if (!messages_.hole().empty()) return messages_.hole();
+  if (!closing_ || closing_->reason == CloseReason::kRecordingEnded) return "the recording ends before it";
+  return closing_->reason == CloseReason::kTimeout ? "a time-out of the proxy" : "the proxy ended";
 }
 
 void ExchangeReader::client_message(const wire::Message& message, TimeNs time) {
@@ -117,7 +124,7 @@ void ExchangeReader::client_message(const wire::Message& message, TimeNs time) {
       pipeline(time).whole = true;
       return;
     case frontend::kCopyData:
-      if (!requests_.empty()) add_to_hash(requests_.back(), message);
+      if (!requests_.empty()) requests_.back().add_to_hash(message);
       return;
     case frontend::kCopyDone:
     case frontend::kCopyFail:
@@ -128,15 +135,14 @@ void ExchangeReader::client_message(const wire::Message& message, TimeNs time) {
 }
 
 Request& ExchangeReader::open_request(Request::Kind kind, TimeNs time) {
-  Request& request = requests_.emplace_back();
-  request.kind = kind;
-  request.began = time;
+  Request& request = requests_.emplace_back(std::move(spare_));
+  request.reset(kind, time);
   return request;
 }
 
 Request& ExchangeReader::pipeline(TimeNs time) {
   const bool open =
-      !requests_.empty() && requests_.back().kind == Request::Kind::kPipeline && !requests_.back().whole;
+      !requests_.empty() && requests_.back().kind() == Request::Kind::kPipeline && !requests_.back().whole;
   return open ? requests_.back() : open_request(Request::Kind::kPipeline, time);
 }
 
@@ -145,18 +151,18 @@ void ExchangeReader::query(const wire::Message& message, TimeNs time) {
   request.whole = true;
   std::string_view sql = as_text(message.payload);
   sql = sql.substr(0, sql.find('\0'));
-  request.text = readable_text(sql, kTextBytes);
-  request.steps.push_back({message.type, catalog_.identify(sql), time});
-  add_to_hash(request, message);
+  request.keep_text(sql);
+  request.add_step(message.type, catalog_.identify(sql), time);
+  request.add_to_hash(message);
 }
 
 void ExchangeReader::function_call(const wire::Message& message, TimeNs time) {
   Request& request = open_request(Request::Kind::kFunctionCall, time);
   request.whole = true;
-  if (message.payload.size() >= 4)
-    request.text = "(call of function " + std::to_string(load_be32(message.payload.data())) + ")";
-  request.steps.push_back({message.type, catalog_.identify(request.text), time});
-  add_to_hash(request, message);
+  ByteReader in(message.payload);
+  const std::string text = "(call of function " + std::to_string(in.be32()) + ")";
+  request.add_step(message.type, catalog_.identify(text), time);
+  request.add_to_hash(message);
 }
 
 void ExchangeReader::parse(const wire::Message& message, TimeNs time) {
@@ -167,8 +173,8 @@ void ExchangeReader::parse(const wire::Message& message, TimeNs time) {
   const StatementId id = catalog_.identify(sql);
   remember(statements_, name, id);
   Request& request = pipeline(time);
-  request.steps.push_back({message.type, id, time});
-  add_to_hash(request, message);
+  request.add_step(message.type, id, time);
+  request.add_to_hash(message);
 }
 
 void ExchangeReader::bind(const wire::Message& message, TimeNs time) {
@@ -177,9 +183,9 @@ void ExchangeReader::bind(const wire::Message& message, TimeNs time) {
   const StatementId id = find(statements_, in.c_string());
   remember(portals_, portal, id);
   Request& request = pipeline(time);
-  if (request.parameters.empty()) request.parameters = describe_parameters(message.payload);
-  request.steps.push_back({message.type, id, time});
-  add_to_hash(request, message);
+  request.add_step(message.type, id, time);
+  request.keep_bind(message.payload);
+  request.add_to_hash(message);
 }
 
 // Describe, Close and Execute name what they mean; Execute's is always a portal.
@@ -189,14 +195,14 @@ void ExchangeReader::named(const wire::Message& message, TimeNs time) {
   auto& names = statement ? statements_ : portals_;
   const std::string_view name = in.c_string();
   Request& request = pipeline(time);
-  request.steps.push_back({message.type, find(names, name), time});
+  request.add_step(message.type, find(names, name), time);
   if (message.type == frontend::kClose) names.erase(std::string(name));
-  add_to_hash(request, message);
+  request.add_to_hash(message);
 }
 
 void ExchangeReader::copy_end(TimeNs time) {
   if (requests_.empty()) return;  // the server ignores it
-  const bool blind = requests_.back().kind == Request::Kind::kPipeline && requests_.back().whole;
+  const bool blind = requests_.back().kind() == Request::Kind::kPipeline && requests_.back().whole;
   (blind ? pipeline(time) : requests_.back()).copy_end = true;
 }
 
@@ -232,8 +238,8 @@ void ExchangeReader::login_message(const wire::Message& message) {
   }
   if (message.type == backend::kErrorResponse) {
     const auto error = wire::ErrorResponse::decode(message.payload);
-    login_.error = error ? std::string(error->sqlstate()) : "?";
-    login_.error_text = readable_error(message.payload);
+    login_.sqlstate = error ? std::string(error->sqlstate()) : "?";
+    login_.error = readable_error(message.payload);
   }
 }
 
@@ -265,12 +271,14 @@ void ExchangeReader::answer(const wire::Message& message, TimeNs time) {
   reply_.message = message;
   reply_.time = time;
   reply_.latency = -1;
-  Request& request = requests_.front();
-  reply_.statement = StatementCatalog::kOther;
-  if (!request.steps.empty())
-    reply_.statement = request.steps[std::min(next_step_, request.steps.size() - 1)].statement;
   if (message.type == backend::kCopyInResponse) ignore_syncs_of_copy();
-  if (request.kind == Request::Kind::kPipeline) pass_step(message.type, time);
+  const Request& request = requests_.front();
+  reply_.statement = StatementCatalog::kNone;
+  if (!request.steps().empty()) {
+    reply_.step = std::min(next_step_, request.steps().size() - 1);
+    reply_.statement = request.steps()[reply_.step].statement;
+  }
+  if (request.kind() == Request::Kind::kPipeline) pass_step(message.type, time);
   if (message.type == backend::kReadyForQuery) ready(message, time);
 }
 
@@ -295,7 +303,12 @@ void ExchangeReader::pass_step(char answer, TimeNs time) {
         return '\0';
     }
   }();
-  const auto& steps = requests_.front().steps;
+  Request& request = requests_.front();
+  if (next_step_ > kAnsweredSteps) {
+    request.drop_steps(next_step_ - 1);
+    next_step_ = reply_.step = 1;
+  }
+  const auto& steps = request.steps();
   if (next_step_ >= steps.size()) return;
   const bool failed = answer == backend::kErrorResponse;
   if (steps[next_step_].type != asked && !failed) return;
@@ -310,25 +323,22 @@ void ExchangeReader::pass_step(char answer, TimeNs time) {
 // client sends another after its CopyDone.
 void ExchangeReader::ignore_syncs_of_copy() {
   Request& copying = requests_.front();
-  while (copying.kind == Request::Kind::kPipeline && copying.whole && !copying.copy_end) {
+  while (copying.kind() == Request::Kind::kPipeline && copying.whole && !copying.copy_end) {
     if (requests_.size() == 1) {
       copying.whole = false;
       return;
     }
-    const Request next = std::move(requests_[1]);
+    copying.append(requests_[1]);
     requests_.erase(requests_.begin() + 1);
-    copying.steps.insert(copying.steps.end(), next.steps.begin(), next.steps.end());
-    copying.hash = copying.hash * 0x100000001B3 + next.hash;
-    copying.whole = next.whole;
-    copying.copy_end = next.copy_end;
   }
 }
 
 void ExchangeReader::ready(const wire::Message& message, TimeNs time) {
-  current_ = std::move(requests_.front());
+  std::swap(current_, requests_.front());
+  spare_ = std::move(requests_.front());
   requests_.pop_front();
-  if (current_.kind != Request::Kind::kPipeline)
-    reply_.latency = time - std::max(current_.began, completed_at_);
+  if (current_.kind() != Request::Kind::kPipeline)
+    reply_.latency = time - std::max(current_.began(), completed_at_);
   completed_at_ = time;
   if (!message.payload.empty()) transaction_status_ = static_cast<char>(message.payload.front());
   begun_ = false;

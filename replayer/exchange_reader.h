@@ -8,41 +8,18 @@
 #include <map>
 #include <string>
 #include <unordered_map>
-#include <vector>
 
+#include "replayer/request.h"
 #include "replayer/session_messages.h"
-#include "replayer/statement_catalog.h"
 
 namespace understudy::replayer {
-
-// What a client asked for, up to where the server says it is ready again.
-struct Request {
-  enum class Kind : std::uint8_t { kSimple, kFunctionCall, kPipeline };
-  Kind kind = Kind::kPipeline;
-  bool whole = false;     // its Query, FunctionCall or Sync was seen
-  bool copy_end = false;  // CopyDone or CopyFail was seen
-  TimeNs began = 0;       // its first message
-  std::uint64_t hash =
-      0;             // of its messages, parameters and COPY data included; Sync, Flush, CopyDone are not
-  std::string text;  // of a simple Query, abridged
-  std::string parameters;  // of the first Bind: "7, 'ada', NULL", abridged
-  // What will be answered by a message of its own: Parse, Bind, Describe, Execute, Close; or the Query.
-  struct Step {
-    char type;
-    StatementId statement;
-    TimeNs sent;
-  };
-  std::vector<Step> steps;
-  [[nodiscard]] StatementId statement() const {
-    return steps.empty() ? StatementCatalog::kOther : steps.front().statement;
-  }
-};
 
 // One message of the server that answers the request at hand.
 struct Reply {
   wire::Message message;
   TimeNs time = 0;
-  StatementId statement = StatementCatalog::kOther;  // that it answers
+  StatementId statement = StatementCatalog::kNone;  // that it answers
+  std::size_t step = 0;                             // of Request::steps, likewise
   // Of a reply that completes a statement: since it was sent, or since the one before was complete, if that
   // is later. Below 0: completes none.
   TimeNs latency = -1;
@@ -58,21 +35,27 @@ struct Asides {
 
 class ExchangeReader {
  public:
+  // Longer messages are known by their beginning and their hash.
+  static constexpr std::size_t kMessageCapBytes = std::size_t{1} << 20;
+
   // What the login told, complete when the first exchange is there.
   struct Login {
     bool complete = false;
     std::uint32_t process_id = 0;
     std::map<std::string, std::string> settings;  // ParameterStatus by name
-    std::string error;                            // SQLSTATE of a refused login
-    std::string error_text;
+    std::string sqlstate;                         // of a refused login
+    std::string error;
   };
+
+  // Who ended the session. kCut: nobody, but the recording goes no further (a hole, a crash, the proxy's
+  // end).
+  enum class End : std::uint8_t { kClient, kServer, kCut };
 
   // `continuing`: the session was open before the recording began, so its login is not in it.
   ExchangeReader(const Recording& recording, const SessionSummary& summary, bool continuing,
                  StatementCatalog& catalog);
 
-  // Goes on to the next exchange, past what is left of this one. False at the end of the session, or where
-  // bytes are missing (messages().hole()).
+  // Goes on to the next exchange, past what is left of this one. False when there is none.
   [[nodiscard]] bool next_exchange();
   // The next reply, ReadyForQuery being the last; valid until the next call. Null when the exchange is over.
   [[nodiscard]] const Reply* next_reply();
@@ -90,13 +73,19 @@ class ExchangeReader {
   [[nodiscard]] const Login& login() const { return login_; }
   // Notifications, and what else came while nothing was asked.
   [[nodiscard]] const Asides& notifications() const { return notifications_; }
-  // An error that nobody asked for: the server's good-bye ("57P01 terminating connection ...").
+  // An error that nobody asked for: the server's good-bye ("FATAL 57P01: terminating connection ...").
   [[nodiscard]] const std::string& farewell() const { return farewell_; }
-  // Asked, and not answered when the session ended.
-  [[nodiscard]] std::uint64_t unanswered() const { return requests_.size(); }
-  [[nodiscard]] const SessionMessages& messages() const { return messages_; }
+
+  // Something was asked that is not answered (yet).
+  [[nodiscard]] bool awaits_answer() const { return !requests_.empty(); }
+  // Once next_exchange() said false, or next_reply() ended without an answer.
+  [[nodiscard]] End end() const;
+  [[nodiscard]] bool has_hole() const { return !messages_.hole().empty(); }
+  // Of End::kCut: what is missing.
+  [[nodiscard]] std::string cut_reason() const;
 
   [[nodiscard]] std::optional<TimeNs> next_time() { return messages_.next_time_lower_bound(); }
+  // Lets go of decoded chunks; between exchanges.
   void release() { messages_.release(); }
 
  private:
@@ -114,6 +103,7 @@ class ExchangeReader {
   [[nodiscard]] bool server_message(const wire::Message& message, TimeNs time);
   void login_message(const wire::Message& message);
   void aside(const wire::Message& message);
+  void note_event(const Event& event);
   void begin_exchange();
   void answer(const wire::Message& message, TimeNs time);
   void pass_step(char answer, TimeNs time);
@@ -129,6 +119,7 @@ class ExchangeReader {
   std::deque<Request> requests_;  // in order of asking; the front is being answered
 
   Request current_;
+  Request spare_;  // its memory is used again
   Reply reply_;
   std::size_t next_step_ = 0;
   TimeNs completed_at_ = 0;
@@ -141,6 +132,7 @@ class ExchangeReader {
   Asides settings_;
   Asides notifications_;
   std::string farewell_;
+  std::optional<CloseDetail> closing_;
 };
 
 }  // namespace understudy::replayer
