@@ -6,12 +6,13 @@
 namespace understudy::proxy {
 
 CancelRelay::CancelRelay(SessionContext& context, const CancelTarget& target,
-                         std::unique_ptr<Connection> client)
+                         std::unique_ptr<Connection> client, std::function<void()> done)
     : context_(context),
       backend_(target.backend),
       session_number_(target.session_number),
       client_(std::move(client)),
-      server_(context.loop, *this, Runnable::Slot::kServer) {
+      server_(context.loop, *this, Runnable::Slot::kServer),
+      done_(std::move(done)) {
   wire::append_cancel_request(packet_, target.process_id, target.server_key);
 }
 
@@ -21,8 +22,7 @@ void CancelRelay::start() {
   if (!connection) {
     log_event(LogLevel::kWarning, "cancel_failed",
               {{"session", std::to_string(session_number_)}, {"error", error}});
-    context_.owner.ended(*this);
-    return;
+    return end();
   }
   server_.attach(std::move(connection));
   server_.set_interest(false, true);
@@ -44,6 +44,11 @@ void CancelRelay::run(std::uint32_t /*client_events*/, std::uint32_t /*server_ev
     return;
   }
   server_.close();
+  end();
+}
+
+void CancelRelay::end() {
+  if (done_) done_();
   context_.owner.ended(*this);
 }
 
