@@ -16,11 +16,14 @@ class CancelRelay final : public Runnable {
   // `done` is called when the server has taken it, or could not be told.
   CancelRelay(SessionContext& context, const CancelTarget& target, std::unique_ptr<Connection> client,
               std::function<void()> done = {});
+  ~CancelRelay() override;
   // Begins; ends itself through the context's owner.
   void start();
   void run(std::uint32_t client_events, std::uint32_t server_events) override;
 
  private:
+  void connect();
+  void fail(const std::string& why);
   void end();
 
   SessionContext& context_;
@@ -30,6 +33,8 @@ class CancelRelay final : public Runnable {
   std::unique_ptr<Connection> client_;
   Endpoint server_;
   std::function<void()> done_;
+  EventLoop::TimerId retry_ = 0;
+  EventLoop::TimerId deadline_ = 0;
 };
 
 }  // namespace understudy::proxy

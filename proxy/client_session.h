@@ -54,6 +54,7 @@ class ClientSession final : public Runnable {
   [[nodiscard]] std::uint32_t number() const { return number_; }
   [[nodiscard]] SessionState state() const { return tracker_.state(); }
   [[nodiscard]] bool idle() const { return tracker_.idle(); }
+  [[nodiscard]] bool streams_replication() const { return tracker_.streams_replication(); }
   // A pipeline failed and no Sync was sent yet that would end it.
   [[nodiscard]] bool awaits_sync() const { return tracker_.awaits_sync(); }
   [[nodiscard]] bool awaits_copy_data() const { return tracker_.awaits_copy_data(); }
@@ -98,7 +99,8 @@ class ClientSession final : public Runnable {
   void relay_server_login();
   [[nodiscard]] bool show_login_message(std::span<Byte> message);
   [[nodiscard]] bool replace_cancel_key(std::span<Byte> payload);
-  void finish_login(char status);
+  // `answer` begins with the rest of the login; what follows `login_bytes` is the session's.
+  void finish_login(char status, ByteView answer, std::size_t login_bytes);
 
   void protocol_error(bool client, const std::string& what);
   void close(CloseReason reason, const std::string& text);

@@ -26,6 +26,11 @@ const SessionItem* SessionMessages::next() {
   return &item_;
 }
 
+std::optional<TimeNs> SessionMessages::next_time_lower_bound() {
+  if (next_message_ < messages_.size()) return item_.time;
+  return cursor_.next_time_lower_bound();
+}
+
 void SessionMessages::take_piece(const Event& event) {
   messages_.clear();
   next_message_ = 0;
@@ -33,13 +38,13 @@ void SessionMessages::take_piece(const Event& event) {
     bytes_behind_hole_ += event.data.size();
     return;
   }
-  item_.direction =
-      event.kind == EventKind::kClientBytes ? Direction::kFromClient : Direction::kFromServer;
+  item_.direction = event.kind == EventKind::kClientBytes ? Direction::kFromClient : Direction::kFromServer;
   wire::MessageAssembler& side = item_.direction == Direction::kFromClient ? client_ : server_;
   const bool spans = !side.at_boundary();
   const bool whole = side.feed(event.data, [&](const wire::Message& message) {
     messages_.push_back(message);
-    // Only the first message of a piece can have begun before it; the assembler lets go of it after this call.
+    // Only the first message of a piece can have begun before it; the assembler lets go of it after this
+    // call.
     if (!spans || messages_.size() > 1) return;
     spanning_.assign(message.payload.begin(), message.payload.end());
     messages_.back().payload = spanning_;

@@ -3,6 +3,8 @@
 // message that spans pieces (up to the cap). One thread at a time.
 #pragma once
 
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "formats/transcript/recording.h"
@@ -27,15 +29,21 @@ class SessionMessages {
   // The next item, valid until the next call; null at the end.
   [[nodiscard]] const SessionItem* next();
 
+  // A time not after the next item's, known without decoding anything; none at the end.
+  [[nodiscard]] std::optional<TimeNs> next_time_lower_bound();
+  // Lets go of the decoded chunk when nothing of it is due any more, so that idle sessions pin no memory. The
+  // last item is not valid after it.
+  void release() {
+    if (next_message_ == messages_.size()) cursor_.release();
+  }
+
   // Why bytes from some point on are not messages any more: a gap, a damaged chunk, a length that is none.
   // Empty while all is well. Nothing is invented: from there on only events are handed out.
   [[nodiscard]] const std::string& hole() const { return hole_; }
   // Bytes of either side that came behind the hole, so far.
   [[nodiscard]] std::uint64_t bytes_behind_hole() const { return bytes_behind_hole_; }
   // The last piece of a side ended inside a message.
-  [[nodiscard]] bool inside_message(Direction direction) const {
-    return !assembler(direction).at_boundary();
-  }
+  [[nodiscard]] bool inside_message(Direction direction) const { return !assembler(direction).at_boundary(); }
 
  private:
   void take_piece(const Event& event);
