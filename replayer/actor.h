@@ -18,8 +18,9 @@ struct Step {
   ByteBuffer bytes;       // kSend
   Checkpoint checkpoint;  // kReply; kEnd: of the whole session
   RecordedEnd end = RecordedEnd::kClosed;
-  Footprint footprint;           // what is sent may touch this
-  std::uint64_t sent_after = 0;  // so many replies were recorded before it; kReply: its own number
+  std::optional<TimeNs> ran_for;  // kCancel: see RecordedStep
+  Footprint footprint;            // what is sent may touch this
+  std::uint64_t sent_after = 0;   // so many replies were recorded before it; kReply: its own number
   // The reply that ends the exchange it belongs to; past all numbers while that is not known.
   std::uint64_t answered_as = UINT64_MAX;
 };
@@ -45,6 +46,8 @@ struct Actor final : TranscriptClient {
   bool ahead = false;
   bool ahead_moved = false;
   TimeNs may_go_since = 0;  // when the last thing it waited for arrived
+  // Grows whenever a statement is over.
+  [[nodiscard]] std::uint64_t answered() const { return mark().ready_count + errors(); }
   // The recorded client never logged in, so it is no matter whether this one does.
   [[nodiscard]] bool not_admitted() const { return over && !recorded.checkpoint().logged_in; }
   // Of both servers, when both had last answered everything.

@@ -1,6 +1,7 @@
 #include "replayer/recorded_session.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "formats/wire/message_types.h"
 
@@ -12,6 +13,8 @@ using Kind = RecordedStep::Kind;
 
 // How an ErrorResponse says query_canceled in its code field ("Error and Notice Message Fields").
 constexpr std::string_view kCancelled("C57014\0", 7);
+// Where in a message it is said, at the latest: behind the severity, in some language.
+constexpr std::size_t kTailBytes = 256;
 
 }  // namespace
 
@@ -30,18 +33,14 @@ std::optional<TimeNs> RecordedSession::next_time() {
 }
 
 RecordedStep RecordedSession::next() {
+  if (held_) return *std::exchange(held_, std::nullopt);
   if (ended_) return end(*ended_);
-  const auto event = cursor_.peek();
+  const auto event = cursor_.next();
   // Nothing behind a hole is replayed: what stood in it is not known.
   if (broken_ || cursor_.damaged_chunks() > 0) return end(RecordedEnd::kHole);
   if (!event) return end(RecordedEnd::kUnfinished);
   last_time_ = event->time;
-  if (cancelled_at_ && event->kind == EventKind::kServerBytes && cancel_shows(event->data)) {
-    const TimeNs at = *cancelled_at_;
-    cancelled_at_.reset();
-    return {Kind::kCancel, at, {}, checkpoint_, {}};
-  }
-  return take(*cursor_.next());
+  return take(*event);
 }
 
 RecordedStep RecordedSession::take(const Event& event) {
@@ -59,7 +58,6 @@ RecordedStep RecordedSession::take(const Event& event) {
     }
     case EventKind::kCancelled:
       cancelled_at_ = event.time;
-      reply_tail_.clear();
       break;
     case EventKind::kOpened:
     case EventKind::kRedacted:
@@ -67,15 +65,16 @@ RecordedStep RecordedSession::take(const Event& event) {
     case EventKind::kMark:
       break;
   }
-  return {Kind::kNothing, event.time, {}, checkpoint_, {}};
+  return {Kind::kNothing, event.time, {}, checkpoint_, {}, {}};
 }
 
 RecordedStep RecordedSession::take_client_bytes(const Event& event) {
   // What a client sends before its login is done belongs to the login, and ours are our own.
-  if (!checkpoint_.logged_in) return {Kind::kNothing, event.time, {}, checkpoint_, {}};
+  if (!checkpoint_.logged_in) return {Kind::kNothing, event.time, {}, checkpoint_, {}, {}};
   if (!tracker_.client_bytes(event.data)) return end(RecordedEnd::kHole);
   checkpoint_.quiescent = tracker_.state() == proxy::SessionState::kReady;
-  return {Kind::kSend, event.time, event.data, checkpoint_, {}};
+  asked_at_ = event.time;
+  return {Kind::kSend, event.time, event.data, checkpoint_, {}, {}};
 }
 
 RecordedStep RecordedSession::take_server_bytes(const Event& event) {
@@ -86,18 +85,26 @@ RecordedStep RecordedSession::take_server_bytes(const Event& event) {
   checkpoint_.transaction_status = progress_.transaction_status();
   checkpoint_.quiescent = tracker_.state() == proxy::SessionState::kReady;
   checkpoint_.fatal = tracker_.fatal_seen();
-  if (cancelled_at_ && checkpoint_.quiescent) {
+  const bool moved = checkpoint_.logged_in && (!before.logged_in || before.mark != checkpoint_.mark ||
+                                               before.fatal != checkpoint_.fatal);
+  RecordedStep step{moved ? Kind::kReply : Kind::kNothing, event.time, {}, checkpoint_, {}, {}};
+  const bool stopped = before.logged_in && before.errors != checkpoint_.errors && says_cancelled(event.data);
+  keep_tail(event.data);
+  if (stopped) {
+    held_ = step;
+    step = {Kind::kCancel, cancelled_at_.value_or(event.time), {}, before, {}, {}};
+    if (!cancelled_at_) step.ran_for = event.time - asked_at_;
+    cancelled_at_.reset();
+  } else if (cancelled_at_ && checkpoint_.quiescent) {
     cancelled_at_.reset();
     ++late_cancels_;
   }
-  const bool moved = checkpoint_.logged_in && (!before.logged_in || before.mark != checkpoint_.mark ||
-                                               before.fatal != checkpoint_.fatal);
-  return {moved ? Kind::kReply : Kind::kNothing, event.time, {}, checkpoint_, {}};
+  return step;
 }
 
 RecordedStep RecordedSession::end(RecordedEnd why) {
   ended_ = why;
-  return {Kind::kEnd, last_time_, {}, checkpoint_, why};
+  return {Kind::kEnd, last_time_, {}, checkpoint_, why, {}};
 }
 
 void RecordedSession::follow_server(ByteView bytes) {
@@ -123,14 +130,20 @@ void RecordedSession::follow_login(ByteView bytes) {
       broken_ || !tracker_.advance(SessionEvent::kReady) || !tracker_.server_bytes(bytes.subspan(login_end));
 }
 
-// Whether these bytes hold the error that answers a cancel request, begun perhaps in the bytes before.
-bool RecordedSession::cancel_shows(ByteView bytes) {
-  const std::string_view text = as_text(bytes);
-  reply_tail_.append(text.substr(0, std::min(text.size(), kCancelled.size() - 1)));
-  const bool shows = reply_tail_.find(kCancelled) != std::string::npos || text.find(kCancelled) != text.npos;
-  const std::string_view tail = text.size() >= kCancelled.size() - 1 ? text : std::string_view(reply_tail_);
-  reply_tail_ = std::string(tail.substr(tail.size() - std::min(tail.size(), kCancelled.size() - 1)));
-  return shows;
+// Whether these bytes, or a message that began before them and ends in them, say so.
+bool RecordedSession::says_cancelled(ByteView bytes) const {
+  if (as_text(bytes).find(kCancelled) != std::string_view::npos) return true;
+  if (reply_tail_.empty()) return false;
+  const std::string across = reply_tail_ + std::string(as_text(bytes).substr(0, kCancelled.size()));
+  return across.find(kCancelled) != std::string::npos;
+}
+
+// Of a message that goes on in the next event, its beginning: an error's code is there.
+void RecordedSession::keep_tail(ByteView bytes) {
+  if (tracker_.server_at_boundary()) return reply_tail_.clear();
+  if (bytes.size() >= kTailBytes) reply_tail_.clear();
+  reply_tail_ += as_text(bytes.last(std::min(bytes.size(), kTailBytes)));
+  if (reply_tail_.size() > kTailBytes) reply_tail_.erase(0, reply_tail_.size() - kTailBytes);
 }
 
 }  // namespace understudy::replayer

@@ -32,7 +32,7 @@ struct RecordedStep {
   enum class Kind : std::uint8_t {
     kNothing,  // no matter: a part of a login, rows that are not the end of an answer, a mark
     kSend,     // the client sent `bytes`
-    kCancel,   // a cancel request reached the server, and the error it answered with is next
+    kCancel,   // the server answers next that it was told to stop what it was doing
     kReply,    // the server came as far as `checkpoint` says
     kEnd       // the last step
   };
@@ -41,6 +41,9 @@ struct RecordedStep {
   ByteView bytes;         // valid until the next call
   Checkpoint checkpoint;  // after this step
   RecordedEnd end = RecordedEnd::kClosed;
+  // kCancel: none when a client of the recording asked for it. Else somebody out of sight did, or a time-out
+  // that this server may have as well: for so long it had run.
+  std::optional<TimeNs> ran_for;
 };
 
 class RecordedSession {
@@ -50,7 +53,7 @@ class RecordedSession {
 
   // Of a continuing session: that it was logged in when the recording began.
   [[nodiscard]] RecordedStep logged_in_before() const {
-    return {RecordedStep::Kind::kReply, last_time_, {}, checkpoint_, {}};
+    return {RecordedStep::Kind::kReply, last_time_, {}, checkpoint_, {}, {}};
   }
   // Takes the next event. Once kEnd was returned it is returned again.
   RecordedStep next();
@@ -71,7 +74,8 @@ class RecordedSession {
   RecordedStep end(RecordedEnd why);
   void follow_server(ByteView bytes);
   void follow_login(ByteView bytes);
-  [[nodiscard]] bool cancel_shows(ByteView bytes);
+  [[nodiscard]] bool says_cancelled(ByteView bytes) const;
+  void keep_tail(ByteView bytes);
 
   SessionCursor cursor_;
   wire::ServerProgress progress_;
@@ -82,7 +86,9 @@ class RecordedSession {
   TimeNs last_time_ = 0;
   bool broken_ = false;
   std::optional<TimeNs> cancelled_at_;  // and its error has not been seen
-  std::string reply_tail_;              // of the bytes since, in case the error spans events
+  std::string reply_tail_;              // of the server's bytes, while they end inside a message
+  std::optional<RecordedStep> held_;    // comes next
+  TimeNs asked_at_ = 0;                 // the client's last bytes
   std::uint64_t late_cancels_ = 0;
   std::optional<RecordedEnd> ended_;
 };

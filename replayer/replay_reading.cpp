@@ -93,6 +93,7 @@ bool Replay::queue_step(Actor& actor, const RecordedStep& recorded) {
       break;
     case RecordedStep::Kind::kCancel:
       step.kind = Step::Kind::kCancel;
+      step.ran_for = recorded.ran_for;
       break;
     case RecordedStep::Kind::kReply:
       step.kind = Step::Kind::kReply;

@@ -17,6 +17,7 @@ constexpr TimeNs kReleaseInterval = 100 * kMillisecond;
 constexpr TimeNs kLongestStall = 1000 * kMillisecond;
 // A cancel must find its statement running: it is sent a little after, and again until it has done its work.
 constexpr TimeNs kCancelDelay = 10 * kMillisecond;
+constexpr TimeNs kPatience = 1000 * kMillisecond;
 constexpr TimeNs kCancelInterval = 50 * kMillisecond;
 
 }  // namespace
@@ -24,21 +25,24 @@ constexpr TimeNs kCancelInterval = 50 * kMillisecond;
 // The recorded server stopped its statement at this point of its answers, and this one has come as far.
 bool Replay::play_cancel(Actor& actor, const Step& step) {
   if (!due(actor, step.time)) return false;
-  ++result_.cancels;
-  worker_.loop().call_at(proxy::now_ns() + kCancelDelay,
-                         [this, session = actor.id, at = actor.mark()] { cancel_again(session, at); });
+  // Where nobody on record asked for it, the server may well do it by itself: a time-out.
+  const TimeNs delay = step.ran_for ? *step.ran_for + kPatience : kCancelDelay;
+  if (!step.ran_for) ++result_.cancels;
+  const TimeNs when = proxy::now_ns() + delay;
+  worker_.loop().call_at(when,
+                         [this, session = actor.id, at = actor.answered()] { cancel_again(session, at); });
   return true;
 }
 
-void Replay::cancel_again(SessionId session, const wire::ServerProgress::Mark& at) {
+void Replay::cancel_again(SessionId session, std::uint64_t answered) {
   const auto found = actors_.find(session);
   if (found == actors_.end()) return;
   Actor& actor = *found->second;
   // Whatever the server has said since, what was to be stopped is over.
-  if (!actor.open() || actor.hung_up() || actor.mark() != at || actor.quiescent()) return;
+  if (!actor.open() || actor.answered() != answered || actor.quiescent()) return;
   if (!actor.cancelling()) actor.cancel();
   worker_.loop().call_at(proxy::now_ns() + kCancelInterval,
-                         [this, session, at] { cancel_again(session, at); });
+                         [this, session, answered] { cancel_again(session, answered); });
 }
 
 void Replay::watch() {
