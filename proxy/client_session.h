@@ -8,6 +8,7 @@
 // Owned by a Worker, used on its thread only.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -36,8 +37,10 @@ class ClientSession final : public Runnable {
 
   void run(std::uint32_t client_events, std::uint32_t server_events) override;
 
-  // Cancels what its server is running, as a CancelRequest with this session's key would.
-  void request_cancel();
+  // Cancels what its server is running, as a CancelRequest with this session's key would. `done` is called on
+  // this thread once the server has taken it, or cannot be told; never when false is returned: there was
+  // nobody to tell.
+  bool request_cancel(std::function<void()> done = {});
   // A CancelRequest for this session was accepted somewhere.
   void note_cancelled();
   // Ends the session at its next idle moment; at once if that is now.
@@ -51,8 +54,12 @@ class ClientSession final : public Runnable {
   [[nodiscard]] std::uint32_t number() const { return number_; }
   [[nodiscard]] SessionState state() const { return tracker_.state(); }
   [[nodiscard]] bool idle() const { return tracker_.idle(); }
+  [[nodiscard]] bool streams_replication() const { return tracker_.streams_replication(); }
   // A pipeline failed and no Sync was sent yet that would end it.
   [[nodiscard]] bool awaits_sync() const { return tracker_.awaits_sync(); }
+  [[nodiscard]] bool awaits_copy_data() const { return tracker_.awaits_copy_data(); }
+  [[nodiscard]] bool client_at_boundary() const { return tracker_.client_at_boundary(); }
+  [[nodiscard]] bool pipeline_open() const { return tracker_.pipeline_open(); }
 
  private:
   // Between accept and the first ReadyForQuery; freed after it, so that idle sessions stay small.
@@ -92,7 +99,8 @@ class ClientSession final : public Runnable {
   void relay_server_login();
   [[nodiscard]] bool show_login_message(std::span<Byte> message);
   [[nodiscard]] bool replace_cancel_key(std::span<Byte> payload);
-  void finish_login(char status);
+  // `answer` begins with the rest of the login; what follows `login_bytes` is the session's.
+  void finish_login(char status, ByteView answer, std::size_t login_bytes);
 
   void protocol_error(bool client, const std::string& what);
   void close(CloseReason reason, const std::string& text);

@@ -49,6 +49,7 @@ class Worker final : private RunnableOwner {
   void ended(Runnable& runnable) override;
   void session_cancelled(std::uint32_t number) override;
   void sweep();
+  void end_streams();
   void check_drained();
 
   EventLoop loop_;
@@ -60,6 +61,7 @@ class Worker final : private RunnableOwner {
   std::unordered_map<std::uint32_t, ClientSession*> sessions_;  // borrowed of runnables_, by number
   std::atomic<std::uint32_t> session_count_{0};
   TimeNs drain_deadline_ = 0;
+  bool only_streams_ = false;  // left to drain
   std::thread thread_;
 };
 
