@@ -17,7 +17,7 @@ struct Step {
   TimeNs time = 0;
   ByteBuffer bytes;       // kSend
   Checkpoint checkpoint;  // kReply; kEnd: of the whole session
-  RecordedEnd end = RecordedEnd::kClosed;
+  RecordedEnd end = RecordedEnd::kClientLeft;
   std::optional<TimeNs> ran_for;  // kCancel: see RecordedStep
   Footprint footprint;            // what is sent may touch this
   std::uint64_t sent_after = 0;   // so many replies were recorded before it; kReply: its own number

@@ -53,8 +53,10 @@ RecordedStep RecordedSession::take(const Event& event) {
       return end(RecordedEnd::kHole);
     case EventKind::kClosed: {
       CloseDetail detail;
-      const bool cut = decode(event.data, detail) && detail.reason == CloseReason::kRecordingEnded;
-      return end(cut ? RecordedEnd::kUnfinished : RecordedEnd::kClosed);
+      if (!decode(event.data, detail)) return end(RecordedEnd::kHole);
+      if (detail.reason == CloseReason::kRecordingEnded) return end(RecordedEnd::kUnfinished);
+      return end(detail.reason == CloseReason::kClientLeft ? RecordedEnd::kClientLeft
+                                                           : RecordedEnd::kServerLeft);
     }
     case EventKind::kCancelled:
       cancelled_at_ = event.time;

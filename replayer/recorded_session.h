@@ -22,7 +22,8 @@ struct Checkpoint {
 
 // Why nothing of a session follows.
 enum class RecordedEnd : std::uint8_t {
-  kClosed,      // it was closed, by either side
+  kClientLeft,  // it said good-bye, or just went
+  kServerLeft,  // the server, or the proxy, closed it
   kUnfinished,  // it went on; the recording did not
   kHole         // something is missing here: a gap, a damaged chunk, bytes that make no sense
 };
@@ -40,7 +41,7 @@ struct RecordedStep {
   TimeNs time = 0;
   ByteView bytes;         // valid until the next call
   Checkpoint checkpoint;  // after this step
-  RecordedEnd end = RecordedEnd::kClosed;
+  RecordedEnd end = RecordedEnd::kClientLeft;
   // kCancel: none when a client of the recording asked for it. Else somebody out of sight did, or a time-out
   // that this server may have as well: for so long it had run.
   std::optional<TimeNs> ran_for;

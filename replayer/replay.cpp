@@ -106,7 +106,7 @@ void Replay::count_end(Actor& actor) {
   result_.cancels_late += actor.recorded.late_cancels();
   if (actor.logged_in()) {
     result_.exchanges += actor.mark().ready_count - 1;
-    if (!actor.hung_up() && !actor.terminated && !stopping_ && requests_left(actor))
+    if (!actor.hung_up() && !actor.terminated && !stopping_ && had_more_to_say(actor))
       ++result_.sessions_ended_early;
     return;
   }
@@ -122,18 +122,18 @@ void Replay::count_end(Actor& actor) {
     ++result_.login_errors[key];
 }
 
-// Whether the recorded client asked for more than the target, which has just closed the session, has
-// answered.
-bool Replay::requests_left(Actor& actor) {
-  const auto is_request = [](const Step& step) { return step.kind == Step::Kind::kSend; };
-  if (std::any_of(actor.queue.begin(), actor.queue.end(), is_request)) return true;
-  for (int i = 0; i < kLookThrough && !actor.over; ++i) {
+// The target has closed the session: whether the recorded one went on, to be left by its client.
+bool Replay::had_more_to_say(Actor& actor) {
+  for (const Step& step : actor.queue) {
+    if (step.kind == Step::Kind::kSend) return true;
+    if (step.kind == Step::Kind::kEnd) return step.end == RecordedEnd::kClientLeft;
+  }
+  for (int i = 0; i < kLookThrough; ++i) {
     const RecordedStep next = actor.recorded.next();
     if (next.kind == RecordedStep::Kind::kSend) return true;
-    // Closed by both servers.
-    if (next.kind == RecordedStep::Kind::kEnd) return false;
+    if (next.kind == RecordedStep::Kind::kEnd) return next.end == RecordedEnd::kClientLeft;
   }
-  return !actor.over;
+  return true;
 }
 
 void Replay::check_finished() {

@@ -58,7 +58,7 @@ class Replay final : private Audience {
   void progressed(TranscriptClient& client) override;
   void ended(TranscriptClient& client) override;
   void count_end(Actor& actor);
-  [[nodiscard]] bool requests_left(Actor& actor);
+  [[nodiscard]] bool had_more_to_say(Actor& actor);
   void check_finished();
   void fail(const std::string& why);
   void finish();

@@ -145,8 +145,14 @@ class Watch {
       const timespec second{1, 0};
       const int signal = sigtimedwait(&signals_, nullptr, &second);
       if (signal == SIGINT || signal == SIGTERM) {
-        if (stopped) replay.abandon();
-        if (!stopped) replay.stop();
+        if (stopped) {
+          replay.abandon();
+        } else {
+          replay.stop();
+          std::fputs(shown_ ? "\r\033[K" : "", stderr);
+          std::fputs("understudy replay: stopping; once more to leave without waiting for the target\n",
+                     stderr);
+        }
         stopped = true;
       }
       if (signal > 0 || !shown_) continue;

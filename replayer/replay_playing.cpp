@@ -111,7 +111,7 @@ bool Replay::play_reply(Actor& actor, const Step& step) {
 }
 
 bool Replay::play_end(Actor& actor, const Step& step) {
-  const bool closed = step.end == RecordedEnd::kClosed;
+  const bool closed = step.end == RecordedEnd::kClientLeft || step.end == RecordedEnd::kServerLeft;
   // Refused, or gone before it was admitted: the target is to answer, too.
   if (closed && !step.checkpoint.logged_in && !actor.logged_in()) return false;
   if (closed && (!in_turn(actor, step) || !due(actor, step.time))) return false;

@@ -13,7 +13,7 @@ struct ReplayResult {
   std::uint64_t sessions = 0;               // put on stage
   std::uint64_t sessions_failed = 0;        // could not log in, where the recorded ones could
   std::uint64_t sessions_not_admitted = 0;  // never logged in when they were recorded, either
-  std::uint64_t sessions_ended_early = 0;   // the target closed them with requests left
+  std::uint64_t sessions_ended_early = 0;   // the target closed them, where their clients had left
   std::uint64_t sessions_cut_at_gap = 0;    // replayed up to a hole in the recording
   std::uint64_t sessions_unfinished = 0;    // the recording ended before they did
   std::uint64_t sessions_skipped = 0;       // replication, or outside --from/--until
