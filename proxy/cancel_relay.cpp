@@ -15,12 +15,13 @@ constexpr TimeNs kPatience = 30'000'000'000;
 }  // namespace
 
 CancelRelay::CancelRelay(SessionContext& context, const CancelTarget& target,
-                         std::unique_ptr<Connection> client)
+                         std::unique_ptr<Connection> client, std::function<void()> done)
     : context_(context),
       backend_(target.backend),
       session_number_(target.session_number),
       client_(std::move(client)),
-      server_(context.loop, *this, Runnable::Slot::kServer) {
+      server_(context.loop, *this, Runnable::Slot::kServer),
+      done_(std::move(done)) {
   wire::append_cancel_request(packet_, target.process_id, target.server_key);
 }
 
@@ -67,6 +68,7 @@ void CancelRelay::fail(const std::string& why) {
 
 void CancelRelay::end() {
   server_.close();
+  if (done_) done_();
   context_.owner.ended(*this);
 }
 

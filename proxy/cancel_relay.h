@@ -2,6 +2,7 @@
 // and so do we (PostgreSQL documentation, "Canceling Requests in Progress"). Owned by a worker.
 #pragma once
 
+#include <functional>
 #include <memory>
 
 #include "proxy/endpoint.h"
@@ -12,7 +13,9 @@ namespace understudy::proxy {
 class CancelRelay final : public Runnable {
  public:
   // `client` waits for the end-of-file; null when the cancel comes from inside the process.
-  CancelRelay(SessionContext& context, const CancelTarget& target, std::unique_ptr<Connection> client);
+  // `done` is called when the server has taken it, or could not be told.
+  CancelRelay(SessionContext& context, const CancelTarget& target, std::unique_ptr<Connection> client,
+              std::function<void()> done = {});
   ~CancelRelay() override;
   // Begins; ends itself through the context's owner.
   void start();
@@ -29,6 +32,7 @@ class CancelRelay final : public Runnable {
   std::uint32_t session_number_;
   std::unique_ptr<Connection> client_;
   Endpoint server_;
+  std::function<void()> done_;
   EventLoop::TimerId retry_ = 0;
   EventLoop::TimerId deadline_ = 0;
 };

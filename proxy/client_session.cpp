@@ -190,15 +190,16 @@ void ClientSession::drain() {
   context_.loop.make_runnable(*this);
 }
 
-void ClientSession::request_cancel() {
+bool ClientSession::request_cancel(std::function<void()> done) {
   const auto target = context_.shared.cancels.find(process_id_, client_key_);
-  if (!target) return;
+  if (!target) return false;
   note_cancelled();
   count(context_.shared.statistics.cancels_forwarded);
-  auto relay = std::make_unique<CancelRelay>(context_, *target, nullptr);
+  auto relay = std::make_unique<CancelRelay>(context_, *target, nullptr, std::move(done));
   CancelRelay& started = *relay;
   context_.owner.keep(std::move(relay));
   started.start();
+  return true;
 }
 
 void ClientSession::note_cancelled() {

@@ -8,6 +8,7 @@
 // Owned by a Worker, used on its thread only.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -36,8 +37,10 @@ class ClientSession final : public Runnable {
 
   void run(std::uint32_t client_events, std::uint32_t server_events) override;
 
-  // Cancels what its server is running, as a CancelRequest with this session's key would.
-  void request_cancel();
+  // Cancels what its server is running, as a CancelRequest with this session's key would. `done` is called on
+  // this thread once the server has taken it, or cannot be told; never when false is returned: there was
+  // nobody to tell.
+  bool request_cancel(std::function<void()> done = {});
   // A CancelRequest for this session was accepted somewhere.
   void note_cancelled();
   // Ends the session at its next idle moment; at once if that is now.
@@ -54,6 +57,9 @@ class ClientSession final : public Runnable {
   [[nodiscard]] bool streams_replication() const { return tracker_.streams_replication(); }
   // A pipeline failed and no Sync was sent yet that would end it.
   [[nodiscard]] bool awaits_sync() const { return tracker_.awaits_sync(); }
+  [[nodiscard]] bool awaits_copy_data() const { return tracker_.awaits_copy_data(); }
+  [[nodiscard]] bool client_at_boundary() const { return tracker_.client_at_boundary(); }
+  [[nodiscard]] bool pipeline_open() const { return tracker_.pipeline_open(); }
 
  private:
   // Between accept and the first ReadyForQuery; freed after it, so that idle sessions stay small.

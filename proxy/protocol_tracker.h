@@ -33,10 +33,15 @@ class ProtocolTracker {
   [[nodiscard]] bool awaits_sync() const {
     return state_ == SessionState::kExtendedError && requests_.empty();
   }
+  // The server waits for CopyData, and no CopyDone or CopyFail was sent yet.
+  [[nodiscard]] bool awaits_copy_data() const { return copy_in_; }
+  // Extended-protocol messages were sent since the last Sync.
+  [[nodiscard]] bool pipeline_open() const { return pipeline_open_; }
   [[nodiscard]] bool terminate_seen() const { return terminate_seen_; }
   // The server said FATAL or PANIC: its end of file is announced.
   [[nodiscard]] bool fatal_seen() const { return fatal_seen_; }
-  // The server's stream stands between messages, so a message of the proxy's own may follow.
+  // A stream stands between messages, so a message of our own may follow.
+  [[nodiscard]] bool client_at_boundary() const { return client_.at_boundary(); }
   [[nodiscard]] bool server_at_boundary() const { return server_.at_boundary() && !status_due_; }
   [[nodiscard]] const std::string& violation() const { return violation_; }
 

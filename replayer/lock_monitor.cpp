@@ -2,6 +2,8 @@
 
 #include <libpq-fe.h>
 
+#include <sys/socket.h>
+
 #include <charconv>
 #include <string>
 
@@ -27,11 +29,15 @@ LockMonitor::LockMonitor(pg_conn* connection, std::function<void(std::function<v
     : connection_(connection), deliver_(std::move(deliver)), thread_([this] { run(); }) {}
 
 LockMonitor::~LockMonitor() {
+  bool asking = false;
   {
     const std::lock_guard lock(mutex_);
     ending_ = true;
+    asking = busy_;
   }
   asked_.notify_one();
+  // A server that does not answer any more is not waited for.
+  if (asking && PQsocket(connection_) >= 0) ::shutdown(PQsocket(connection_), SHUT_RDWR);
   thread_.join();
 }
 
@@ -68,12 +74,14 @@ std::vector<BackendActivity> LockMonitor::query(const std::vector<std::uint32_t>
   for (const std::uint32_t pid : process_ids) pids += (pids.size() > 1 ? "," : "") + std::to_string(pid);
   pids += "}";
   const char* const parameters[] = {pids.c_str()};
-  // Blockers are computed for those that wait only: pg_blocking_pids takes the lock table's locks.
-  PGresult* const rows = PQexecParams(
-      connection_,
-      "select pid, state = 'active', case when wait_event_type = 'Lock' then pg_blocking_pids(pid)::text end"
-      " from pg_stat_activity where pid = any($1::int[])",
-      1, nullptr, parameters, nullptr, nullptr, 0);
+  if (PQstatus(connection_) != CONNECTION_OK) PQreset(connection_);
+  // Blockers are computed for those that wait only: pg_blocking_pids takes the lock table's locks. Of others'
+  // sessions an ordinary user is told neither the state nor what they wait for.
+  PGresult* const rows = PQexecParams(connection_,
+                                      "select pid, state = 'active', case when wait_event_type = 'Lock' or "
+                                      "state is null then pg_blocking_pids(pid)::text end"
+                                      " from pg_stat_activity where pid = any($1::int[])",
+                                      1, nullptr, parameters, nullptr, nullptr, 0);
   std::vector<BackendActivity> result;
   for (int row = 0; row < PQntuples(rows); ++row) {
     BackendActivity activity;

@@ -1,68 +1,151 @@
 #include "replayer/recorded_session.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "formats/wire/message_types.h"
 
 namespace understudy::replayer {
+namespace {
 
 using proxy::SessionEvent;
+using Kind = RecordedStep::Kind;
+
+// How an ErrorResponse says query_canceled in its code field ("Error and Notice Message Fields").
+constexpr std::string_view kCancelled("C57014\0", 7);
+// Where in a message it is said, at the latest: behind the severity, in some language.
+constexpr std::size_t kTailBytes = 256;
+
+}  // namespace
 
 RecordedSession::RecordedSession(const Recording& recording, const SessionSummary& summary, bool continuing)
-    : descriptor_(summary.descriptor),
-      cursor_(recording, summary.descriptor.id, summary.opened_in),
-      logged_in_(continuing) {
+    : cursor_(recording, summary.descriptor.id, summary.opened_in), last_time_(summary.descriptor.opened_at) {
   broken_ = !tracker_.advance(SessionEvent::kStartupReceived);
-  if (continuing) broken_ = !tracker_.advance(SessionEvent::kReady);
+  if (!continuing) return;
+  broken_ = broken_ || !tracker_.advance(SessionEvent::kReady);
+  checkpoint_.logged_in = checkpoint_.quiescent = true;
 }
 
-std::optional<Event> RecordedSession::peek() {
-  while (auto event = cursor_.peek()) {
-    switch (event->kind) {
-      case EventKind::kClientBytes:
-      case EventKind::kServerBytes:
-      case EventKind::kCancelled:
-      case EventKind::kGap:
-      case EventKind::kClosed:
-        return event;
-      case EventKind::kOpened:
-      case EventKind::kRedacted:
-      case EventKind::kBackendSwitched:
-      case EventKind::kMark:
-        break;
-    }
-    (void)cursor_.next();
-  }
-  return std::nullopt;
+std::optional<TimeNs> RecordedSession::next_time() {
+  const auto event = cursor_.peek();
+  if (!event) return std::nullopt;
+  return event->time;
 }
 
-void RecordedSession::consume() {
+RecordedStep RecordedSession::next() {
+  if (held_) return *std::exchange(held_, std::nullopt);
+  if (ended_) return end(*ended_);
   const auto event = cursor_.next();
-  if (!event) return;
-  if (event->kind == EventKind::kServerBytes) follow_server(event->data);
-  // What a client sends before its login is done belongs to the login.
-  if (event->kind == EventKind::kClientBytes && logged_in_ && !broken_)
-    broken_ = !tracker_.client_bytes(event->data);
+  // Nothing behind a hole is replayed: what stood in it is not known.
+  if (broken_ || cursor_.damaged_chunks() > 0) return end(RecordedEnd::kHole);
+  if (!event) return end(RecordedEnd::kUnfinished);
+  last_time_ = event->time;
+  return take(*event);
+}
+
+RecordedStep RecordedSession::take(const Event& event) {
+  switch (event.kind) {
+    case EventKind::kClientBytes:
+      return take_client_bytes(event);
+    case EventKind::kServerBytes:
+      return take_server_bytes(event);
+    case EventKind::kGap:
+      return end(RecordedEnd::kHole);
+    case EventKind::kClosed: {
+      CloseDetail detail;
+      if (!decode(event.data, detail)) return end(RecordedEnd::kHole);
+      if (detail.reason == CloseReason::kRecordingEnded) return end(RecordedEnd::kUnfinished);
+      return end(detail.reason == CloseReason::kClientLeft ? RecordedEnd::kClientLeft
+                                                           : RecordedEnd::kServerLeft);
+    }
+    case EventKind::kCancelled:
+      cancelled_at_ = event.time;
+      break;
+    case EventKind::kOpened:
+    case EventKind::kRedacted:
+    case EventKind::kBackendSwitched:
+    case EventKind::kMark:
+      break;
+  }
+  return {Kind::kNothing, event.time, {}, checkpoint_, {}, {}};
+}
+
+RecordedStep RecordedSession::take_client_bytes(const Event& event) {
+  // What a client sends before its login is done belongs to the login, and ours are our own.
+  if (!checkpoint_.logged_in) return {Kind::kNothing, event.time, {}, checkpoint_, {}, {}};
+  if (!tracker_.client_bytes(event.data)) return end(RecordedEnd::kHole);
+  checkpoint_.quiescent = tracker_.state() == proxy::SessionState::kReady;
+  asked_at_ = event.time;
+  return {Kind::kSend, event.time, event.data, checkpoint_, {}, {}};
+}
+
+RecordedStep RecordedSession::take_server_bytes(const Event& event) {
+  const Checkpoint before = checkpoint_;
+  follow_server(event.data);
+  checkpoint_.mark = progress_.mark();
+  checkpoint_.errors = progress_.errors();
+  checkpoint_.transaction_status = progress_.transaction_status();
+  checkpoint_.quiescent = tracker_.state() == proxy::SessionState::kReady;
+  checkpoint_.fatal = tracker_.fatal_seen();
+  const bool moved = checkpoint_.logged_in && (!before.logged_in || before.mark != checkpoint_.mark ||
+                                               before.fatal != checkpoint_.fatal);
+  RecordedStep step{moved ? Kind::kReply : Kind::kNothing, event.time, {}, checkpoint_, {}, {}};
+  const bool stopped = before.logged_in && before.errors != checkpoint_.errors && says_cancelled(event.data);
+  keep_tail(event.data);
+  if (stopped) {
+    held_ = step;
+    step = {Kind::kCancel, cancelled_at_.value_or(event.time), {}, before, {}, {}};
+    if (!cancelled_at_) step.ran_for = event.time - asked_at_;
+    cancelled_at_.reset();
+  } else if (cancelled_at_ && checkpoint_.quiescent) {
+    cancelled_at_.reset();
+    ++late_cancels_;
+  }
+  return step;
+}
+
+RecordedStep RecordedSession::end(RecordedEnd why) {
+  ended_ = why;
+  return {Kind::kEnd, last_time_, {}, checkpoint_, why, {}};
 }
 
 void RecordedSession::follow_server(ByteView bytes) {
-  if (broken_) return;
   if (!progress_.feed(bytes)) broken_ = true;
-  if (logged_in_) {
-    broken_ = broken_ || !tracker_.server_bytes(bytes);
-    return;
+  if (!checkpoint_.logged_in) return follow_login(bytes);
+  broken_ = broken_ || !tracker_.server_bytes(bytes);
+}
+
+void RecordedSession::follow_login(ByteView bytes) {
+  std::size_t login_end = login_status_due_ && !bytes.empty() ? 1 : 0;
+  if (login_end == 0) {
+    (void)login_scanner_.feed(bytes, [&](const wire::FrameHeader& frame) {
+      if (frame.type != wire::backend::kReadyForQuery) return true;
+      login_status_due_ = true;
+      const Byte* const payload_end = frame.payload_here.data() + frame.payload_here.size();
+      if (!frame.payload_here.empty()) login_end = static_cast<std::size_t>(payload_end - bytes.data());
+      return false;
+    });
   }
-  std::size_t login_end = bytes.size();
-  (void)login_scanner_.feed(bytes, [&](const wire::FrameHeader& frame) {
-    if (frame.type != wire::backend::kReadyForQuery) return true;
-    logged_in_ = true;
-    login_end =
-        frame.payload_here.empty()
-            ? bytes.size()
-            : static_cast<std::size_t>(frame.payload_here.data() + frame.payload_here.size() - bytes.data());
-    return false;
-  });
-  if (!logged_in_) return;
-  broken_ = broken_ || !tracker_.advance(SessionEvent::kReady);
-  if (login_end < bytes.size()) broken_ = broken_ || !tracker_.server_bytes(bytes.subspan(login_end));
+  if (login_end == 0) return;
+  checkpoint_.logged_in = true;
+  broken_ =
+      broken_ || !tracker_.advance(SessionEvent::kReady) || !tracker_.server_bytes(bytes.subspan(login_end));
+}
+
+// Whether these bytes, or a message that began before them and ends in them, say so.
+bool RecordedSession::says_cancelled(ByteView bytes) const {
+  if (as_text(bytes).find(kCancelled) != std::string_view::npos) return true;
+  if (reply_tail_.empty()) return false;
+  const std::string across = reply_tail_ + std::string(as_text(bytes).substr(0, kCancelled.size()));
+  return across.find(kCancelled) != std::string::npos;
+}
+
+// Of a message that goes on in the next event, its beginning: an error's code is there.
+void RecordedSession::keep_tail(ByteView bytes) {
+  if (tracker_.server_at_boundary()) return reply_tail_.clear();
+  if (bytes.size() >= kTailBytes) reply_tail_.clear();
+  reply_tail_ += as_text(bytes.last(std::min(bytes.size(), kTailBytes)));
+  if (reply_tail_.size() > kTailBytes) reply_tail_.erase(0, reply_tail_.size() - kTailBytes);
 }
 
 }  // namespace understudy::replayer

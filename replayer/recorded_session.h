@@ -1,5 +1,5 @@
-// One session of a recording as a replay reads it: its events in order, and how far its server had come at
-// each. Holds a cursor, not data. One thread at a time.
+// One session of a recording as a replay reads it: what its client did, and how far its server had come when
+// it did it. Holds a cursor, not data. Owned by the session's actor; the replay's thread.
 #pragma once
 
 #include <optional>
@@ -10,45 +10,88 @@
 
 namespace understudy::replayer {
 
+// How far a recorded server had come.
+struct Checkpoint {
+  wire::ServerProgress::Mark mark;
+  std::uint64_t errors = 0;       // since the session began
+  char transaction_status = 'I';  // as of the last ReadyForQuery
+  bool logged_in = false;
+  bool quiescent = false;  // nothing was asked that it had not answered
+  bool fatal = false;      // it has said that it will close the connection
+};
+
+// Why nothing of a session follows.
+enum class RecordedEnd : std::uint8_t {
+  kClientLeft,  // it said good-bye, or just went
+  kServerLeft,  // the server, or the proxy, closed it
+  kUnfinished,  // it went on; the recording did not
+  kHole         // something is missing here: a gap, a damaged chunk, bytes that make no sense
+};
+
+// What one event of the recording means to a replay.
+struct RecordedStep {
+  enum class Kind : std::uint8_t {
+    kNothing,  // no matter: a part of a login, rows that are not the end of an answer, a mark
+    kSend,     // the client sent `bytes`
+    kCancel,   // the server answers next that it was told to stop what it was doing
+    kReply,    // the server came as far as `checkpoint` says
+    kEnd       // the last step
+  };
+  Kind kind = Kind::kNothing;
+  TimeNs time = 0;
+  ByteView bytes;         // valid until the next call
+  Checkpoint checkpoint;  // after this step
+  RecordedEnd end = RecordedEnd::kClientLeft;
+  // kCancel: none when a client of the recording asked for it. Else somebody out of sight did, or a time-out
+  // that this server may have as well: for so long it had run.
+  std::optional<TimeNs> ran_for;
+};
+
 class RecordedSession {
  public:
   // `continuing`: the session was open before the recording began, so its login is not in it.
   RecordedSession(const Recording& recording, const SessionSummary& summary, bool continuing);
 
-  // The next event that matters to a replay (bytes of either side, cancel, gap, closing); none at the end.
-  // Valid until consume() or release().
-  [[nodiscard]] std::optional<Event> peek();
-  // Takes the event peek() showed, following what it did to the session.
-  void consume();
-  // A time not after the next event's; none at the end.
-  [[nodiscard]] std::optional<TimeNs> next_time() { return cursor_.next_time_lower_bound(); }
+  // Of a continuing session: that it was logged in when the recording began.
+  [[nodiscard]] RecordedStep logged_in_before() const {
+    return {RecordedStep::Kind::kReply, last_time_, {}, checkpoint_, {}, {}};
+  }
+  // Takes the next event. Once kEnd was returned it is returned again.
+  RecordedStep next();
+  // When the next event happened; none at the end. The first is known without reading it and may be earlier.
+  [[nodiscard]] std::optional<TimeNs> next_time_lower_bound() { return cursor_.next_time_lower_bound(); }
+  [[nodiscard]] std::optional<TimeNs> next_time();
+  // Lets go of decoded data; the session keeps its place.
   void release() { cursor_.release(); }
 
-  // After the events consumed so far:
-  // nothing was asked that the recorded server had not answered;
-  [[nodiscard]] bool quiescent() const { return tracker_.state() == proxy::SessionState::kReady; }
-  // it was logged in;
-  [[nodiscard]] bool logged_in() const { return logged_in_; }
-  // how far the server had come;
-  [[nodiscard]] wire::ServerProgress::Mark mark() const { return progress_.mark(); }
-  [[nodiscard]] char transaction_status() const { return progress_.transaction_status(); }
-  // its bytes made no sense: what follows cannot be replayed.
-  [[nodiscard]] bool broken() const { return broken_; }
-  // Chunks of it that were damaged: there are holes.
-  [[nodiscard]] bool has_holes() const { return cursor_.damaged_chunks() > 0; }
-
-  [[nodiscard]] const SessionDescriptor& descriptor() const { return descriptor_; }
+  [[nodiscard]] const Checkpoint& checkpoint() const { return checkpoint_; }
+  // Cancel requests that came too late to stop anything.
+  [[nodiscard]] std::uint64_t late_cancels() const { return late_cancels_; }
 
  private:
+  RecordedStep take(const Event& event);
+  RecordedStep take_client_bytes(const Event& event);
+  RecordedStep take_server_bytes(const Event& event);
+  RecordedStep end(RecordedEnd why);
   void follow_server(ByteView bytes);
+  void follow_login(ByteView bytes);
+  [[nodiscard]] bool says_cancelled(ByteView bytes) const;
+  void keep_tail(ByteView bytes);
 
-  SessionDescriptor descriptor_;
   SessionCursor cursor_;
   wire::ServerProgress progress_;
   wire::FrameScanner login_scanner_;  // until the first ReadyForQuery
+  bool login_status_due_ = false;     // but for its one byte of payload
   proxy::ProtocolTracker tracker_;    // from then on
-  bool logged_in_;
+  Checkpoint checkpoint_;
+  TimeNs last_time_ = 0;
   bool broken_ = false;
+  std::optional<TimeNs> cancelled_at_;  // and its error has not been seen
+  std::string reply_tail_;              // of the server's bytes, while they end inside a message
+  std::optional<RecordedStep> held_;    // comes next
+  TimeNs asked_at_ = 0;                 // the client's last bytes
+  std::uint64_t late_cancels_ = 0;
+  std::optional<RecordedEnd> ended_;
 };
 
 }  // namespace understudy::replayer

@@ -23,7 +23,8 @@ namespace {
 constexpr const char* kExitCodes =
     "\nThe target is a PostgreSQL URI or conninfo string; PG* variables, service and pgpass files are "
     "honoured.\n"
-    "A password in the URI or in PGPASSWORD serves every replayed user; else pgpass is asked for each.\n"
+    "Replayed users log in with pgpass's password for them, or else with that of the target string or\n"
+    "PGPASSWORD; the target's own user the other way round.\n"
     "\nOrders: session  a request waits for the replies its own session had\n"
     "        time     requests are sent at their recorded times\n"
     "        causal   a request waits for every reply that was recorded before it, of any session\n"
@@ -127,7 +128,7 @@ void raise_descriptor_limit() {
 // Tells the main thread that the replay is done, and shows how far it is meanwhile.
 class Watch {
  public:
-  Watch(bool shown, TimeNs recorded_span) : shown_(shown), span_(recorded_span) {
+  Watch(bool shown, bool paced, TimeNs recorded_span) : shown_(shown), paced_(paced), span_(recorded_span) {
     sigemptyset(&signals_);
     for (const int one : {SIGINT, SIGTERM, SIGUSR1}) sigaddset(&signals_, one);
     pthread_sigmask(SIG_BLOCK, &signals_, nullptr);  // before any thread is made: all inherit it
@@ -136,13 +137,24 @@ class Watch {
     done_ = true;
     kill(getpid(), SIGUSR1);
   }
-  // Returns when the replay is done. A first SIGINT or SIGTERM stops it.
+  // Returns when the replay is done. A first SIGINT or SIGTERM stops it, a second one at once.
   void wait(Replay& replay, TimeNs recorded_start) {
     bool shown = false;
+    bool stopped = false;
     while (!done_) {
       const timespec second{1, 0};
       const int signal = sigtimedwait(&signals_, nullptr, &second);
-      if (signal == SIGINT || signal == SIGTERM) replay.stop();
+      if (signal == SIGINT || signal == SIGTERM) {
+        if (stopped) {
+          replay.abandon();
+        } else {
+          replay.stop();
+          std::fputs(shown_ ? "\r\033[K" : "", stderr);
+          std::fputs("understudy replay: stopping; once more to leave without waiting for the target\n",
+                     stderr);
+        }
+        stopped = true;
+      }
       if (signal > 0 || !shown_) continue;
       show(replay.progress(), recorded_start);
       shown = true;
@@ -154,18 +166,23 @@ class Watch {
   void show(const ReplayProgress& progress, TimeNs recorded_start) {
     const std::uint64_t exchanges = progress.exchanges.load();
     const TimeNs at = std::max<TimeNs>(0, progress.recorded_at.load() - recorded_start);
-    std::fprintf(stderr, "\r\033[K%3.0f %%  %llu exchanges/s  %llu sessions open  %llu rescues  %s behind",
+    std::fprintf(stderr, "\r\033[K%3.0f %%  %llu exchanges/s  %llu sessions open  %llu rescues",
                  span_ > 0 ? 100.0 * static_cast<double>(at) / static_cast<double>(span_) : 0.0,
                  static_cast<unsigned long long>(exchanges - last_exchanges_),
                  static_cast<unsigned long long>(progress.sessions_open.load()),
-                 static_cast<unsigned long long>(progress.rescues.load()),
-                 format_duration(std::max<TimeNs>(0, progress.behind.load())).c_str());
+                 static_cast<unsigned long long>(progress.rescues.load()));
+    if (paced_) {
+      std::fprintf(stderr, "  lag: server %s, replay %s",
+                   format_duration(progress.server_slower.load()).c_str(),
+                   format_duration(progress.replayer_late.load()).c_str());
+    }
     last_exchanges_ = exchanges;
   }
 
   sigset_t signals_{};
   std::atomic<bool> done_{false};
   bool shown_;
+  bool paced_;
   TimeNs span_;
   std::uint64_t last_exchanges_ = 0;
 };
@@ -177,7 +194,7 @@ int replay(const cxxopts::ParseResult& given, const std::string& path) {
   recorder::apply_recorder_options(given, recording_options);
   const bool json = given.count("json") > 0;
   const auto [first, last] = recording.time_range();
-  Watch watch(given.count("quiet") == 0 && isatty(STDERR_FILENO) == 1, last - first);
+  Watch watch(given.count("quiet") == 0 && isatty(STDERR_FILENO) == 1, options.speed > 0, last - first);
   raise_descriptor_limit();
   Target target(given["to"].as<std::string>());
 
@@ -212,7 +229,8 @@ int replay(const cxxopts::ParseResult& given, const std::string& path) {
         "understudy replay: no session could log in; see --user-map, PGPASSWORD and pgpass in --help\n",
         stderr);
   }
-  return result.stopped || nobody || !whole ? 1 : 0;
+  if (!result.failure.empty()) std::fprintf(stderr, "understudy replay: %s\n", result.failure.c_str());
+  return result.stopped || nobody || !whole || !result.failure.empty() ? 1 : 0;
 }
 
 }  // namespace

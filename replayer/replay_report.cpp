@@ -24,7 +24,10 @@ constexpr Count kCounts[] = {
     {"bytes_sent", "bytes sent", &ReplayResult::bytes_sent, false},
     {"events_sent", "pieces sent", &ReplayResult::events_sent, false},
     {"cancels", "cancels", &ReplayResult::cancels, false},
+    {"cancels_late", "cancels that had stopped nothing, left out", &ReplayResult::cancels_late, false},
     {"sessions_failed", "sessions that could not log in", &ReplayResult::sessions_failed, false},
+    {"sessions_not_admitted", "sessions that never logged in, as recorded",
+     &ReplayResult::sessions_not_admitted, false},
     {"sessions_ended_early", "sessions the target ended early", &ReplayResult::sessions_ended_early, false},
     {"sessions_cut_at_gap", "sessions cut at a hole in the recording", &ReplayResult::sessions_cut_at_gap,
      false},
@@ -35,6 +38,8 @@ constexpr Count kCounts[] = {
     {"sessions_stuck", "sessions ended because nothing moved", &ReplayResult::sessions_stuck, false},
     {"rescues", "lock queues turned round (rescues)", &ReplayResult::rescues, false},
     {"unstuck", "diverged exchanges ended by the replay", &ReplayResult::unstuck, false},
+    {"errors_new", "exchanges with an error that was not recorded", &ReplayResult::errors_new, false},
+    {"errors_gone", "exchanges without an error that was recorded", &ReplayResult::errors_gone, false},
     {"transaction_state_differs", "exchanges left in another transaction state",
      &ReplayResult::transaction_state_differs, false},
 };
@@ -59,7 +64,7 @@ Poco::JSON::Object lag_json(const Histogram& lag) {
 }  // namespace
 
 void print_summary(std::ostream& out, const ReplayResult& result, bool paced) {
-  out << (result.stopped ? "Replay stopped early" : "Replayed") << " "
+  out << (result.stopped || !result.failure.empty() ? "Replay stopped early," : "Replayed") << " "
       << format_duration(result.recorded_span) << " of recorded time in " << format_duration(result.wall_time)
       << ", " << std::fixed << std::setprecision(0) << per_second(result.exchanges, result.wall_time)
       << " exchanges/s\n";
@@ -85,6 +90,7 @@ void print_json(std::ostream& out, const ReplayResult& result, bool paced) {
   object.set("wall_time_ns", result.wall_time);
   object.set("exchanges_per_second", per_second(result.exchanges, result.wall_time));
   object.set("stopped", result.stopped);
+  object.set("failure", result.failure);
   if (paced) {
     object.set("server_slower", lag_json(result.server_slower));
     object.set("replayer_late", lag_json(result.replayer_late));

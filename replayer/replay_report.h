@@ -3,7 +3,7 @@
 
 #include <iosfwd>
 
-#include "replayer/replay.h"
+#include "replayer/replay_result.h"
 
 namespace understudy::replayer {
 

@@ -1,6 +1,6 @@
 #include "replayer/session_directory.h"
 
-#include <algorithm>
+#include <unordered_set>
 
 namespace understudy::replayer {
 namespace {
@@ -24,24 +24,26 @@ SessionDirectory::~SessionDirectory() {
 }
 
 void SessionDirectory::run() {
-  const std::vector<SessionDescriptor>& continuing = recording_.continuing();
+  std::unordered_set<SessionId> continuing;
+  for (const SessionDescriptor& session : recording_.continuing()) continuing.insert(session.id);
   std::uint64_t lost = 0;
+  std::exception_ptr failure;
   try {
     lost = for_each_session(recording_, [&](const SessionSummary& summary) {
-             const bool open_before =
-                 std::any_of(continuing.begin(), continuing.end(),
-                             [&](const SessionDescriptor& one) { return one.id == summary.descriptor.id; });
              std::unique_lock lock(mutex_);
              changed_.wait(lock, [this] { return ending_ || ahead_.size() < kAhead; });
              if (ending_) throw Stopped{};
-             ahead_.push_back({summary, open_before});
+             ahead_.push_back({summary, continuing.contains(summary.descriptor.id)});
              changed_.notify_all();
            }).size();
   } catch (const Stopped&) {
     return;
+  } catch (...) {
+    failure = std::current_exception();
   }
   const std::lock_guard lock(mutex_);
   lost_ = lost;
+  failure_ = failure;
   done_ = true;
   changed_.notify_all();
 }
@@ -49,6 +51,7 @@ void SessionDirectory::run() {
 const SessionDirectory::Entry* SessionDirectory::peek() {
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [this] { return done_ || !ahead_.empty(); });
+  if (ahead_.empty() && failure_) std::rethrow_exception(failure_);
   return ahead_.empty() ? nullptr : &ahead_.front();  // a deque's front stays where it is
 }
 

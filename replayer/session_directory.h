@@ -1,10 +1,10 @@
 // The sessions of a recording in order of opening, found by a thread of its own a bounded number ahead:
-// however many there are, few are held. The same thread decodes chunks ahead of the replay into the
-// recording's cache.
+// however many there are, few are held.
 #pragma once
 
 #include <condition_variable>
 #include <deque>
+#include <exception>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -25,7 +25,8 @@ class SessionDirectory {
   SessionDirectory(const SessionDirectory&) = delete;
   SessionDirectory& operator=(const SessionDirectory&) = delete;
 
-  // The next session to open; null at the end. Waits for the thread when it is behind. One reader.
+  // The next session to open; null at the end. Waits for the thread when it is behind. One reader. Throws
+  // what made reading fail (a segment that has gone away).
   [[nodiscard]] const Entry* peek();
   [[nodiscard]] Entry take();
   // Sessions whose opening is lost to damage; known at the end.
@@ -41,6 +42,7 @@ class SessionDirectory {
   bool done_ = false;
   bool ending_ = false;
   std::uint64_t lost_ = 0;
+  std::exception_ptr failure_;
   std::thread thread_;
 };
 

@@ -9,16 +9,26 @@
 namespace understudy::replayer {
 namespace {
 
-// The password libpq would use because it was given, not found in a pgpass file: that of the string or
-// PGPASSWORD.
-std::string given_password(const PGconn* connection) {
-  std::string password;
-  PQconninfoOption* const options = PQconninfo(const_cast<PGconn*>(connection));
+// An option as libpq resolved it, from wherever; of "password" it says what was given, not what pgpass held.
+std::string option_of(PGconn* connection, std::string_view keyword) {
+  std::string value;
+  PQconninfoOption* const options = PQconninfo(connection);
   for (const PQconninfoOption* option = options; option != nullptr && option->keyword != nullptr; ++option) {
-    if (std::string_view(option->keyword) == "password" && option->val != nullptr) password = option->val;
+    if (option->keyword == keyword && option->val != nullptr) value = option->val;
   }
   PQconninfoFree(options);
-  return password;
+  return value;
+}
+
+// keyword='value', as in a conninfo string.
+std::string setting(std::string_view keyword, std::string_view value) {
+  std::string text(keyword);
+  text += "='";
+  for (const char letter : value) {
+    if (letter == '\'' || letter == '\\') text += '\\';
+    text += letter;
+  }
+  return text + "' ";
 }
 
 std::string trimmed(std::string text) {
@@ -35,8 +45,10 @@ const std::string& mapped(const NameMap& map, const std::string& name) {
 }
 
 Target::Target(const std::string& conninfo) {
-  const char* keywords[] = {"dbname", "fallback_application_name", nullptr};
-  const char* values[] = {conninfo.c_str(), "understudy replay", nullptr};
+  // Later ones count: what the string says of the time-out is kept.
+  const char* const timeout = std::getenv("PGCONNECT_TIMEOUT") == nullptr ? "10" : nullptr;
+  const char* keywords[] = {"connect_timeout", "dbname", "fallback_application_name", nullptr};
+  const char* values[] = {timeout, conninfo.c_str(), "understudy replay", nullptr};
   connection_ = PQconnectdbParams(keywords, values, 1);
   if (PQstatus(connection_) != CONNECTION_OK) {
     const std::string error = trimmed(PQerrorMessage(connection_));
@@ -47,7 +59,9 @@ Target::Target(const std::string& conninfo) {
   address_.host = numeric != nullptr && *numeric != '\0' ? numeric : PQhost(connection_);
   const std::string_view port = PQport(connection_);
   std::from_chars(port.data(), port.data() + port.size(), address_.port);
-  given_password_ = given_password(connection_);
+  own_user_ = PQuser(connection_);
+  given_password_ = option_of(connection_, "password");
+  passfile_ = option_of(connection_, "passfile");
 }
 
 Target::~Target() { PQfinish(connection_); }
@@ -58,19 +72,25 @@ std::string Target::server_version() const {
 }
 
 const std::string& Target::password(const std::string& user, const std::string& database) {
-  if (!given_password_.empty()) return given_password_;
+  if (user == own_user_ && !given_password_.empty()) return given_password_;
   const auto [found, fresh] = found_.try_emplace({user, database});
-  if (!fresh) return found->second;
-  // libpq keeps its reading of pgpass files to itself; a connection that is begun and dropped tells what it
-  // read.
-  const std::string port = std::to_string(address_.port);
-  const char* keywords[] = {"host", "port", "user", "dbname", nullptr};
-  const char* values[] = {PQhost(connection_), port.c_str(), user.c_str(), database.c_str(), nullptr};
-  PGconn* const probe = PQconnectStartParams(keywords, values, 0);
-  const char* password = probe == nullptr ? nullptr : PQpass(probe);
-  if (password != nullptr) found->second = password;
+  if (fresh) found->second = look_up_password(user, database);
+  return found->second.empty() ? given_password_ : found->second;
+}
+
+// libpq keeps its reading of pgpass files to itself; a connection that is begun and dropped tells what it
+// read. The empty password keeps PGPASSWORD out, the numeric address the resolver.
+std::string Target::look_up_password(const std::string& user, const std::string& database) const {
+  const char* const numeric = PQhostaddr(connection_);
+  const std::string conninfo =
+      setting("host", PQhost(connection_)) + setting("hostaddr", numeric == nullptr ? "" : numeric) +
+      setting("port", std::to_string(address_.port)) + setting("user", user) + setting("dbname", database) +
+      setting("password", "") + setting("passfile", passfile_);
+  PGconn* const probe = PQconnectStart(conninfo.c_str());
+  const char* const password = probe == nullptr ? nullptr : PQpass(probe);
+  std::string found = password == nullptr ? "" : password;
   PQfinish(probe);
-  return found->second;
+  return found;
 }
 
 }  // namespace understudy::replayer

@@ -27,16 +27,21 @@ class Target {
 
   [[nodiscard]] const proxy::Address& address() const { return address_; }
   [[nodiscard]] std::string server_version() const;
-  // The password for a replayed session's login: that of the URI or PGPASSWORD for whoever, else pgpass's.
-  // Remembers what it found. Empty when there is none.
+  // The password for a replayed session's login. One that was given (in the string, by a service, in
+  // PGPASSWORD) is the target's own user's first of all; others have pgpass's, or else that one. Remembers
+  // what it found. Empty when there is none.
   [[nodiscard]] const std::string& password(const std::string& user, const std::string& database);
   // The connection of the beginning, for questions about locks. Borrowed; one thread at a time.
   [[nodiscard]] pg_conn* connection() const { return connection_; }
 
  private:
+  [[nodiscard]] std::string look_up_password(const std::string& user, const std::string& database) const;
+
   pg_conn* connection_;
   proxy::Address address_;
+  std::string own_user_;
   std::string given_password_;
+  std::string passfile_;
   std::map<std::pair<std::string, std::string>, std::string> found_;
 };
 

@@ -7,28 +7,32 @@
 
 namespace understudy::replayer {
 
-TranscriptClient::TranscriptClient(Audience& audience, RecordedSession recorded, std::string user,
-                                   std::string database, std::string password)
+TranscriptClient::TranscriptClient(Audience& audience, SessionDescriptor recorded, const Login& login,
+                                   bool continuing)
     : audience_(audience),
-      recorded_(std::move(recorded)),
-      user_(std::move(user)),
-      database_(std::move(database)),
-      authenticator_(user_, std::move(password)),
-      ready_ahead_(recorded_.logged_in() ? 1 : 0) {}
+      recorded_as_(std::move(recorded)),
+      user_(login.user),
+      database_(login.database),
+      authenticator_(login.user, login.password),
+      ready_ahead_(continuing ? 1 : 0),
+      self_(std::make_shared<TranscriptClient*>(this)) {}
+
+TranscriptClient::~TranscriptClient() { *self_ = nullptr; }
 
 std::unique_ptr<proxy::Connection> TranscriptClient::connect() {
-  auto connection = std::make_unique<proxy::InProcessConnection>(
-      *this, "replay of " + recorded_.descriptor().id.to_string());
+  auto connection =
+      std::make_unique<proxy::InProcessConnection>(*this, "replay of " + recorded_as_.id.to_string());
   connection_ = connection.get();
+  started_ = true;
   return connection;
 }
 
 void TranscriptClient::start(proxy::ClientSession& session) {
   session_ = &session;
   wire::StartupMessage startup;
-  startup.protocol_version = recorded_.descriptor().protocol_version;
+  startup.protocol_version = recorded_as_.protocol_version;
   bool database_said = false;
-  for (auto [name, value] : recorded_.descriptor().startup_parameters) {
+  for (auto [name, value] : recorded_as_.startup_parameters) {
     if (name == "user") value = user_;
     if (name == "database") value = database_;
     database_said = database_said || name == "database";
@@ -44,12 +48,12 @@ bool TranscriptClient::quiescent() const {
   return connection_->pending_bytes() == 0 && session_->state() == proxy::SessionState::kReady;
 }
 
-bool TranscriptClient::caught_up() {
-  if (ended()) return true;
-  if (!recorded_.logged_in()) return true;
+bool TranscriptClient::reached(const Checkpoint& recorded) {
+  // A server that is about to close answers nothing more, and this one may not be told to.
+  if (!recorded.logged_in || recorded.fatal) return true;
   if (!logged_in()) return false;
-  auto mark = recorded_.mark();
-  if (recorded_.quiescent()) {
+  auto mark = recorded.mark;
+  if (recorded.quiescent) {
     if (!quiescent()) return false;
     ready_ahead_ = static_cast<std::int64_t>(progress_.ready_count() - mark.ready_count);
     return true;
@@ -60,21 +64,41 @@ bool TranscriptClient::caught_up() {
 
 void TranscriptClient::send(ByteView bytes) { connection_->send(bytes); }
 
+void TranscriptClient::cancel() {
+  const bool asked = session_->request_cancel([self = self_] {
+    if (*self == nullptr) return;
+    TranscriptClient& client = **self;
+    if (--client.cancels_under_way_ == 0 && client.open()) client.audience_.progressed(client);
+  });
+  if (asked) ++cancels_under_way_;
+}
+
 void TranscriptClient::hang_up() {
-  schedule.hung_up = true;
+  hung_up_ = true;
   if (connection_ != nullptr) connection_->close();
 }
 
 bool TranscriptClient::unstick() {
-  if (ended() || connection_->pending_bytes() > 0) return false;
+  if (!open() || connection_->pending_bytes() > 0 || !session_->client_at_boundary()) return false;
   ByteBuffer message;
-  if (progress_.copy_in_active()) {
+  if (session_->awaits_copy_data()) {
     wire::append_copy_fail(message, "the recording has no more data for this COPY");
   } else if (session_->awaits_sync()) {
     wire::append_sync(message);
   } else {
     return false;
   }
+  connection_->send(message);
+  return true;
+}
+
+bool TranscriptClient::nudge() {
+  if (!open() || !logged_in() || connection_->pending_bytes() > 0) return false;
+  if (!session_->client_at_boundary() || !session_->pipeline_open()) return false;
+  if (nudged_at_ == progress_.mark()) return false;
+  nudged_at_ = progress_.mark();
+  ByteBuffer message;
+  wire::append_flush(message);
   connection_->send(message);
   return true;
 }

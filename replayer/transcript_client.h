@@ -1,5 +1,5 @@
 // A recorded client on stage again: speaks to a ClientSession as a socket would, logs itself in, sends what
-// the recorded client sent, and knows how far the live server has come. When to send is the Replay's to say.
+// it is told to, and knows how far the live server has come. When to send is the Replay's to say.
 //
 // Owned by Replay; everything runs on the worker's thread.
 #pragma once
@@ -26,37 +26,60 @@ class Audience {
   virtual void ended(TranscriptClient& client) = 0;
 };
 
-class TranscriptClient final : public proxy::InProcessClient {
+// Who logs in, where the recorded client did.
+struct Login {
+  std::string user;
+  std::string database;
+  std::string password;  // empty when there is none
+};
+
+class TranscriptClient : public proxy::InProcessClient {
  public:
-  TranscriptClient(Audience& audience, RecordedSession recorded, std::string user, std::string database,
-                   std::string password);
+  // `continuing`: its recorded login came before the recording.
+  TranscriptClient(Audience& audience, SessionDescriptor recorded, const Login& login, bool continuing);
+  ~TranscriptClient() override;
+  TranscriptClient(const TranscriptClient&) = delete;
+  TranscriptClient& operator=(const TranscriptClient&) = delete;
 
   // The session's end of the stream, to be adopted by a worker.
   [[nodiscard]] std::unique_ptr<proxy::Connection> connect();
   // Sends the start-up message. `session` is what the worker made of the connection.
   void start(proxy::ClientSession& session);
 
-  [[nodiscard]] RecordedSession& recorded() { return recorded_; }
-  [[nodiscard]] bool ended() const { return connection_ == nullptr; }
-  [[nodiscard]] bool logged_in() const { return progress_.ready_count() > 0; }
+  [[nodiscard]] const SessionDescriptor& recorded_as() const { return recorded_as_; }
+  [[nodiscard]] bool started() const { return started_; }
+  [[nodiscard]] bool ended() const { return started_ && connection_ == nullptr; }
+  [[nodiscard]] bool open() const { return connection_ != nullptr; }
+
+  // The rest, unless it says otherwise, while open.
+  [[nodiscard]] bool logged_in() const { return progress_.ready_count() > 0; }  // at any time
   // Nothing is outstanding at the live server.
   [[nodiscard]] bool quiescent() const;
-  // The live server has come as far as the recorded one had after the events consumed so far. Where both have
-  // answered everything, the two are aligned anew, so that a diverged exchange does not shift those after it.
-  [[nodiscard]] bool caught_up();
+  // The live server has come as far as the recorded one had. Where that one had answered everything, the two
+  // are aligned anew, so that an exchange that went another way does not shift those after it.
+  [[nodiscard]] bool reached(const Checkpoint& recorded);
   // What was sent waits for the server to take it.
   [[nodiscard]] bool congested() const { return connection_->pending_bytes() > kMaxPendingBytes; }
 
   void send(ByteView bytes);
-  void cancel() { session_->request_cancel(); }
+  // Sends a cancel request. Nothing may be sent before it has been taken: it could stop the wrong statement.
+  void cancel();
+  [[nodiscard]] bool cancelling() const { return cancels_under_way_ > 0; }
   // End of file, as a client that just leaves.
   void hang_up();
-  // Where the recorded session is done with an exchange the live one is not: ends a COPY that gets no more
-  // data, and a failed pipeline that gets no Sync. True when something was sent.
-  bool unstick();
+  [[nodiscard]] bool hung_up() const { return hung_up_; }  // at any time
 
+  // The recorded client is done with an exchange in which the live server waits for more of it, and for ever:
+  // ends a COPY that gets no more data, and a failed pipeline that gets no Sync. True when something was
+  // sent.
+  bool unstick();
+  // A server may keep answers to a pipeline until it is asked to flush them: asks. True when there was cause.
+  bool nudge();
+
+  // At any time:
   [[nodiscard]] char transaction_status() const { return progress_.transaction_status(); }
-  [[nodiscard]] std::uint64_t ready_count() const { return progress_.ready_count(); }
+  [[nodiscard]] wire::ServerProgress::Mark mark() const { return progress_.mark(); }
+  [[nodiscard]] std::uint64_t errors() const { return progress_.errors(); }
   [[nodiscard]] std::uint32_t process_id() const { return process_id_; }
   // SQLSTATE and message of an error during the login; empty when there was none.
   [[nodiscard]] const std::string& login_error() const { return login_error_; }
@@ -65,16 +88,6 @@ class TranscriptClient final : public proxy::InProcessClient {
   void on_drained() override { audience_.progressed(*this); }
   void on_closed(const std::string& error) override;
 
-  // Bookkeeping of the Replay, kept here so that it needs no second table.
-  struct Schedule {
-    bool ahead = false;            // let through to the end of its transaction
-    std::uint64_t ahead_from = 0;  // ready_count when that began
-    bool hung_up = false;
-    bool answered = false;   // the last reply taken ended an exchange
-    bool timer_set = false;  // a paced send waits for its time
-  };
-  Schedule schedule;
-
   static constexpr std::size_t kMaxPendingBytes = std::size_t{1} << 20;
 
  private:
@@ -82,18 +95,24 @@ class TranscriptClient final : public proxy::InProcessClient {
   void login_message(char type, ByteView payload);
 
   Audience& audience_;
-  RecordedSession recorded_;
+  SessionDescriptor recorded_as_;
   std::string user_;
   std::string database_;
   proxy::ClientAuthenticator authenticator_;
   proxy::InProcessConnection* connection_ = nullptr;  // owned by the session
   proxy::ClientSession* session_ = nullptr;
   wire::ServerProgress progress_;
-  std::int64_t ready_ahead_ =
-      0;  // ReadyForQuery messages the live server is ahead by since the last alignment
+  // ReadyForQuery messages the live server is ahead by since the last alignment.
+  std::int64_t ready_ahead_;
+  wire::ServerProgress::Mark nudged_at_;
+  // Shared with the cancel requests under way, which may outlive this client.
+  std::shared_ptr<TranscriptClient*> self_;
+  unsigned cancels_under_way_ = 0;
   std::uint32_t process_id_ = 0;
   std::string login_error_;
   ByteBuffer login_bytes_;
+  bool started_ = false;
+  bool hung_up_ = false;
 };
 
 }  // namespace understudy::replayer

@@ -58,6 +58,7 @@ void ServerProgress::count(char type, ByteView end) {
   ++mark_.completions;
   switch (type) {
     case backend::kErrorResponse:
+      ++errors_;
       error_in_cycle_ = true;
       copy_in_active_ = false;
       break;

@@ -35,6 +35,8 @@ class ServerProgress {
   [[nodiscard]] std::uint32_t completions() const { return mark_.completions; }
   // An ErrorResponse came since the last ReadyForQuery: the server skips what is left of the cycle.
   [[nodiscard]] bool error_in_cycle() const { return error_in_cycle_; }
+  // ErrorResponse messages so far.
+  [[nodiscard]] std::uint64_t errors() const { return errors_; }
   // As the last ReadyForQuery said: 'I' idle, 'T' in a transaction, 'E' in a failed one; 'I' before the
   // first.
   [[nodiscard]] char transaction_status() const { return transaction_status_; }
@@ -57,6 +59,7 @@ class ServerProgress {
 
   FrameScanner scanner_;
   Mark mark_;
+  std::uint64_t errors_ = 0;
   bool error_in_cycle_ = false;
   char transaction_status_ = 'I';
   bool copy_in_active_ = false;

@@ -85,3 +85,13 @@ def node():
                               stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout_s)
 
     return run
+
+
+@pytest.fixture(scope="module")
+def pair(template):
+    """Two servers with the same data, for all tests of a file that do not mind each other's tables."""
+    from replaying import Pair
+    settings = "max_connections = 300\nmax_prepared_transactions = 10\n"
+    with Server(template, settings=settings, name="prod") as production, \
+            Server(template, settings=settings, name="target") as target:
+        yield Pair(production.start(), target.start())

@@ -1,0 +1,160 @@
+// understudy diff: opens both recordings, compares, reports.
+#include <unistd.h>
+
+#include <cstdio>
+#include <cxxopts.hpp>
+#include <fstream>
+#include <iostream>
+
+#include "formats/command.h"
+#include "proxy/clock.h"
+#include "replayer/commands.h"
+#include "replayer/diff.h"
+#include "replayer/diff_json.h"
+#include "replayer/diff_report.h"
+
+namespace understudy::replayer {
+namespace {
+
+constexpr int kExitNotCompared = 2;
+
+constexpr const char* kNotes =
+    "\nA and B are recordings (directories or files): production and its replay, or two replays. Sessions "
+    "are\n"
+    "compared exchange by exchange: errors and SQLSTATE, command tags, row counts, columns, rows cell by "
+    "cell,\n"
+    "their order, transaction states, notices. Latency is shown and never a difference. What differs by "
+    "nature\n"
+    "(process ids, cancel keys, server versions, ...) is left out and counted.\n"
+    "\nExit codes: 0 same; 1 different; 2 could not compare, or bad usage.\n";
+
+cxxopts::Options command_options() {
+  cxxopts::Options options("understudy diff", "Compares the replies of two recordings.\n");
+  options.set_width(100);
+  options.custom_help("A B [options]");
+  options.positional_help("");
+  auto add = options.add_options();
+  add("json", "write all differences, and the summary, as JSON; - for standard output",
+      cxxopts::value<std::string>(), "FILE");
+  add("examples", "how many kinds of differences to show", cxxopts::value<std::size_t>()->default_value("10"),
+      "N");
+  add("statements", "how many statements' latencies to show",
+      cxxopts::value<std::size_t>()->default_value("10"), "N");
+  add("ignore-unpaired", "sessions that only one recording has are counted, but no difference");
+  add("quiet", "no progress");
+  add("h,help", "this text");
+  options.add_options("hidden")("recordings", "", cxxopts::value<std::vector<std::string>>());
+  options.parse_positional({"recordings"});
+  return options;
+}
+
+// How far the comparison is, on a terminal, once it takes long.
+class ProgressLine {
+ public:
+  ProgressLine(bool shown, std::pair<TimeNs, TimeNs> range) : shown_(shown), range_(range) {}
+  ~ProgressLine() {
+    if (drawn_) std::fputs("\r\033[K", stderr);
+  }
+  ProgressLine(const ProgressLine&) = delete;
+  ProgressLine& operator=(const ProgressLine&) = delete;
+
+  void at(TimeNs time, std::uint64_t exchanges) {
+    const TimeNs now = proxy::now_ns();
+    if (!shown_ || now < next_) return;
+    const double span = static_cast<double>(range_.second - range_.first);
+    std::fprintf(stderr, "\r\033[K%3.0f %%  %.0f exchanges/s",
+                 span > 0 ? 100 * static_cast<double>(time - range_.first) / span : 0.0,
+                 static_cast<double>(exchanges) * 1e9 / static_cast<double>(now - begun_));
+    next_ = now + 500'000'000;
+    drawn_ = true;
+  }
+
+ private:
+  bool shown_;
+  bool drawn_ = false;
+  std::pair<TimeNs, TimeNs> range_;
+  TimeNs begun_ = proxy::now_ns();
+  TimeNs next_ = begun_ + 2'000'000'000;
+};
+
+void warn_of_damage(const Recording& recording) {
+  for (const Damage& damage : recording.damage()) {
+    std::fprintf(stderr, "understudy diff: %s, offset %llu: %s; %s passed over\n", damage.file.c_str(),
+                 static_cast<unsigned long long>(damage.offset), damage.what.c_str(),
+                 format_size(damage.bytes).c_str());
+  }
+}
+
+// Why there is no answer; null when there is one.
+const char* nothing_compared(const DiffTotals& totals) {
+  if (totals.sessions == 0) return "no session of A has a counterpart in B";
+  const bool cut = totals.sessions_cut > 0 && totals.exchanges == 0;
+  return cut ? "the recordings end before the first exchange is over" : nullptr;
+}
+
+int diff(const cxxopts::ParseResult& given, const std::string& path_a, const std::string& path_b) {
+  const Recording a(path_a);
+  const Recording b(path_b);
+  const std::string json_path = given.count("json") > 0 ? given["json"].as<std::string>() : "";
+  std::ofstream file;
+  if (!json_path.empty() && json_path != "-") {
+    file.open(json_path, std::ios::trunc);
+    if (!file) throw std::runtime_error(json_path + ": cannot be written");
+  }
+  std::ostream& json_out = json_path == "-" ? std::cout : file;
+
+  DiffResult result;
+  std::optional<DiffJson> json;
+  if (!json_path.empty()) {
+    json.emplace(json_out);
+    result.tell([&](const Difference& difference) { json->add(difference, result.catalog); });
+  }
+  Diff comparison(a, b, result, given.count("ignore-unpaired") > 0);
+  {
+    ProgressLine line(given.count("quiet") == 0 && isatty(STDERR_FILENO) == 1, a.time_range());
+    (void)comparison.run([&](TimeNs time) {
+      line.at(time, result.totals.exchanges);
+      return true;
+    });
+  }
+  const DiffSubjects subjects{a, b, comparison.paired_by()};
+  if (json) json->finish(result, subjects);
+  if (json_path != "-") {
+    print_diff(std::cout, result, subjects,
+               {given["examples"].as<std::size_t>(), given["statements"].as<std::size_t>()});
+  }
+  json_out.flush();
+  if (!json_path.empty() && !json_out)
+    throw std::runtime_error(json_path + ": could not be written to its end");
+  warn_of_damage(a);
+  warn_of_damage(b);
+  if (const char* const why = nothing_compared(result.totals)) {
+    std::fprintf(stderr, "understudy diff: %s: nothing was compared\n", why);
+    return kExitNotCompared;
+  }
+  return result.same() ? 0 : 1;
+}
+
+}  // namespace
+
+int run_diff(int argc, char** argv) {
+  cxxopts::Options options = command_options();
+  try {
+    const auto given = options.parse(argc, argv);
+    if (given.count("help") > 0) {
+      std::fputs((options.help({""}) + kNotes).c_str(), stdout);
+      return 0;
+    }
+    const auto paths = given.count("recordings") > 0 ? given["recordings"].as<std::vector<std::string>>()
+                                                     : std::vector<std::string>{};
+    if (paths.size() != 2) throw std::invalid_argument("give two recordings, A and B");
+    return diff(given, paths[0], paths[1]);
+  } catch (const cxxopts::exceptions::exception& error) {
+    std::fprintf(stderr, "understudy diff: %s\nSee understudy diff --help.\n", error.what());
+  } catch (const std::invalid_argument& error) {
+    std::fprintf(stderr, "understudy diff: %s\nSee understudy diff --help.\n", error.what());
+  }
+  return kExitUsage;
+}
+
+}  // namespace understudy::replayer

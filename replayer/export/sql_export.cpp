@@ -1,0 +1,125 @@
+#include "replayer/export/sql_export.h"
+
+#include <algorithm>
+#include <cstdio>
+
+#include "formats/command.h"
+#include "replayer/counted.h"
+
+namespace understudy::replayer {
+namespace {
+
+constexpr std::size_t kNameBytes = 200;
+
+std::string shown(const std::string& text) { return comment_text(text, kNameBytes); }
+
+bool is_replication(const SessionDescriptor& session) {
+  const std::string value = session.parameter("replication");
+  return !value.empty() && value != "false" && value != "off" && value != "no" && value != "0";
+}
+
+// The argument of \connect: a conninfo string in psql's quotes, so that nothing in a name is more than a
+// name. Empty for names that no line can hold, or that psql might read in another encoding.
+std::string connect_argument(const std::string& database) {
+  const bool plain =
+      std::all_of(database.begin(), database.end(), [](char c) { return c >= ' ' && c <= '~'; });
+  if (!plain) return {};
+  std::string value;
+  for (const char c : database) {
+    if (c == '\'' || c == '\\') value += '\\';
+    value += c;
+  }
+  std::string out = "'";
+  for (const char c : "dbname='" + value + "'") {
+    if (c == '\'' || c == '\\') out += c == '\'' ? '\'' : '\\';
+    out += c;
+  }
+  return out + "'";
+}
+
+class SqlExport {
+ public:
+  SqlExport(const Recording& recording, Output& out) : recording_(recording), out_(out) {}
+
+  void put_head() {
+    out_.line("-- Exported by understudy " UNDERSTUDY_VERSION " from " + shown(recording_.path()) +
+              ", recording " + shown(recording_.id()) + ".");
+    out_.line(
+        "-- Run it with psql -f on a database that holds what the recorded one held when recording began.");
+    out_.line(
+        "-- Sessions come one after the other, in order of opening, each in its own order: what they did to");
+    out_.line(
+        "-- each other at the time is not repeated (understudy replay does that). Statements that failed "
+        "when");
+    out_.line("-- recorded changed nothing and are comments.");
+    out_.line("\\set AUTOCOMMIT on\n\\set ON_ERROR_ROLLBACK off");
+  }
+
+  void put(const SessionSummary& session) {
+    const SessionDescriptor& descriptor = session.descriptor;
+    out_.line("\n--\n-- Session " + descriptor.id.to_string() + ": user " + shown(descriptor.user()) +
+              ", database " + shown(descriptor.database()) + ", application " +
+              shown(descriptor.parameter("application_name")) + ", from " + shown(descriptor.peer) +
+              ", opened " + format_time(descriptor.opened_at, 9) + "\n--");
+    if (is_replication(descriptor)) return leave_out("a replication session");
+    if (!change_session(descriptor.database())) return leave_out("a session in a database with such a name");
+    ++counts_.sessions;
+    SqlSession(recording_, session, counts_, out_).write();
+  }
+
+  [[nodiscard]] SqlExportCounts counts() const { return counts_; }
+
+ private:
+  void leave_out(const std::string& what) {
+    ++counts_.left_out[what];
+    out_.line("-- LEFT OUT, " + what);
+  }
+
+  // A connection for each session: whatever the one before set, prepared, locked or left open is gone. The
+  // first is the one psql was started with.
+  bool change_session(const std::string& database) {
+    std::string connect = "\\connect -reuse-previous=on";
+    if (database_ && *database_ != database) {
+      const std::string argument = connect_argument(database);
+      if (argument.empty()) return false;
+      connect += " " + argument;
+    }
+    if (database_) out_.line(connect);
+    database_ = database;
+    return true;
+  }
+
+  const Recording& recording_;
+  Output& out_;
+  SqlExportCounts counts_;
+  std::optional<std::string> database_;
+};
+
+}  // namespace
+
+SqlExportCounts export_sql(const Recording& recording, const std::optional<SessionSummary>& session,
+                           Output& out) {
+  SqlExport script(recording, out);
+  script.put_head();
+  if (session) {
+    script.put(*session);
+    return script.counts();
+  }
+  const std::vector<SessionId> lost =
+      for_each_session(recording, [&](const SessionSummary& one) { script.put(one); });
+  SqlExportCounts counts = script.counts();
+  if (!lost.empty()) counts.left_out["a session whose opening is lost to damage"] = lost.size();
+  return counts;
+}
+
+void tell(const SqlExportCounts& counts) {
+  std::fprintf(
+      stderr, "understudy export: %s of %s, and %s of what was not run, failed or was undone when recorded\n",
+      counted(counts.statements, "statement").c_str(), counted(counts.sessions, "session").c_str(),
+      counted(counts.not_run, "comment").c_str());
+  for (const auto& [why, count] : counts.left_out)
+    std::fprintf(stderr, "understudy export: left out %llu: %s\n", static_cast<unsigned long long>(count),
+                 why.c_str());
+}
+
+}  // namespace understudy::replayer

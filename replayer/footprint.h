@@ -1,0 +1,46 @@
+// What an exchange may touch, and so which exchanges must keep their recorded order. A value; any thread.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace understudy::replayer {
+
+// A table, or the rows of it in which one column has one value. Names are hashes: two names with the same
+// hash only make for an order that was not needed.
+struct Access {
+  std::uint64_t table = 0;
+  std::uint64_t column = 0;  // 0: any row
+  std::int64_t key = 0;
+  bool operator==(const Access&) const = default;
+  [[nodiscard]] bool overlaps(const Access& other) const {
+    if (table != other.table) return false;
+    // Different columns may well name the same row.
+    return column == 0 || other.column == 0 || column != other.column || key == other.key;
+  }
+};
+
+struct Footprint {
+  bool anything = false;          // nothing is known: it is ordered with everything
+  bool login = false;             // opens a session
+  bool closing = false;           // ends one: a slot of the server's becomes free
+  bool ends_transaction = false;  // what it and its transaction wrote becomes visible, or vanishes
+  bool only_ends = false;         // COMMIT and its kin: takes no locks of its own
+  std::vector<Access> writes;     // locked until the transaction ends
+  std::vector<Access> reads;
+
+  [[nodiscard]] bool empty() const {
+    return !anything && !login && !closing && writes.empty() && reads.empty();
+  }
+  void merge(const Footprint& other);
+};
+
+// Whether the recorded order of the two must be kept. Reads see what has ended, so they are ordered with ends
+// of transactions that wrote what they read; writes are ordered with writes of the same rows, for their
+// locks.
+[[nodiscard]] bool in_conflict(const Footprint& one, const Footprint& other);
+// Whether one of the two gets a lock that the other waits for: even if they overlapped, the one that was
+// answered first must be answered first again.
+[[nodiscard]] bool lock_in_conflict(const Footprint& one, const Footprint& other);
+
+}  // namespace understudy::replayer

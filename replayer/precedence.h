@@ -1,0 +1,43 @@
+// Which recorded replies a request must wait for: those recorded before it was sent, of exchanges whose order
+// matters (footprint.h). Knows nothing of clients but their ids.
+//
+// Replies are numbered as they were recorded. Holds those that have not arrived, and whatever stands between
+// them. Owned by Replay; its thread.
+#pragma once
+
+#include <deque>
+#include <vector>
+
+#include "formats/transcript/event.h"
+#include "replayer/footprint.h"
+
+namespace understudy::replayer {
+
+class Precedence {
+ public:
+  // A reply of this session was recorded next; returns its number.
+  std::uint64_t reply_recorded(SessionId session, const Footprint& footprint);
+  // How many were recorded so far: a request sent now has all below this number before it.
+  [[nodiscard]] std::uint64_t recorded() const { return first_ + replies_.size(); }
+
+  // It has arrived on stage. Whoever waited for it is appended to `woken`.
+  void arrived(std::uint64_t number, std::vector<SessionId>& woken);
+
+  // Whether a request of `session` may go. It was sent when `sent_after` replies had been recorded, and its
+  // own reply was to be number `answered_as` (or later than any recorded so far). If it may not, the session
+  // is woken when the first reply in its way has arrived.
+  [[nodiscard]] bool may_go(SessionId session, const Footprint& footprint, std::uint64_t sent_after,
+                            std::uint64_t answered_as);
+
+ private:
+  struct Reply {
+    SessionId session;
+    bool arrived = false;
+    Footprint footprint;
+    std::vector<SessionId> waiters;
+  };
+  std::deque<Reply> replies_;
+  std::uint64_t first_ = 0;  // number of the front
+};
+
+}  // namespace understudy::replayer

@@ -1,0 +1,167 @@
+#include "replayer/readable.h"
+
+#include <algorithm>
+
+#include "formats/wire/backend_messages.h"
+
+namespace understudy::replayer {
+namespace {
+
+constexpr char kHexDigits[] = "0123456789abcdef";
+
+// Types that every server knows by the same number (pg_type.dat of PostgreSQL), by it.
+struct TypeName {
+  std::uint32_t oid;
+  std::string_view name;
+};
+constexpr std::uint32_t kBpcharOid = 1042;
+constexpr std::uint32_t kVarcharOid = 1043;
+constexpr std::uint32_t kNumericOid = 1700;
+constexpr TypeName kTypes[] = {
+    {16, "boolean"},       {17, "bytea"},       {18, "\"char\""},
+    {19, "name"},          {20, "bigint"},      {21, "smallint"},
+    {23, "integer"},       {25, "text"},        {26, "oid"},
+    {114, "json"},         {142, "xml"},        {600, "point"},
+    {650, "cidr"},         {700, "real"},       {701, "double precision"},
+    {705, "unknown"},      {790, "money"},      {829, "macaddr"},
+    {869, "inet"},         {1000, "boolean[]"}, {1005, "smallint[]"},
+    {1007, "integer[]"},   {1009, "text[]"},    {1015, "varchar[]"},
+    {1016, "bigint[]"},    {1042, "char"},      {1043, "varchar"},
+    {1082, "date"},        {1083, "time"},      {1114, "timestamp"},
+    {1184, "timestamptz"}, {1186, "interval"},  {1231, "numeric[]"},
+    {1266, "timetz"},      {1560, "bit"},       {1562, "varbit"},
+    {1700, "numeric"},     {2249, "record"},    {2278, "void"},
+    {2950, "uuid"},        {3220, "pg_lsn"},    {3614, "tsvector"},
+    {3802, "jsonb"},
+};
+// varchar(10) has the modifier 14, numeric(10,2) has ((10 << 16) | 2) + 4.
+constexpr std::int32_t kModifierOffset = 4;
+
+// The length of the UTF-8 character at the front, 0 when there is none (RFC 3629, section 4). C1 control
+// characters are taken for none: some terminals obey them.
+std::size_t utf8_length(std::string_view text) {
+  const auto byte = [text](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned char lead = byte(0);
+  const std::size_t length = lead < 0x80   ? 1
+                             : lead < 0xC2 ? 0
+                             : lead < 0xE0 ? 2
+                             : lead < 0xF0 ? 3
+                             : lead < 0xF5 ? 4
+                                           : 0;
+  if (length > text.size()) return 0;
+  for (std::size_t i = 1; i < length; ++i) {
+    if ((byte(i) & 0xC0) != 0x80) return 0;
+  }
+  if (length < 2) return length;
+  const unsigned char second = byte(1);
+  const bool overlong = (lead == 0xE0 && second < 0xA0) || (lead == 0xF0 && second < 0x90);
+  const bool surrogate = lead == 0xED && second > 0x9F;
+  const bool too_large = lead == 0xF4 && second > 0x8F;
+  const bool control = lead == 0xC2 && second < 0xA0;
+  return overlong || surrogate || too_large || control ? 0 : length;
+}
+
+bool is_control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; }
+
+void append_escaped(std::string& out, char c) {
+  switch (c) {
+    case '\n':
+      out += "\\n";
+      return;
+    case '\t':
+      out += "\\t";
+      return;
+    case '\r':
+      out += "\\r";
+      return;
+    default:
+      out += "\\x";
+      out += kHexDigits[(static_cast<unsigned char>(c) >> 4) & 0xF];
+      out += kHexDigits[static_cast<unsigned char>(c) & 0xF];
+  }
+}
+
+// `cut`: more bytes follow, so that the last character may be half a one.
+bool is_text(std::string_view bytes, bool cut) {
+  while (!bytes.empty()) {
+    const std::size_t length = utf8_length(bytes);
+    const char c = bytes.front();
+    if (length == 0 && cut && bytes.size() < 4) return true;
+    if (length == 0 || (is_control(c) && c != '\n' && c != '\t' && c != '\r')) return false;
+    bytes.remove_prefix(length);
+  }
+  return true;
+}
+
+std::string hex(ByteView bytes, std::size_t limit_bytes) {
+  std::string out = "\\x";
+  for (const Byte byte : bytes) {
+    if (out.size() >= limit_bytes) return out + "...";
+    out += kHexDigits[byte >> 4];
+    out += kHexDigits[byte & 0xF];
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string readable_text(std::string_view text, std::size_t limit_bytes) {
+  std::string out;
+  while (!text.empty()) {
+    if (out.size() >= limit_bytes) return out + "...";
+    const std::size_t length = utf8_length(text);
+    if (length == 0 || is_control(text.front())) {
+      append_escaped(out, text.front());
+      text.remove_prefix(1);
+    } else {
+      out += text.substr(0, length);
+      text.remove_prefix(length);
+    }
+  }
+  return out;
+}
+
+std::string readable_cell(const wire::Value& value, std::size_t limit_bytes) {
+  if (value.is_null) return "NULL";
+  const std::string_view looked_at = value.text().substr(0, std::max<std::size_t>(limit_bytes, 64));
+  const bool cut = looked_at.size() < value.bytes.size();
+  return is_text(looked_at, cut) ? readable_text(value.text(), limit_bytes) : hex(value.bytes, limit_bytes);
+}
+
+std::string readable_value(const wire::Value& value, std::size_t limit_bytes) {
+  std::string cell = readable_cell(value, limit_bytes);
+  const bool quoted = !value.is_null && !cell.starts_with("\\x");
+  return quoted ? "'" + cell + "'" : cell;
+}
+
+std::string readable_error(ByteView payload) {
+  const auto error = wire::ErrorResponse::decode(payload);
+  if (!error) return "(an error that cannot be read)";
+  return readable_text(error->severity(), 20) + " " + readable_text(error->sqlstate(), 20) + ": " +
+         readable_text(error->message(), 300);
+}
+
+std::string abridged(std::string_view text, std::size_t limit_bytes) {
+  if (text.size() <= limit_bytes) return std::string(text);
+  std::size_t end = limit_bytes - std::min<std::size_t>(limit_bytes, 3);
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
+  return std::string(text.substr(0, end)) + "...";
+}
+
+std::string readable_type(std::uint32_t oid, std::int32_t modifier) {
+  const auto known =
+      std::lower_bound(std::begin(kTypes), std::end(kTypes), oid,
+                       [](const TypeName& type, std::uint32_t wanted) { return type.oid < wanted; });
+  if (known == std::end(kTypes) || known->oid != oid) return "type " + std::to_string(oid);
+  std::string name(known->name);
+  if (modifier < 0) return name;
+  if (oid == kNumericOid) {
+    const std::int32_t scale = (((modifier - kModifierOffset) & 0x7FF) ^ 0x400) - 0x400;
+    const std::int32_t precision = ((modifier - kModifierOffset) >> 16) & 0xFFFF;
+    return name + "(" + std::to_string(precision) + "," + std::to_string(scale) + ")";
+  }
+  const bool counted = oid == kBpcharOid || oid == kVarcharOid;
+  return name + "(" + std::to_string(counted ? modifier - kModifierOffset : modifier) + ")";
+}
+
+}  // namespace understudy::replayer

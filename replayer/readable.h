@@ -1,0 +1,27 @@
+// Recorded bytes as text for people: one line, no control characters, no longer than asked for. Any thread.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "formats/wire/lists.h"
+
+namespace understudy::replayer {
+
+// The text with control characters and invalid UTF-8 escaped ("\n", "\x07"), cut at about `limit_bytes`,
+// which "..." then tells.
+[[nodiscard]] std::string readable_text(std::string_view text, std::size_t limit_bytes);
+// A parameter or column: NULL, 'text', or \xhex for bytes that are no text.
+[[nodiscard]] std::string readable_value(const wire::Value& value, std::size_t limit_bytes);
+// A column as psql prints it, without quotes.
+[[nodiscard]] std::string readable_cell(const wire::Value& value, std::size_t limit_bytes);
+// "ERROR 23505: duplicate key value ..." of an ErrorResponse's or NoticeResponse's payload.
+[[nodiscard]] std::string readable_error(ByteView payload);
+// "numeric(10,2)", "integer"; "type 16411" for one that servers do not number alike.
+[[nodiscard]] std::string readable_type(std::uint32_t oid, std::int32_t modifier);
+
+// Readable text cut to at most `limit_bytes` (3 or more), "..." included, between two characters.
+[[nodiscard]] std::string abridged(std::string_view text, std::size_t limit_bytes);
+
+}  // namespace understudy::replayer

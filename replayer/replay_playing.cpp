@@ -1,0 +1,222 @@
+// Replay: from the actors' queues to the stage. A step is played when its own session has come as far as it
+// had, when the order allows, and when it is due.
+#include "formats/wire/message_types.h"
+#include "proxy/clock.h"
+#include "replayer/replay.h"
+
+namespace understudy::replayer {
+namespace {
+
+// Sessions that are about to be gone at the target still hold a slot there. So many may be replaced before.
+constexpr std::size_t kLeavingAtOnce = 8;
+
+// A piece that ends with a Terminate message.
+bool says_good_bye(ByteView bytes) {
+  constexpr Byte kTerminate[] = {wire::frontend::kTerminate, 0, 0, 0, 4};
+  return bytes.size() >= sizeof kTerminate &&
+         std::equal(std::begin(kTerminate), std::end(kTerminate), bytes.end() - sizeof kTerminate);
+}
+
+}  // namespace
+
+void Replay::advance() {
+  if (advancing_ || finished_) return;
+  advancing_ = true;
+  try {
+    while (true) {
+      read_steps();
+      if (ready_.empty()) break;
+      playing_.swap(ready_);
+      for (const SessionId session : playing_) {
+        const auto found = actors_.find(session);
+        if (found != actors_.end()) play(*found->second);
+      }
+      playing_.clear();
+    }
+    check_finished();
+  } catch (const std::exception& error) {
+    fail(error.what());
+  }
+  advancing_ = false;
+}
+
+void Replay::play(Actor& actor) {
+  while (!stopping_ && !actor.ended() && !actor.hung_up() && !actor.waits_in_line) {
+    if (actor.queue.empty() && !read_own(actor)) return;
+    Step& step = actor.queue.front();
+    if (!play_step(actor, step)) return;
+    progress_.recorded_at.store(step.time, std::memory_order_relaxed);
+    --queued_steps_;
+    queued_bytes_ -= step.bytes.size();
+    actor.queue.pop_front();
+  }
+}
+
+bool Replay::play_step(Actor& actor, const Step& step) {
+  switch (step.kind) {
+    case Step::Kind::kOpen:
+      return play_open(actor, step);
+    case Step::Kind::kSend:
+      return play_send(actor, step);
+    case Step::Kind::kCancel:
+      return play_cancel(actor, step);
+    case Step::Kind::kReply:
+      return play_reply(actor, step);
+    case Step::Kind::kEnd:
+      return play_end(actor, step);
+  }
+  return true;
+}
+
+bool Replay::play_open(Actor& actor, const Step& step) {
+  if (!in_turn(actor, step) || !due(actor, step.time)) return false;
+  if (leaving_ >= kLeavingAtOnce) {
+    waiting_to_open_.push_back(actor.id);
+    return false;
+  }
+  proxy::AdoptOptions adopt;
+  adopt.attributes = {{"origin", actor.id.to_string()}, {"recording", recording_.id()}};
+  actor.start(worker_.adopt(actor.connect(), std::move(adopt)));
+  ++result_.sessions;
+  progress_.sessions_open.fetch_add(1, std::memory_order_relaxed);
+  return true;
+}
+
+bool Replay::play_send(Actor& actor, const Step& step) {
+  if (actor.cancelling() || actor.congested()) return false;
+  if (!in_turn(actor, step) || !due(actor, step.time)) return false;
+  note_lag(actor, step.time);
+  result_.bytes_sent += step.bytes.size();
+  ++result_.events_sent;
+  actor.ahead_moved = true;
+  actor.send(step.bytes);
+  if (says_good_bye(step.bytes)) {
+    actor.terminated = true;
+    note_leaving(actor);
+  }
+  return true;
+}
+
+bool Replay::play_reply(Actor& actor, const Step& step) {
+  if (!actor.reached(step.checkpoint)) {
+    if (step.checkpoint.quiescent && actor.unstick()) ++result_.unstuck;
+    return false;
+  }
+  actor.may_go_since = last_progress_;
+  note_alignment(actor, step.checkpoint);
+  note_arrival(step.sent_after);
+  const bool settled = step.checkpoint.quiescent && step.checkpoint.transaction_status == 'I';
+  if (settled && actor.ahead_moved && actor.transaction_status() == 'I') actor.ahead = false;
+  return true;
+}
+
+bool Replay::play_end(Actor& actor, const Step& step) {
+  const bool closed = step.end == RecordedEnd::kClientLeft || step.end == RecordedEnd::kServerLeft;
+  // Refused, or gone before it was admitted: the target is to answer, too.
+  if (closed && !step.checkpoint.logged_in && !actor.logged_in()) return false;
+  if (closed && (!in_turn(actor, step) || !due(actor, step.time))) return false;
+  if (step.end == RecordedEnd::kHole) ++result_.sessions_cut_at_gap;
+  if (step.end == RecordedEnd::kUnfinished) ++result_.sessions_unfinished;
+  // A server that said FATAL left whatever it was doing.
+  if (step.checkpoint.fatal) cancel_again(actor.id, actor.answered());
+  note_leaving(actor);
+  actor.hang_up();
+  note_arrival(step.answered_as);
+  return true;
+}
+
+bool Replay::in_turn(Actor& actor, const Step& step) {
+  if (options_.order != Order::kCausal || actor.ahead) return true;
+  actor.waits_in_line = !precedence_.may_go(actor.id, step.footprint, step.sent_after, step.answered_as);
+  return !actor.waits_in_line;
+}
+
+void Replay::note_arrival(std::uint64_t reply) {
+  if (options_.order != Order::kCausal) return;
+  woken_.clear();
+  precedence_.arrived(reply, woken_);
+  for (const SessionId session : woken_) {
+    const auto found = actors_.find(session);
+    if (found == actors_.end()) continue;
+    found->second->waits_in_line = false;
+    found->second->may_go_since = last_progress_;
+    make_ready(*found->second);
+  }
+}
+
+void Replay::note_leaving(Actor& actor) {
+  if (actor.leaving || !actor.open() || !actor.quiescent()) return;
+  actor.leaving = true;
+  ++leaving_;
+}
+
+// The session is over: nobody waits for the rest of it.
+void Replay::drop_queue(Actor& actor) {
+  for (const Step& step : actor.queue) {
+    --queued_steps_;
+    queued_bytes_ -= step.bytes.size();
+    if (step.kind == Step::Kind::kReply) note_arrival(step.sent_after);
+    if (step.kind == Step::Kind::kEnd) note_arrival(step.answered_as);
+  }
+  actor.queue.clear();
+}
+
+TimeNs Replay::due_time(TimeNs recorded) const {
+  return wall_start_ + static_cast<TimeNs>(static_cast<double>(recorded - recorded_start_) / options_.speed);
+}
+
+bool Replay::due(Actor& actor, TimeNs recorded) {
+  if (options_.speed <= 0 || actor.ahead) return true;
+  const TimeNs when = due_time(recorded);
+  if (proxy::now_ns() >= when) return true;
+  if (actor.timer_set) return false;
+  actor.timer_set = true;
+  worker_.loop().call_at(when, [this, session = actor.id] {
+    const auto found = actors_.find(session);
+    if (found == actors_.end()) return;
+    found->second->timer_set = false;
+    make_ready(*found->second);
+    advance();
+  });
+  return false;
+}
+
+bool Replay::opening_due(TimeNs recorded) {
+  if (options_.speed <= 0) return true;
+  const TimeNs when = due_time(recorded);
+  if (proxy::now_ns() >= when) return true;
+  if (opening_timer_set_) return false;
+  opening_timer_set_ = true;
+  worker_.loop().call_at(when, [this] {
+    opening_timer_set_ = false;
+    advance();
+  });
+  return false;
+}
+
+void Replay::note_lag(const Actor& actor, TimeNs recorded) {
+  if (options_.speed <= 0) return;
+  const TimeNs due = due_time(recorded);
+  const TimeNs now = proxy::now_ns();
+  // Before what it waited for had arrived nothing could be sent: that is the server's share of the lag.
+  const TimeNs possible = std::max(due, std::min(actor.may_go_since, now));
+  result_.server_slower.add(possible - due);
+  result_.replayer_late.add(now - possible);
+  progress_.server_slower.store(possible - due, std::memory_order_relaxed);
+  progress_.replayer_late.store(now - possible, std::memory_order_relaxed);
+}
+
+// Where both servers have answered everything, they are compared.
+void Replay::note_alignment(Actor& actor, const Checkpoint& checkpoint) {
+  if (!checkpoint.quiescent || checkpoint.fatal || !actor.open()) return;
+  progress_.exchanges.fetch_add(1, std::memory_order_relaxed);
+  if (actor.transaction_status() != checkpoint.transaction_status) ++result_.transaction_state_differs;
+  const std::uint64_t recorded = checkpoint.errors - actor.recorded_errors;
+  const std::uint64_t live = actor.errors() - actor.live_errors;
+  if (live > recorded) ++result_.errors_new;
+  if (live < recorded) ++result_.errors_gone;
+  actor.recorded_errors = checkpoint.errors;
+  actor.live_errors = actor.errors();
+}
+
+}  // namespace understudy::replayer

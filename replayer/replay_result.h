@@ -1,0 +1,50 @@
+// What a replay counts: its result, complete when it has ended, and its progress, read while it runs. Values.
+#pragma once
+
+#include <atomic>
+#include <map>
+#include <string>
+
+#include "replayer/histogram.h"
+
+namespace understudy::replayer {
+
+struct ReplayResult {
+  std::uint64_t sessions = 0;               // put on stage
+  std::uint64_t sessions_failed = 0;        // could not log in, where the recorded ones could
+  std::uint64_t sessions_not_admitted = 0;  // never logged in when they were recorded, either
+  std::uint64_t sessions_ended_early = 0;   // the target closed them, where their clients had left
+  std::uint64_t sessions_cut_at_gap = 0;    // replayed up to a hole in the recording
+  std::uint64_t sessions_unfinished = 0;    // the recording ended before they did
+  std::uint64_t sessions_skipped = 0;       // replication, or outside --from/--until
+  std::uint64_t sessions_lost = 0;          // their opening was damaged
+  std::uint64_t sessions_stuck = 0;         // ended after stall_timeout without progress
+  std::uint64_t exchanges = 0;              // ReadyForQuery messages of the target, logins aside
+  std::uint64_t events_sent = 0;
+  std::uint64_t bytes_sent = 0;
+  std::uint64_t cancels = 0;
+  std::uint64_t cancels_late = 0;  // that stopped nothing when they were recorded, and were not sent
+  std::uint64_t rescues = 0;       // lock queues that had formed the other way round
+  std::uint64_t unstuck = 0;       // exchanges ended by us: COPY without data, pipeline without Sync
+  std::uint64_t errors_new = 0;    // exchanges with more errors than were recorded
+  std::uint64_t errors_gone = 0;   // and with fewer
+  std::uint64_t transaction_state_differs = 0;
+  std::map<std::string, std::uint64_t> login_errors;  // bounded; SQLSTATE and message
+  TimeNs recorded_span = 0;
+  TimeNs wall_time = 0;
+  Histogram server_slower;  // paced replays: what a request waits for came so much after its due time
+  Histogram replayer_late;  // and so much later than both it was sent
+  bool stopped = false;     // ended by a signal
+  std::string failure;      // why it could not go on; empty when it could
+};
+
+struct ReplayProgress {
+  std::atomic<std::uint64_t> exchanges{0};
+  std::atomic<std::uint64_t> sessions_open{0};
+  std::atomic<std::uint64_t> rescues{0};
+  std::atomic<TimeNs> recorded_at{0};    // how far in the recording
+  std::atomic<TimeNs> server_slower{0};  // lag of the last paced send, in its two parts
+  std::atomic<TimeNs> replayer_late{0};
+};
+
+}  // namespace understudy::replayer

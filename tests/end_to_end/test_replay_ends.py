@@ -1,0 +1,235 @@
+"""Recordings with holes and without ends, replays that are stopped, and what is told meanwhile."""
+
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+
+import psycopg
+import pytest
+
+from processes import until_parent_ends
+from replaying import Speaker, query, recorded, replay, replay_whole
+from understudy_process import binary, run_understudy
+from waiting import await_condition, scaled
+
+
+def start(recording, uri, *arguments, **options):
+    command = [binary(), "replay", str(recording), "--to", uri, *map(str, arguments)]
+    return subprocess.Popen(until_parent_ends(command, "KILL"), stdin=subprocess.DEVNULL, **options)
+
+
+def test_a_session_is_replayed_up_to_a_damaged_chunk_and_not_behind_it(pair, scratch):
+    for server in (pair.production, pair.target):
+        server.execute("CREATE TABLE chunked (session int, n int, t text)")
+    with recorded(pair.production, scratch / "recording") as proxy:
+        sessions = [proxy.connect() for _ in range(3)]
+        for n in range(60):  # some megabytes: several chunks
+            sessions[n % 3].execute("INSERT INTO chunked VALUES (%s, %s, %s)",
+                                    [n % 3, n, os.urandom(50_000).hex()], prepare=False)
+        for session in sessions:
+            session.close()
+    segment, = (scratch / "recording").glob("*.transcript")
+    contents = bytearray(segment.read_bytes())
+    contents[len(contents) // 2] ^= 0xFF
+    segment.write_bytes(contents)
+    result = run_understudy("replay", scratch / "recording", "--to", pair.uri, "--speed", "max")
+    assert result.returncode == 0, result.stderr
+    assert re.search(r"sessions cut at a hole in the recording +3\n", result.stdout)
+    assert re.search(rf"{segment}, offset \d+: .*passed over", result.stderr)
+    for session in range(3):
+        ask = f"SELECT array_agg(n ORDER BY n) FROM chunked WHERE session = {session}"
+        every, replayed = pair.production.value(ask), pair.target.value(ask)
+        assert 0 < len(replayed) < len(every)
+        assert replayed == every[:len(replayed)]
+
+
+def test_a_session_whose_opening_is_damaged_is_counted_and_the_others_are_replayed(pair, scratch):
+    for server in (pair.production, pair.target):
+        server.execute("CREATE TABLE opened (n int, t text)")
+    with recorded(pair.production, scratch / "recording") as proxy:
+        for n in range(20):
+            with proxy.connect() as connection:
+                for _ in range(4):
+                    connection.execute("INSERT INTO opened VALUES (%s, %s)", [n, os.urandom(50_000).hex()], prepare=False)
+    segment, = (scratch / "recording").glob("*.transcript")
+    contents = bytearray(segment.read_bytes())
+    contents[len(contents) // 2] ^= 0xFF
+    segment.write_bytes(contents)
+    summary = replay(scratch / "recording", pair.uri, "--speed", "max")
+    assert summary["sessions_lost"] + summary["sessions"] == 20
+    assert summary["sessions_lost"] > 0 and summary["sessions_cut_at_gap"] > 0
+    whole = "SELECT n FROM opened GROUP BY n HAVING count(*) = 4"
+    assert pair.target.value(f"SELECT count(*) FROM ({whole}) s") > 10
+
+
+def test_an_unclean_recording_is_replayed_to_where_it_ends(pair, scratch, make_proxy):
+    for server in (pair.production, pair.target):
+        server.execute("CREATE TABLE unclean (n int)")
+    proxy = make_proxy(pair.production.tcp, record=scratch / "recording")
+    with proxy.connect() as connection:
+        connection.execute("INSERT INTO unclean VALUES (1)")
+        await_condition(lambda: any(path.stat().st_size > 500 for path in (scratch / "recording").iterdir()),
+                        "something to be on disk")
+        with pytest.raises(psycopg.OperationalError):
+            proxy.kill()
+            connection.execute("INSERT INTO unclean VALUES (2)")
+    summary = replay(scratch / "recording", pair.uri, "--speed", "max")
+    assert (summary["sessions"], summary["sessions_unfinished"]) == (1, 1)
+    pair.assert_same("unclean")
+
+
+@pytest.mark.parametrize("make, words", (
+    (lambda path: None, "no such file"),
+    (lambda path: path.mkdir(), "holds no recording"),
+    (lambda path: path.write_bytes(b""), "is empty"),
+    (lambda path: path.write_bytes(b"something else\n" * 100), "not an understudy transcript")))
+def test_what_is_no_recording_is_refused_with_its_name(pair, scratch, make, words):
+    path = scratch / "recording"
+    make(path)
+    result = run_understudy("replay", path, "--to", pair.uri)
+    assert result.returncode == 1 and result.stdout == ""
+    assert str(path) in result.stderr and re.search(words, result.stderr), result.stderr
+
+
+@pytest.mark.parametrize("arguments, words", (
+    ([], "--to TARGET is missing"),
+    (["--to", "x", "--order", "random"], 'none of session, time, causal'),
+    (["--to", "x", "--speed", "0"], "neither a number above 0 nor max"),
+    (["--to", "x", "--speed", "fast"], "neither a number above 0 nor max"),
+    (["--to", "x", "--order", "time", "--speed", "max"], "--order time needs a --speed"),
+    (["--to", "x", "--user-map", "alice"], "is not OLD=NEW"),
+    (["--to", "x", "--from", "yesterday"], "is not a duration"),
+    (["--to", "x", "--no-such-option"], "no-such-option")))
+def test_bad_usage_is_told_with_exit_status_2(pair, scratch, arguments, words):
+    with recorded(pair.production, scratch / "recording") as proxy, proxy.connect():
+        pass
+    result = run_understudy("replay", scratch / "recording", *arguments)
+    assert result.returncode == 2 and words in result.stderr, result.stderr
+
+
+@pytest.fixture
+def long_recording(pair, scratch):
+    """A recording of half a minute, most of which nothing happens in."""
+    for server in (pair.production, pair.target):
+        server.execute("DROP TABLE IF EXISTS stopped; CREATE TABLE stopped (n int)")
+    with recorded(pair.production, scratch / "recording") as proxy, proxy.connect() as one, proxy.connect() as other:
+        for n in range(5):
+            one.execute("INSERT INTO stopped VALUES (%s)", [n])
+            other.execute("SELECT count(*) FROM stopped")
+            pair.production.execute("SELECT pg_sleep(0.2)")
+    return scratch / "recording"
+
+
+@pytest.mark.parametrize("order", ("session", "time", "causal"))
+@pytest.mark.parametrize("number", (signal.SIGINT, signal.SIGTERM))
+def test_a_signal_stops_a_replay_with_a_summary_and_a_whole_recording(pair, scratch, long_recording, order, number):
+    process = start(long_recording, pair.uri, "--order", order, "--speed", "0.01", "--record", scratch / "replay",
+                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    await_condition(lambda: pair.target.value("SELECT count(*) FROM stopped") > 0, "the replay to have begun")
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert out.startswith("Replay stopped early, "), out + err
+    assert re.search(r"\n  sessions +2\n", out)
+    assert run_understudy("verify", scratch / "replay").returncode == 0
+    pair.target.execute("TRUNCATE stopped")
+    assert replay(scratch / "replay", pair.uri, "--speed", "max")["sessions"] == 2
+    assert pair.target.value("SELECT array_agg(n ORDER BY n) FROM stopped") == [0]
+
+
+def test_a_replay_that_waits_for_the_server_is_stopped_all_the_same(pair, scratch):
+    for server in (pair.production, pair.target):
+        server.execute("CREATE TABLE locked (n int)")
+    with recorded(pair.production, scratch / "recording") as proxy, proxy.connect() as connection:
+        connection.execute("INSERT INTO locked VALUES (1)")
+    with pair.target.connect(autocommit=False) as blocker:
+        blocker.execute("LOCK TABLE locked")
+        process = start(scratch / "recording", pair.uri, "--json", stdout=subprocess.PIPE)
+        waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        await_condition(lambda: pair.target.value(waiting) == 1, "the statement to wait")
+        process.send_signal(signal.SIGINT)
+        assert b'"stopped": true' in process.communicate(timeout=60)[0]
+        # What it ran is not left behind.
+        await_condition(lambda: pair.target.value(waiting) == 0, "the statement to be gone")
+    assert process.returncode == 1
+    assert pair.target.value("SELECT count(*) FROM locked") == 0
+
+
+def test_a_second_signal_does_not_wait_for_a_server_that_does_not_answer(pair, scratch):
+    for server in (pair.production, pair.target):
+        server.execute("CREATE TABLE silent (n int)")
+    with recorded(pair.production, scratch / "recording") as proxy, proxy.connect() as connection:
+        connection.execute("INSERT INTO silent VALUES (1)")
+    with pair.target.connect(autocommit=False) as blocker:
+        blocker.execute("LOCK TABLE silent")
+        process = start(scratch / "recording", pair.uri, "--record", scratch / "replay", stdout=subprocess.PIPE,
+                        stderr=subprocess.PIPE, text=True)
+        waiting = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        await_condition(lambda: pair.target.value(f"SELECT count(*) FROM ({waiting}) s") == 1, "the statement to wait")
+        pid = pair.target.value(waiting)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            process.send_signal(signal.SIGINT)
+            assert "stopping; once more" in process.stderr.readline()
+            process.send_signal(signal.SIGINT)
+            out, _ = process.communicate(timeout=60)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+    assert process.returncode == 1 and out.startswith("Replay stopped early, ")
+    assert run_understudy("verify", scratch / "replay").returncode == 0
+
+
+def read_terminal(descriptor, until, timeout_s=60):
+    text = ""
+    while until not in text:
+        if not select.select([descriptor], [], [], timeout_s)[0]:
+            raise TimeoutError(f"waited for {until!r}, got {text!r}")
+        try:
+            text += os.read(descriptor, 4096).decode()
+        except OSError:  # the other side was closed
+            break
+    return text
+
+
+@pytest.mark.parametrize("speed, shown", (("0.2", r"lag: server [\d.]+ \S+, replay [\d.]+ \S+"), ("0.2", r" sessions open")))
+def test_a_terminal_is_shown_rate_and_lag_while_it_runs(pair, long_recording, speed, shown):
+    ours, theirs = pty.openpty()
+    process = start(long_recording, pair.uri, "--speed", speed, stdout=subprocess.DEVNULL, stderr=theirs)
+    os.close(theirs)
+    text = read_terminal(ours, "rescues")
+    text += read_terminal(ours, "rescues")
+    assert re.search(r"\r\x1b\[K *\d+ %  \d+ exchanges/s  2 sessions open  0 rescues", text), repr(text)
+    process.send_signal(signal.SIGINT)
+    text += read_terminal(ours, "no such words")
+    assert re.search(shown, text), repr(text)
+    assert text.endswith("\r\x1b[K"), repr(text)  # the line is gone when the summary comes
+    process.wait(60)
+    os.close(ours)
+
+
+def test_without_a_terminal_nothing_is_shown_but_the_summary(pair, long_recording):
+    result = run_understudy("replay", long_recording, "--to", pair.uri)
+    assert (result.returncode, result.stderr) == (0, "")
+    first, *counts = result.stdout.splitlines()
+    assert re.fullmatch(r"Replayed [\d.]+ \S+ of recorded time in [\d.]+ \S+, \d+ exchanges/s", first)
+    assert [line[:32].strip() for line in counts] == [
+        "sessions", "exchanges", "bytes sent", "pieces sent", "lag: the server was slower", "lag: the replay was late"]
+
+
+def test_memory_does_not_grow_with_the_recording(pair, scratch):
+    """Ten times as long: as much memory, but for the recording's cache, which is bounded and shown by neither."""
+    for server in (pair.production, pair.target):
+        server.execute("DROP TABLE IF EXISTS lengthy; CREATE TABLE lengthy (n int, t text)")
+    peaks = []
+    for name, rows in (("short", scaled(200, least=50)), ("long", scaled(2000, least=500))):
+        with recorded(pair.production, scratch / name) as proxy, proxy.connect() as connection:
+            for n in range(rows):
+                connection.execute("INSERT INTO lengthy VALUES (%s, %s)", [n, os.urandom(10_000).hex()])
+        process = start(scratch / name, pair.uri, "--speed", "max", stdout=subprocess.DEVNULL)
+        _, status, usage = os.wait4(process.pid, 0)
+        assert os.waitstatus_to_exitcode(status) == 0
+        peaks.append(usage.ru_maxrss)
+    assert peaks[1] < peaks[0] + 140 * 1024, peaks

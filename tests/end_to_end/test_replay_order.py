@@ -1,0 +1,215 @@
+"""Do sessions that depend on each other come out the same, is a lock queue that formed the other way round resolved,
+and does a paced replay keep to its pace?"""
+
+import os
+import random
+import subprocess
+
+import psycopg
+import pytest
+
+from postgres_server import BIN
+from replaying import Speaker, query, recorded, replay, replay_whole
+from waiting import await_condition, scaled
+
+SECOND = 1_000_000_000
+
+
+@pytest.mark.parametrize("record", (False, True))
+def test_sessions_that_use_each_others_rows_come_out_the_same_in_causal_order(pair, scratch, record):
+    """Each statement is sent after the answer to the one before, by another session: the order is all there is."""
+    source = random.Random("test_sessions_that_use_each_others_rows")
+    for server in (pair.production, pair.target):
+        server.execute("DROP TABLE IF EXISTS ledger; CREATE TABLE ledger (id serial PRIMARY KEY, n int, by int)")
+    with recorded(pair.production, scratch / "recording") as proxy:
+        sessions = [proxy.connect() for _ in range(8)]
+        for step in range(scaled(400, least=60)):
+            by = source.randrange(len(sessions))
+            sql = source.choice(("INSERT INTO ledger (n, by) VALUES (%s, %s)",
+                                 "UPDATE ledger SET n = n * 2 + %s, by = %s WHERE id = (SELECT max(id) FROM ledger)",
+                                 "INSERT INTO ledger (n, by) SELECT sum(n) %% 1000 + %s, %s FROM ledger",
+                                 "DELETE FROM ledger WHERE id % 7 = %s AND by < %s"))
+            sessions[by].execute(sql.replace("id % 7", "id %% 7"), [step % 7, by], prepare=source.random() < 0.5)
+        for session in sessions:
+            session.close()
+    extra = ["--record", scratch / "replay"] if record else []
+    replay_whole(scratch / "recording", pair.uri, *extra)
+    pair.assert_same("ledger")
+
+
+def test_transactions_that_overlap_see_of_each_other_what_they_had_seen(pair, scratch):
+    for server in (pair.production, pair.target):
+        server.execute("DROP TABLE IF EXISTS seen, counted; CREATE TABLE seen (n int); CREATE TABLE counted (a int, b int)")
+    source = random.Random("test_transactions_that_overlap")
+    with recorded(pair.production, scratch / "recording") as proxy:
+        sessions = [proxy.connect(autocommit=False) for _ in range(5)]
+        for step in range(scaled(300, least=60)):
+            session = source.choice(sessions)
+            what = source.randrange(4)
+            if what == 0:
+                session.execute("INSERT INTO seen VALUES (%s)", [step])
+            elif what == 1:
+                session.execute("INSERT INTO counted SELECT %s, count(*) FROM seen", [step])
+            else:
+                (session.commit if what == 2 else session.rollback)()
+        for session in sessions:
+            session.close()
+    replay_whole(scratch / "recording", pair.uri)
+    pair.assert_same("seen", "counted")
+
+
+def test_a_session_that_was_idle_for_long_does_not_run_ahead(pair, scratch):
+    """What it does at last is in a chunk that others' earlier events are in, too."""
+    for server in (pair.production, pair.target):
+        server.execute("DROP TABLE IF EXISTS filler, witness; CREATE TABLE filler (n int, t text);"
+                       " CREATE TABLE witness (n int)")
+    with recorded(pair.production, scratch / "recording") as proxy:
+        idle = [proxy.connect() for _ in range(3)]
+        with proxy.connect() as busy:
+            for n in range(40):  # some megabytes: several chunks
+                busy.execute("INSERT INTO filler VALUES (%s, %s)", [n, str(n % 10) * 100_000])
+                if n > 30:
+                    idle[n % 3].execute("INSERT INTO witness SELECT count(*) FROM filler")
+        for session in idle:
+            session.close()
+    replay_whole(scratch / "recording", pair.uri)
+    assert pair.assert_same("witness") == [(n + 1,) for n in range(31, 40)]
+
+
+def test_a_lock_queue_that_formed_the_other_way_round_is_resolved_and_counted(pair, scratch):
+    """B asked first but dawdled in production, so A got the lock. On the target A dawdles instead: it waits for B, whose
+    COMMIT waits for A's answer."""
+    for server, dawdler in ((pair.production, "b"), (pair.target, "a")):
+        server.execute("CREATE TABLE contended (id int, n int); INSERT INTO contended VALUES (1, 1), (2, 2);"
+                       f"CREATE TABLE dawdles (who text, s float); INSERT INTO dawdles VALUES ('{dawdler}', 0.5)")
+
+    def update(who, by):
+        return query(f"UPDATE contended SET n = n + {by} WHERE id = (SELECT count(pg_sleep(s)) - count(*) + 1 FROM dawdles"
+                     f" WHERE who = '{who}')")
+
+    with recorded(pair.production, scratch / "recording") as proxy, \
+            Speaker(proxy.port) as a, Speaker(proxy.port) as b:
+        for session in (a, b):
+            session.send(query("BEGIN"))
+            session.read_until("Z")
+        b.send(update("b", 10))
+        await_condition(lambda: pair.production.value(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'") == 1, "B to dawdle")
+        a.send(update("a", 100))
+        a.read_until("Z")
+        a.send(query("UPDATE contended SET n = n + 100 WHERE id = 2"))
+        a.read_until("Z")
+        await_condition(lambda: pair.production.value(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'") == 1, "B to wait for A")
+        a.send(query("COMMIT"))
+        a.read_until("Z")
+        b.read_until("Z")
+        b.send(query("COMMIT"))
+        b.read_until("Z")
+        for session in (a, b):
+            session.close()
+    summary = replay_whole(scratch / "recording", pair.uri)
+    assert summary["rescues"] == 1
+    assert pair.assert_same("contended") == [(1, 111), (2, 102)]
+    # An ordinary user is not told who waits for what; the replay finds out all the same.
+    pair.target.execute("CREATE ROLE ordinary LOGIN; UPDATE contended SET n = id")
+    summary = replay_whole(scratch / "recording", pair.uri.replace("postgres@", "ordinary@"))
+    assert summary["rescues"] == 1
+    pair.assert_same("contended")
+
+
+@pytest.mark.parametrize("order", ("session", "causal"))
+def test_hot_rows_under_load_do_not_stop_the_replay(pair, scratch, order):
+    """pgbench at scale 1: every transaction of eight clients updates the one branch."""
+    pgbench(pair.production.port, "-i", "-q")
+    pgbench(pair.target.port, "-i", "-q")
+    with recorded(pair.production, scratch / "recording") as proxy:
+        pgbench(proxy.port, "-n", "-c", 8, "-t", scaled(200, least=30), "-b", "tpcb-like@1", "-b", "select-only@1")
+    replay_whole(scratch / "recording", pair.uri, "--order", order)
+    pair.assert_same("pgbench_branches", "pgbench_tellers", "pgbench_accounts")
+
+
+@pytest.mark.parametrize("order", ("session", "time", "causal"))
+def test_a_connection_for_each_transaction(pair, scratch, order):
+    pgbench(pair.production.port, "-i", "-q")
+    pgbench(pair.target.port, "-i", "-q")
+    transactions = scaled(50, least=10)
+    with recorded(pair.production, scratch / "recording") as proxy:
+        pgbench(proxy.port, "-n", "-C", "-c", 4, "-t", transactions)
+    summary = replay_whole(scratch / "recording", pair.uri, "--order", order,
+                           "--speed", "100" if order == "time" else "max")
+    assert summary["sessions"] == 4 * transactions + 1
+    pair.assert_same("pgbench_branches", "pgbench_tellers", "pgbench_accounts")
+
+
+@pytest.fixture(scope="module")
+def leisurely(pair):
+    """A recording of two sessions that take their time: some three seconds."""
+    from processes import make_directory, remove_directory
+    import pathlib
+    directory = make_directory("leisurely")
+    pair.production.execute("CREATE TABLE leisure (n int)")
+    pair.target.execute("CREATE TABLE leisure (n int)")
+    with recorded(pair.production, pathlib.Path(directory)) as proxy, proxy.connect() as first:
+        for n in range(10):
+            pair.production.execute("SELECT pg_sleep(0.3)")
+            first.execute("INSERT INTO leisure VALUES (%s)", [n])
+            if n == 5:
+                with proxy.connect() as second:
+                    second.execute("INSERT INTO leisure VALUES (100)")
+    yield pathlib.Path(directory)
+    remove_directory(directory)
+
+
+@pytest.mark.parametrize("order", ("session", "time", "causal"))
+@pytest.mark.parametrize("speed", ("1", "4"))
+def test_a_paced_replay_takes_the_recorded_time(pair, leisurely, order, speed):
+    pair.target.execute("TRUNCATE leisure")
+    summary = replay_whole(leisurely, pair.uri, "--order", order, "--speed", speed)
+    assert summary["recorded_span_ns"] >= 3 * SECOND
+    # The last that is played is not quite the last that was recorded: a server's end of file.
+    assert summary["wall_time_ns"] >= 0.9 * summary["recorded_span_ns"] / int(speed)
+    assert summary["server_slower"]["max_ns"] >= summary["server_slower"]["p50_ns"] >= 0
+    assert summary["replayer_late"]["max_ns"] >= summary["replayer_late"]["p50_ns"] > 0
+    pair.assert_same("leisure")
+
+
+@pytest.mark.parametrize("order", ("session", "causal"))
+def test_an_unpaced_replay_does_not_wait_for_the_recorded_time(pair, leisurely, order):
+    pair.target.execute("TRUNCATE leisure")
+    summary = replay_whole(leisurely, pair.uri, "--order", order, "--speed", "max")
+    assert summary["wall_time_ns"] < summary["recorded_span_ns"]
+    assert "server_slower" not in summary
+    pair.assert_same("leisure")
+
+
+def test_only_sessions_within_from_and_until(pair, leisurely):
+    pair.target.execute("TRUNCATE leisure")
+    summary = replay(leisurely, pair.uri, "--speed", "max", "--from", "1s")
+    assert (summary["sessions"], summary["sessions_skipped"]) == (1, 1)
+    assert pair.target.value("SELECT array_agg(n) FROM leisure") == [100]
+    summary = replay(leisurely, pair.uri, "--speed", "max", "--until", "1s")
+    assert (summary["sessions"], summary["sessions_skipped"]) == (1, 1)
+    assert pair.target.value("SELECT count(*) FROM leisure") == 11
+
+
+def test_a_server_that_is_slower_is_told_from_a_replay_that_is_late(pair, scratch):
+    """A trigger makes every statement of the target take longer than the recorded client's pauses."""
+    for server in (pair.production, pair.target):
+        server.execute("CREATE TABLE delayed (n int)")
+    pair.target.execute("CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS"
+                        " 'BEGIN PERFORM pg_sleep(0.2); RETURN NEW; END';"
+                        "CREATE TRIGGER dawdle BEFORE INSERT ON delayed FOR EACH ROW EXECUTE FUNCTION dawdle()")
+    with recorded(pair.production, scratch / "recording") as proxy, proxy.connect() as connection:
+        for n in range(10):
+            connection.execute("INSERT INTO delayed VALUES (%s)", [n])
+    summary = replay_whole(scratch / "recording", pair.uri, "--speed", "1")
+    assert summary["server_slower"]["max_ns"] > SECOND
+    assert summary["server_slower"]["max_ns"] > summary["replayer_late"]["max_ns"]
+    pair.assert_same("delayed")
+
+
+def pgbench(port, *arguments):
+    subprocess.run([str(BIN / "pgbench"), "-h", "127.0.0.1", "-p", str(port), "-U", "postgres", *map(str, arguments),
+                    "postgres"], check=True, capture_output=True, timeout=300, stdin=subprocess.DEVNULL,
+                   env={**os.environ, "PGSSLMODE": "disable"})
