@@ -56,8 +56,8 @@ TEST(BinaryValue, DatesAndTimes) {
   EXPECT_EQ(text(1082, be(0, 4)), "2000-01-01");
   EXPECT_EQ(text(1082, be(static_cast<std::uint32_t>(-1), 4)), "1999-12-31");
   EXPECT_EQ(text(1082, be(59, 4)), "2000-02-29");
-  EXPECT_EQ(text(1082, be(static_cast<std::uint32_t>(-730'120), 4)), "0001-01-01");
-  EXPECT_EQ(text(1082, be(static_cast<std::uint32_t>(-730'121), 4)), "0001-12-31 BC");
+  EXPECT_EQ(text(1082, be(static_cast<std::uint32_t>(-730'119), 4)), "0001-01-01");
+  EXPECT_EQ(text(1082, be(static_cast<std::uint32_t>(-730'120), 4)), "0001-12-31 BC");
   EXPECT_EQ(text(1082, be(0x7FFFFFFF, 4)), "infinity");
   EXPECT_EQ(text(1114, be(0, 8)), "2000-01-01 00:00:00.000000");
   EXPECT_EQ(text(1114, be(static_cast<std::uint64_t>(-1), 8)), "1999-12-31 23:59:59.999999");
