@@ -100,9 +100,9 @@ def test_the_list_tells_who_was_there(recorded):
     assert len(everyone) == len(listed.stdout.splitlines()) - 1
     assert [one["opened_at"] for one in everyone] == sorted(one["opened_at"] for one in everyone)
     assert sum(one["errors"] for one in everyone if one["application"] == "psql of the test") == 1
-    # A refused login is a session too: the server closed it.
-    refused = [one for one in everyone if one["closed"] == "the server left"]
-    assert len(refused) == len(METHODS) and all(one["errors"] == 1 for one in refused)
+    # A refused login is a session too; who hung up first is chance.
+    refused = [one for one in everyone if one["errors"] == 1 and one["application"] != "psql of the test"]
+    assert len(refused) == len(METHODS)
 
 
 def test_filters_narrow_the_list(recorded):
