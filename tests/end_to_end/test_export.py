@@ -139,7 +139,8 @@ def test_a_script_gives_the_same_tables(servers, make_proxy, scratch):
     after = contents(recorded, "t")
     assert len(after) > 30 and after != before
     assert contents(target, "t") == after, script
-    assert "left out" not in said, said
+    # A client that hangs up in its pipeline leaves one whose outcome nobody saw.
+    assert "left out" not in said.replace("left out 1: its outcome is not on record", ""), said
     for marked in ("-- failed, 23505", "-- failed, 42601", "-- undone, by the error after it",
                    "-- not run, after the error before it", "BEGIN;  -- a pipeline, one transaction"):
         assert marked in script, marked
