@@ -20,6 +20,9 @@ class Precedence {
   // How many were recorded so far: a request sent now has all below this number before it.
   [[nodiscard]] std::uint64_t recorded() const { return first_ + replies_.size(); }
 
+  // Replies held: those that have not arrived and what came between them.
+  [[nodiscard]] std::size_t waiting() const { return replies_.size(); }
+
   // It has arrived on stage. Whoever waited for it is appended to `woken`.
   void arrived(std::uint64_t number, std::vector<SessionId>& woken);
 
