@@ -184,6 +184,19 @@ TEST_F(ExportTest, WhatSqlCannotExpressIsAComment) {
   EXPECT_THAT(said_, HasSubstr("0 statements of 1 session"));
 }
 
+// psql would wait for the end of such a body for ever, and run nothing behind it.
+TEST_F(ExportTest, ABodyInSqlsOwnWordsIsLeftOutAndWhatFollowsIsNot) {
+  say(query("create function f() returns int\nBegin\n\tATOMIC select 1; select 2; END"),
+      complete("CREATE FUNCTION") + ready());
+  say(query("select f()"), complete("SELECT 1") + ready());
+  const std::string text = script("");
+  EXPECT_THAT(text,
+              HasSubstr("-- LEFT OUT, it has a BEGIN ATOMIC body, whose end psql would not find: create"));
+  EXPECT_THAT(text, HasSubstr("\nselect f();\n"));
+  EXPECT_EQ(text.find("\nBegin"), std::string::npos) << "a comment is one line";
+  EXPECT_THAT(said_, HasSubstr("1 statement of 1 session"));
+}
+
 TEST_F(ExportTest, ASessionInAnotherDatabaseIsConnectedToAndAReplicationIsLeftOut) {
   SessionDescriptor other = descriptor(kB, 50'000);
   other.startup_parameters = {{"user", "u\n\\! sh"}, {"database", "o'x\\y"}};
