@@ -40,9 +40,7 @@ class WelcomingServer {
 
  private:
   void run() {
-    ByteBuffer welcome;
-    const Byte ok[] = {'R', 0, 0, 0, 8, 0, 0, 0, 0};
-    append_bytes(welcome, ok);
+    ByteBuffer welcome = {'R', 0, 0, 0, 8, 0, 0, 0, 0};  // AuthenticationOk
     wire::append_parameter_status(welcome, "server_version", "15.99");
     wire::append_ready_for_query(welcome, wire::TransactionStatus::kIdle);
     while (true) {
