@@ -23,7 +23,7 @@ def recorded(template, tmp_path_factory):
         with Proxy(server.tcp, "--record-segment-size", "1MiB", record=recording) as proxy:
             with proxy.connect() as client:
                 # Text that does not compress, so that there are segments.
-                for _ in range(scaled(12, least=9)):
+                for _ in range(scaled(20, least=16)):
                     client.execute("SELECT string_agg(md5(random()::text), '') FROM generate_series(1, 20000)")
             assert proxy.stop() == 0
     assert len(list(recording.glob("*.transcript"))) >= 3
