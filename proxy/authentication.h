@@ -1,4 +1,4 @@
-// The client's side of authentication: what answers a server's AuthenticationXXX messages when it is this
+// The client's side of authentication: what answers a server's authentication requests when it is this
 // process that logs in (a replay's sessions now; server sessions of a pool later). Trust, password, md5 and
 // SCRAM-SHA-256 (RFC 5802, RFC 7677; PostgreSQL documentation, "SASL Authentication"). No I/O; secrets stay
 // inside.

@@ -1,5 +1,5 @@
 // Which messages of a relayed authentication are secrets: they are passed on, but an observer is told of them
-// only by kind. Pure; no I/O. (PostgreSQL documentation, "Message Formats", AuthenticationXXX.)
+// only by kind. Pure; no I/O. (PostgreSQL documentation, "Message Formats": type R.)
 #pragma once
 
 #include <optional>

@@ -9,10 +9,6 @@ namespace understudy::replayer {
 namespace {
 
 using namespace test;
-using testing::ElementsAre;
-using testing::HasSubstr;
-using testing::IsEmpty;
-using testing::StartsWith;
 using enum DifferenceClass;
 
 namespace backend = wire::backend;

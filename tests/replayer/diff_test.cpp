@@ -11,8 +11,6 @@ namespace {
 using namespace test;
 using testing::ElementsAre;
 using testing::HasSubstr;
-using testing::IsEmpty;
-using testing::StartsWith;
 using enum DifferenceClass;
 
 namespace backend = wire::backend;
