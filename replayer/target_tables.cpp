@@ -25,7 +25,16 @@ constexpr const char* kReadCommitted =
 
 constexpr const char* kTables =
     "select c.relname, c.relkind in ('r', 'm') and not c.relrowsecurity and not c.relhassubclass,"
-    "  not c.relhastriggers and not c.relhasrules,"
+    "  not c.relhastriggers and not c.relhasrules"
+    // Defaults and checks that call somebody's own functions, or draw from another's sequence.
+    "  and c.oid not in (select t.oid from pg_depend p"
+    "   left join pg_attrdef d on p.classid = 'pg_attrdef'::regclass and d.oid = p.objid"
+    "   left join pg_constraint k on p.classid = 'pg_constraint'::regclass and k.oid = p.objid"
+    "   join pg_class t on t.oid = coalesce(d.adrelid, k.conrelid)"
+    "   where p.refclassid = 'pg_proc'::regclass"
+    "    or p.refclassid = 'pg_class'::regclass and p.refobjid <> t.oid and not exists"
+    "     (select from pg_depend o where o.classid = 'pg_class'::regclass and o.objid = p.refobjid"
+    "      and o.refobjid = t.oid and o.deptype in ('a', 'i'))),"
     "  exists (select from pg_index i where i.indrelid = c.oid and (i.indisunique or i.indisexclusion)"
     "          and (i.indpred is not null or i.indexprs is not null))"
     " from pg_class c join pg_namespace n on n.oid = c.relnamespace"
