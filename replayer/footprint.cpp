@@ -16,6 +16,13 @@ bool overlap(const std::vector<Access>& some, const std::vector<Access>& others)
   return any_pair(some, others, [](const Access& one, const Access& other) { return one.overlaps(other); });
 }
 
+bool writes_overlap(const Footprint& one, const Footprint& other) {
+  const bool both_write_now = one.takes_locks && other.takes_locks;
+  return any_pair(one.writes, other.writes, [&](const Access& mine, const Access& theirs) {
+    return mine.overlaps(theirs) && (both_write_now || !mine.freely || !theirs.freely);
+  });
+}
+
 void merge_accesses(std::vector<Access>& into, const std::vector<Access>& from) {
   for (const Access& access : from) {
     if (std::find(into.begin(), into.end(), access) == into.end()) into.push_back(access);
@@ -39,7 +46,7 @@ bool in_conflict(const Footprint& one, const Footprint& other) {
   if (one.empty() || other.empty()) return false;
   if (one.anything || other.anything) return true;
   if ((one.login && other.closing) || (one.closing && other.login)) return true;
-  if (overlap(one.writes, other.writes)) return true;
+  if (writes_overlap(one, other)) return true;
   return (one.ends_transaction && overlap(one.writes, other.reads)) ||
          (other.ends_transaction && overlap(one.reads, other.writes));
 }

@@ -12,7 +12,8 @@ struct Access {
   std::uint64_t table = 0;
   std::uint64_t column = 0;  // 0: any row
   std::int64_t key = 0;
-  bool adds = false;  // only rows that were not there before
+  bool adds = false;    // only rows that were not there before
+  bool freely = false;  // and nothing of them must be unique: they wait for no other's outcome
   bool operator==(const Access&) const = default;
   [[nodiscard]] bool overlaps(const Access& other) const {
     if (table != other.table) return false;
@@ -39,7 +40,8 @@ struct Footprint {
 
 // Whether the recorded order of the two must be kept. Reads see what has ended, so they are ordered with ends
 // of transactions that wrote what they read; writes are ordered with writes of the same rows, for their
-// locks.
+// locks. Rows added freely are ordered among themselves for what a sequence gives them and for their places
+// in the table, both of which they have once they are written, whatever becomes of their transaction.
 [[nodiscard]] bool in_conflict(const Footprint& one, const Footprint& other);
 // Whether one of the two gets a lock that the other waits for: even if they overlapped, the one that was
 // answered first must be answered first again.

@@ -250,6 +250,7 @@ class Reader {
     const TableFacts* const facts = tables_.find(name);
     if (facts == nullptr || !facts->writable) return false;
     StatementShape::Rows rows{.table = hash_of(name), .adds = type == "InsertStmt"};
+    rows.freely = rows.adds && facts->unique_columns.empty() && !facts->opaque_uniqueness;
     const bool from_others = body->has("fromClause") || body->has("usingClause");
     if (!rows.adds && !from_others && (type == "DeleteStmt" || stays_apart(body, *facts))) {
       find_key(body, *facts, rows);

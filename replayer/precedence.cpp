@@ -41,9 +41,9 @@ bool Precedence::may_go(SessionId session, const Footprint& footprint, std::uint
   if (footprint.empty()) return true;
   const Request request{session, footprint, sent_after,
                         std::min(std::max(sent_after, answered_as), recorded())};
-  if (footprint.anything) {  // of all that has not arrived, the first of another session
-    for (std::uint64_t number = first_; number < request.end; ++number) {
-      if (waits_for(number, request)) return false;
+  if (footprint.anything) {  // of all that has not arrived, the last of another session
+    for (std::uint64_t number = request.end; number > first_; --number) {
+      if (waits_for(number - 1, request)) return false;
     }
     return true;
   }
@@ -69,9 +69,10 @@ bool Precedence::waits_for_any(Numbers& numbers, const Request& request) {
     return number < first_ || replies_[number - first_].arrived;
   };
   while (!numbers.empty() && has_arrived(numbers.front())) numbers.pop_front();
-  for (const std::uint64_t number : numbers) {
-    if (number >= request.end) return false;
-    if (waits_for(number, request)) return true;
+  auto number = std::lower_bound(numbers.begin(), numbers.end(), request.end);
+  while (number != numbers.begin()) {
+    if (has_arrived(*--number)) continue;
+    if (waits_for(*number, request)) return true;
   }
   return false;
 }

@@ -29,7 +29,7 @@ class Precedence {
 
   // Whether a request of `session` may go. It was sent when `sent_after` replies had been recorded, and its
   // own reply was to be number `answered_as` (or later than any recorded so far). If it may not, the session
-  // is woken when the first reply in its way has arrived.
+  // is woken when the last reply in its way has arrived: it is likely then that all have.
   [[nodiscard]] bool may_go(SessionId session, const Footprint& footprint, std::uint64_t sent_after,
                             std::uint64_t answered_as);
 

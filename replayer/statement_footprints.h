@@ -32,6 +32,7 @@ struct StatementShape {
     std::uint64_t column = 0;
     std::uint32_t placeholder = 0;  // $n of the text without its constants
     bool adds = false;
+    bool freely = false;  // as in Access
   };
   Kind kind = Kind::kAnything;
   std::vector<Rows> writes;

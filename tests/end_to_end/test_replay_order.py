@@ -1,6 +1,7 @@
 """Do sessions that depend on each other come out the same, is a lock queue that formed the other way round resolved,
 and does a paced replay keep to its pace?"""
 
+import contextlib
 import os
 import random
 import subprocess
@@ -56,6 +57,32 @@ def test_transactions_that_overlap_see_of_each_other_what_they_had_seen(pair, sc
             session.close()
     replay_whole(scratch / "recording", pair.uri)
     pair.assert_same("seen", "counted")
+
+
+@pytest.mark.parametrize("statements", (
+    "CREATE SEQUENCE shared; CREATE TABLE one (id int DEFAULT nextval('shared'), n int);"
+    " CREATE TABLE two (id int DEFAULT nextval('shared'), n int)",
+    "CREATE TABLE one (n int); CREATE FUNCTION ones() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM one';"
+    " CREATE TABLE two (seen int DEFAULT ones(), n int)",
+    "CREATE TABLE one (n int); CREATE FUNCTION odd() RETURNS bool LANGUAGE sql AS 'SELECT count(*) % 2 = 1 FROM one';"
+    " CREATE TABLE two (n int CHECK (odd()))"), ids=("shared-sequence", "function-in-default", "function-in-check"))
+def test_tables_that_depend_on_each_other_out_of_sight_of_the_statements(pair, scratch, statements):
+    """No statement names both tables, yet what comes of an insert into one depends on inserts into the other."""
+    for server in (pair.production, pair.target):
+        server.execute("DROP TABLE IF EXISTS one, two CASCADE; DROP SEQUENCE IF EXISTS shared;"
+                       "DROP FUNCTION IF EXISTS ones, odd")
+        server.execute(statements)
+    source = random.Random("test_tables_that_depend_on_each_other")
+    with recorded(pair.production, scratch / "recording") as proxy:
+        sessions = [proxy.connect() for _ in range(8)]
+        for step in range(scaled(400, least=100)):
+            table = source.choice(("one", "two"))
+            with contextlib.suppress(psycopg.errors.CheckViolation):
+                source.choice(sessions).execute(f"INSERT INTO {table} (n) VALUES (%s)", [step])
+        for session in sessions:
+            session.close()
+    replay_whole(scratch / "recording", pair.uri)
+    pair.assert_same("one", "two")
 
 
 def test_a_session_that_was_idle_for_long_does_not_run_ahead(pair, scratch):

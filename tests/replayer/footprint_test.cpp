@@ -90,6 +90,18 @@ TEST(Footprint, AddedRowsAreOrderedForTheirSequencesButWaitForNoLock) {
   EXPECT_TRUE(lock_conflict(writes(added(kOrders)), writes(all(kOrders))));
 }
 
+TEST(Footprint, RowsAddedFreelyDoNotWaitForTheOutcomeOfOthers) {
+  Access freely = added(kOrders);
+  freely.freely = true;
+  EXPECT_TRUE(conflict(writes(freely), writes(freely)));
+  EXPECT_FALSE(conflict(writes(freely), commit(freely)));
+  EXPECT_FALSE(conflict(commit(freely), commit(freely)));
+  EXPECT_TRUE(
+      conflict(writes(added(kOrders)), commit(added(kOrders))));  // unique: one may take the other's value
+  EXPECT_TRUE(conflict(writes(all(kOrders)), commit(freely)));
+  EXPECT_TRUE(conflict(reads(all(kOrders)), commit(freely)));
+}
+
 TEST(Footprint, ACommitWaitsForNobodysLock) {
   EXPECT_TRUE(lock_conflict(writes(rows(kOrders, 1)), writes(rows(kOrders, 1))));
   EXPECT_FALSE(lock_conflict(commit(rows(kOrders, 1)), writes(rows(kOrders, 1))));

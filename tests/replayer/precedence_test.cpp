@@ -40,10 +40,19 @@ TEST_F(PrecedenceTest, ARequestWaitsForEveryReplyRecordedBeforeItWasSent) {
   const auto first = precedence_.reply_recorded(kA, anything());
   const auto second = precedence_.reply_recorded(kB, anything());
   EXPECT_FALSE(may_go(kC, anything(), 2));
-  EXPECT_EQ(arrive(second), std::vector<SessionId>{});  // it waits for the first
+  EXPECT_EQ(arrive(second), std::vector<SessionId>{kC});
   EXPECT_FALSE(may_go(kC, anything(), 2));
-  EXPECT_EQ(arrive(first), (std::vector<SessionId>{kC, kC}));
+  EXPECT_EQ(arrive(first), std::vector<SessionId>{kC});
   EXPECT_TRUE(may_go(kC, anything(), 2));
+}
+
+TEST_F(PrecedenceTest, ASessionIsWokenOnceWhenRepliesArriveAsTheyWereRecorded) {
+  const auto first = precedence_.reply_recorded(kA, writes(1));
+  const auto second = precedence_.reply_recorded(kB, writes(1));
+  EXPECT_FALSE(may_go(kC, writes(1), 2));
+  EXPECT_EQ(arrive(first), std::vector<SessionId>{});
+  EXPECT_EQ(arrive(second), std::vector<SessionId>{kC});
+  EXPECT_TRUE(may_go(kC, writes(1), 2));
 }
 
 TEST_F(PrecedenceTest, ARequestDoesNotWaitForRepliesRecordedAfterIt) {

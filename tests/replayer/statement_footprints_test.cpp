@@ -96,6 +96,13 @@ TEST_F(StatementFootprintsTest, InsertsAddRowsAndReadWhatTheySelectFrom) {
   EXPECT_EQ(written("INSERT INTO log VALUES (1) ON CONFLICT DO NOTHING"), "anything");
 }
 
+TEST_F(StatementFootprintsTest, RowsAreAddedFreelyWhereNothingIsUnique) {
+  EXPECT_TRUE(shape("INSERT INTO log VALUES (1)").writes.front().freely);
+  EXPECT_FALSE(shape("INSERT INTO item (id) VALUES (1)").writes.front().freely);
+  EXPECT_FALSE(shape("INSERT INTO account (price) VALUES (1)").writes.front().freely);
+  EXPECT_FALSE(shape("DELETE FROM log").writes.front().freely);
+}
+
 TEST_F(StatementFootprintsTest, ReadsAreFollowedIntoJoinsAndSubqueries) {
   EXPECT_EQ(read("SELECT price FROM item WHERE id = 17"), "rows of 17");
   EXPECT_EQ(read("SELECT price FROM item WHERE id = $1 ORDER BY 1 LIMIT 5"), "rows of $1");
