@@ -77,6 +77,7 @@ def median(values):
 
 
 def rotated(items, by):
-    """The order of a round: everyone comes first, second, ... equally often."""
-    by %= len(items)
-    return items[by:] + items[:by]
+    """The order of a round: everyone comes first, second, ... equally often, and before and after everyone else."""
+    backwards, by = by % 2, by // 2 % len(items)
+    order = items[by:] + items[:by]
+    return order[::-1] if backwards else order

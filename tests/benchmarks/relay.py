@@ -7,6 +7,8 @@ from contenders import Contenders
 from meters import cpu_ns, median, rotated, settled_cpu_ns
 from table import Row, Section, Target, at_least, at_most, number, ratio
 
+# A shared machine changes its speed by half within seconds: many short slices in turn see the same of it.
+SLICES_A_ROUND = 3
 WARM_UP_TRANSACTIONS = 20  # of each client: connections pooled, plans cached, pages in memory
 
 
@@ -22,8 +24,8 @@ def _measure_cell(server, workload, mode, clients, options):
         for name in contenders.names:
             PgbenchRun(contenders[name].port, workload, mode, clients, "-t", WARM_UP_TRANSACTIONS)
         samples = {name: [] for name in contenders.names}
-        for round_number in range(options.rounds):
-            for name in rotated(contenders.names, round_number):
+        for number in range(options.rounds * (1 if options.quick else SLICES_A_ROUND)):
+            for name in rotated(contenders.names, number):
                 tidy_tables(server)
                 samples[name].append(_slice(contenders[name], workload, mode, clients, options.seconds))
         contenders["on"].end()
@@ -66,9 +68,9 @@ def _rows(cell):
 
 
 def _overall(cells):
-    """One cell's ratio is uncertain by a few per cent; the median over all cells is not."""
+    """One cell's ratio is uncertain by some per cent; the median of all slices is not."""
     def over(name, base, figure):
-        return median(relative(cell["samples"], name, base, figure) for cell in cells)
+        return median(one for cell in cells for one in ratios(cell["samples"], name, base, figure))
     return [
         Row("median of all", ["", *(ratio(over(name, "direct", "tps")) for name in ("pgbouncer", "off", "on"))],
             [at_least("on/off", over("on", "off", "tps"), 0.97)]),
@@ -79,8 +81,12 @@ def _overall(cells):
 
 
 def relative(samples, name, base, figure):
-    """The median of the rounds' own ratios: what disturbs a whole round cancels."""
-    return median(mine[figure] / theirs[figure] for mine, theirs in zip(samples[name], samples[base]))
+    """The median of the slices' own ratios: what disturbs all contenders in turn cancels."""
+    return median(ratios(samples, name, base, figure))
+
+
+def ratios(samples, name, base, figure):
+    return [mine[figure] / theirs[figure] for mine, theirs in zip(samples[name], samples[base])]
 
 
 def _count(clients):
