@@ -48,7 +48,8 @@ struct Actor final : TranscriptClient {
   // Let through to the end of its transaction, out of turn, because others wait for its locks.
   bool ahead = false;
   bool ahead_moved = false;
-  TimeNs may_go_since = 0;  // when the last thing it waited for arrived
+  std::uint64_t lock_wait_ended = UINT64_MAX;  // answered(), when its wait for a lock was last ended
+  TimeNs may_go_since = 0;                     // when the last thing it waited for arrived
   // Grows whenever a statement is over.
   [[nodiscard]] std::uint64_t answered() const { return mark().ready_count + errors(); }
   // The recorded client never logged in, so it is no matter whether this one does.

@@ -16,6 +16,7 @@ namespace understudy::replayer {
 namespace {
 
 constexpr int kExitNotCompared = 2;
+constexpr int kExitInPart = 3;
 
 constexpr const char* kNotes =
     "\nA and B are recordings (directories or files): production and its replay, or two replays. Sessions "
@@ -25,7 +26,8 @@ constexpr const char* kNotes =
     "their order, transaction states, notices. Latency is shown and never a difference. What differs by "
     "nature\n"
     "(process ids, cancel keys, server versions, ...) is left out and counted.\n"
-    "\nExit codes: 0 same; 1 different; 2 could not compare, or bad usage.\n";
+    "\nExit codes: 0 same; 1 different; 2 could not compare, or bad usage; 3 the same as far as it could be\n"
+    "compared: a recording is damaged, has a hole, or ends before its sessions do.\n";
 
 cxxopts::Options command_options() {
   cxxopts::Options options("understudy diff", "Compares the replies of two recordings.\n");
@@ -98,7 +100,8 @@ int diff(const cxxopts::ParseResult& given, const std::string& path_a, const std
     std::fprintf(stderr, "understudy diff: %s: nothing was compared\n", why);
     return kExitNotCompared;
   }
-  return result.same() ? 0 : 1;
+  if (!result.same()) return 1;
+  return result.complete() ? 0 : kExitInPart;
 }
 
 }  // namespace

@@ -145,6 +145,7 @@ void DiffJson::finish(const DiffResult& result, const DiffSubjects& subjects) {
     value.stringify(out_);
   };
   out_ << "\n],\n\"same\": " << (result.same() ? "true" : "false");
+  out_ << ",\n\"complete\": " << (result.complete() ? "true" : "false");
   member("a", json_subject(subjects.a));
   member("b", json_subject(subjects.b));
   member("summary", json_totals(result.totals));

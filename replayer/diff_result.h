@@ -105,6 +105,10 @@ class DiffResult {
 
   // Without differences; noise and sessions passed over are none.
   [[nodiscard]] bool same() const { return totals.differences == 0; }
+  // Nothing was left out that damage, a hole or the end of a recording keeps from being compared.
+  [[nodiscard]] bool complete() const {
+    return totals.exchanges_left_out + totals.sessions_cut + totals.sessions_lost == 0;
+  }
   [[nodiscard]] const Groups& groups() const { return groups_; }
   [[nodiscard]] std::uint64_t ungrouped() const { return ungrouped_; }
   // By StatementId; entries may be empty.

@@ -17,7 +17,7 @@ std::vector<std::uint32_t> parse_pids(std::string_view array) {
   while (at < end) {
     std::uint32_t pid = 0;
     const auto [next, error] = std::from_chars(at, end, pid);
-    if (error == std::errc{} && pid != 0) pids.push_back(pid);  // 0: a prepared transaction
+    if (error == std::errc{}) pids.push_back(pid);
     at = next > at ? next : at + 1;
   }
   return pids;

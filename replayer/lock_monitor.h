@@ -17,7 +17,7 @@ namespace understudy::replayer {
 struct BackendActivity {
   std::uint32_t process_id = 0;
   bool active = false;                    // runs a statement (else it waits for its client)
-  std::vector<std::uint32_t> blocked_by;  // empty unless it waits for a lock
+  std::vector<std::uint32_t> blocked_by;  // empty unless it waits for a lock; 0: a prepared transaction
 };
 
 class LockMonitor {

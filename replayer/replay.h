@@ -106,6 +106,7 @@ class Replay final : private Audience {
   void ask_about_locks();
   void rescue(const std::vector<BackendActivity>& activities);
   void end_stuck(const std::vector<BackendActivity>& activities);
+  void end_lock_waits(const std::vector<BackendActivity>& activities);
 
   // No progress for so long and the target is asked why.
   static constexpr TimeNs kFirstStall = 20'000'000;

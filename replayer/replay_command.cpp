@@ -10,15 +10,20 @@
 #include <mutex>
 
 #include "formats/command.h"
+#include "formats/transcript/segment_name.h"
 #include "proxy/log.h"
 #include "proxy/proxy.h"
 #include "recorder/recorder.h"
 #include "replayer/commands.h"
+#include "replayer/recording_lookup.h"
 #include "replayer/replay.h"
 #include "replayer/replay_report.h"
+#include "replayer/session_directory.h"
 
 namespace understudy::replayer {
 namespace {
+
+constexpr int kExitInPart = 3;
 
 constexpr const char* kExitCodes =
     "\nThe target is a PostgreSQL URI or conninfo string; PG* variables, service and pgpass files are "
@@ -29,7 +34,13 @@ constexpr const char* kExitCodes =
     "        time     requests are sent at their recorded times\n"
     "        causal   a request waits for every reply that was recorded before it, of any session,\n"
     "                 unless the two statements provably do not mind their order\n"
-    "\nExit codes: 0 replayed; 1 could not, or ended early; 2 bad usage.\n";
+    "\nA session is ended when nothing has moved for --stall-timeout and the target waits for it. A "
+    "statement\n"
+    "that waits so long for the lock of somebody who is no part of the replay is cancelled. Both are "
+    "counted.\n"
+    "\nExit codes: 0 replayed; 1 could not, or ended early; 2 bad usage; 3 replayed in part: sessions could "
+    "not\n"
+    "log in, were ended by the target or because nothing moved, are damaged, or there was none to replay.\n";
 
 cxxopts::Options command_options() {
   cxxopts::Options options("understudy replay",
@@ -41,16 +52,16 @@ cxxopts::Options command_options() {
   add("to", "the server to replay to: postgresql://[user[:password]@]host[:port]/[database]",
       cxxopts::value<std::string>(), "TARGET");
   add("order", "session, time or causal", cxxopts::value<std::string>()->default_value("causal"), "ORDER");
-  add("speed", "recorded seconds a second, or max for no pacing",
+  add("speed", "recorded seconds a second, or max for no pacing (not with --order time)",
       cxxopts::value<std::string>()->default_value("1"), "N|max");
   add("user-map", "log in as NEW where OLD was recorded (* for all others); repeatable",
       cxxopts::value<std::vector<std::string>>(), "OLD=NEW");
   add("database-map", "use database NEW where OLD was recorded (* for all others); repeatable",
       cxxopts::value<std::vector<std::string>>(), "OLD=NEW");
-  add("from", "leave out sessions opened before this time into the recording (duration)",
+  add("from", "leave out sessions opened before: 90s into the recording, or 2026-11-24T13:31:07Z",
       cxxopts::value<std::string>(), "TIME");
-  add("until", "leave out sessions opened after it (duration)", cxxopts::value<std::string>(), "TIME");
-  add("stall-timeout", "end a session when nothing moves for so long (duration)",
+  add("until", "leave out sessions opened after it", cxxopts::value<std::string>(), "TIME");
+  add("stall-timeout", "how long nothing may move before what is stuck is ended (duration)",
       cxxopts::value<std::string>()->default_value("30s"), "TIME");
   add("json", "print the summary as JSON");
   add("quiet", "no progress");
@@ -84,6 +95,16 @@ TimeNs duration(const cxxopts::ParseResult& given, const char* option) {
   return *value;
 }
 
+TimeNs moment(const cxxopts::ParseResult& given, const char* option, TimeNs start) {
+  const std::string text = given[option].as<std::string>();
+  const auto value = parse_moment(text, start);
+  if (!value) {
+    usage(std::string("--") + option + " \"" + text +
+          "\" is neither a duration such as 90s nor a time such as 2026-11-24T13:31:07Z");
+  }
+  return *value;
+}
+
 Order order_named(const std::string& name) {
   if (name == "session") return Order::kSession;
   if (name == "time") return Order::kTime;
@@ -109,14 +130,46 @@ ReplayOptions replay_options(const cxxopts::ParseResult& given, const Recording&
   ReplayOptions options;
   options.order = order_named(given["order"].as<std::string>());
   options.speed = speed_named(given["speed"].as<std::string>());
-  if (options.order == Order::kTime && options.speed <= 0) usage("--order time needs a --speed");
+  if (options.order == Order::kTime && options.speed <= 0)
+    usage("--order time has recorded times to keep: --speed max does not go with it");
   options.users = name_map(given, "user-map");
   options.databases = name_map(given, "database-map");
   const TimeNs start = recording.time_range().first;
-  if (given.count("from") > 0) options.from = start + duration(given, "from");
-  if (given.count("until") > 0) options.until = start + duration(given, "until");
+  if (given.count("from") > 0) options.from = moment(given, "from", start);
+  if (given.count("until") > 0) options.until = moment(given, "until", start);
   options.stall_timeout = duration(given, "stall-timeout");
   return options;
+}
+
+std::string target_string(const cxxopts::ParseResult& given) {
+  const std::string text = given["to"].as<std::string>();
+  const bool uri = text.starts_with("postgresql://") || text.starts_with("postgres://");
+  const bool conninfo = text.find("://") == std::string::npos && text.find('=') != std::string::npos;
+  if (text.empty() || uri || conninfo) return text;  // empty: all of it from the environment
+  usage("--to \"" + text +
+        "\" is neither a URI (postgresql://user@host:5432/database) nor a conninfo string "
+        "(host=... port=...)");
+}
+
+// What is replayed must not be recorded into what is read, nor be mixed up with another replay.
+void check_record_directory(const std::filesystem::path& directory) {
+  std::error_code error;
+  for (const auto& file : std::filesystem::directory_iterator(directory, error)) {
+    if (!parse_segment_name(file.path().filename().string())) continue;
+    usage("--record " + directory.string() +
+          ": there is a recording in it already; give each replay a directory of its own");
+  }
+}
+
+// A replay repeats every write.
+void warn_of_recorded_server(const Recording& recording, const proxy::Address& target) {
+  SessionDirectory sessions(recording);
+  const SessionDirectory::Entry* const first = sessions.peek();
+  if (first == nullptr || first->summary.descriptor.backend != target.to_string()) return;
+  std::fprintf(
+      stderr,
+      "understudy replay: warning: %s is the server that was recorded; what was written is written again\n",
+      target.to_string().c_str());
 }
 
 void raise_descriptor_limit() {
@@ -193,11 +246,13 @@ int replay(const cxxopts::ParseResult& given, const std::string& path) {
   const ReplayOptions options = replay_options(given, recording);
   recorder::RecorderOptions recording_options;
   recorder::apply_recorder_options(given, recording_options);
+  if (!recording_options.directory.empty()) check_record_directory(recording_options.directory);
   const bool json = given.count("json") > 0;
   const auto [first, last] = recording.time_range();
   Watch watch(given.count("quiet") == 0 && isatty(STDERR_FILENO) == 1, options.speed > 0, last - first);
   raise_descriptor_limit();
-  Target target(given["to"].as<std::string>());
+  Target target(target_string(given));
+  warn_of_recorded_server(recording, target.address());
 
   proxy::Configuration configuration;
   configuration.backend = target.address();
@@ -225,13 +280,14 @@ int replay(const cxxopts::ParseResult& given, const std::string& path) {
   }
   if (!whole) std::fputs("understudy replay: not everything could be recorded\n", stderr);
   const bool nobody = result.sessions > 0 && result.sessions_failed == result.sessions;
-  if (nobody) {
-    std::fputs(
-        "understudy replay: no session could log in; see --user-map, PGPASSWORD and pgpass in --help\n",
-        stderr);
+  if (result.sessions_failed > 0) {
+    std::fprintf(stderr, "understudy replay: %s; see --user-map, PGPASSWORD and pgpass in --help\n",
+                 nobody ? "no session could log in" : "not every session could log in");
   }
+  if (result.sessions == 0) std::fputs("understudy replay: there was no session to replay\n", stderr);
   if (!result.failure.empty()) std::fprintf(stderr, "understudy replay: %s\n", result.failure.c_str());
-  return result.stopped || nobody || !whole || !result.failure.empty() ? 1 : 0;
+  if (result.stopped || nobody || !whole || !result.failure.empty()) return 1;
+  return result.in_part() ? kExitInPart : 0;
 }
 
 }  // namespace

@@ -36,6 +36,8 @@ constexpr Count kCounts[] = {
      false},
     {"sessions_lost", "sessions whose opening is damaged", &ReplayResult::sessions_lost, false},
     {"sessions_stuck", "sessions ended because nothing moved", &ReplayResult::sessions_stuck, false},
+    {"lock_waits_ended", "statements cancelled at somebody else's lock", &ReplayResult::lock_waits_ended,
+     false},
     {"rescues", "lock queues turned round (rescues)", &ReplayResult::rescues, false},
     {"unstuck", "diverged exchanges ended by the replay", &ReplayResult::unstuck, false},
     {"errors_new", "exchanges with an error that was not recorded", &ReplayResult::errors_new, false},

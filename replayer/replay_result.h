@@ -19,6 +19,7 @@ struct ReplayResult {
   std::uint64_t sessions_skipped = 0;       // replication, or outside --from/--until
   std::uint64_t sessions_lost = 0;          // their opening was damaged
   std::uint64_t sessions_stuck = 0;         // ended after stall_timeout without progress
+  std::uint64_t lock_waits_ended = 0;       // statements cancelled, as they waited for somebody else's lock
   std::uint64_t exchanges = 0;              // ReadyForQuery messages of the target, logins aside
   std::uint64_t events_sent = 0;
   std::uint64_t bytes_sent = 0;
@@ -36,6 +37,11 @@ struct ReplayResult {
   Histogram replayer_late;  // and so much later than both it was sent
   bool stopped = false;     // ended by a signal
   std::string failure;      // why it could not go on; empty when it could
+
+  // Sessions that were to be replayed were not, or not to their ends.
+  [[nodiscard]] bool in_part() const {
+    return sessions == 0 || sessions_failed + sessions_ended_early + sessions_stuck + sessions_lost > 0;
+  }
 };
 
 struct ReplayProgress {

@@ -3,6 +3,7 @@
 // time-out alone would wreck the order. So the target is asked who blocks whom, and only the holder is let
 // through.
 #include <algorithm>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "proxy/clock.h"
@@ -105,7 +106,8 @@ void Replay::rescue(const std::vector<BackendActivity>& activities) {
   for (const auto& [id, actor] : actors_) {
     // One that waits for a lock itself is not at our gate; whom it waits for is among the holders.
     const std::uint32_t pid = actor->process_id();
-    if (!holding.contains(pid) || waiting.contains(pid) || !actor->open() || actor->ahead) continue;
+    if (pid == 0 || !holding.contains(pid) || waiting.contains(pid) || !actor->open() || actor->ahead)
+      continue;
     if (waits_for_reply(*actor)) continue;
     ++result_.rescues;
     progress_.rescues.store(result_.rescues, std::memory_order_relaxed);
@@ -116,8 +118,9 @@ void Replay::rescue(const std::vector<BackendActivity>& activities) {
   }
 }
 
-// Nothing has moved for long and the target waits for us: an exchange went another way, and its session waits
-// for an answer that will not come.
+// Nothing has moved for long. Where the target waits for us an exchange went another way, and its session
+// waits for an answer that will not come. Where it waits for the lock of somebody who is none of us, nothing
+// that is played will free it.
 void Replay::end_stuck(const std::vector<BackendActivity>& activities) {
   if (proxy::now_ns() - last_progress_ < options_.stall_timeout) return;
   std::unordered_set<std::uint32_t> idle;
@@ -128,6 +131,25 @@ void Replay::end_stuck(const std::vector<BackendActivity>& activities) {
     if (!waits_for_reply(*actor) || !idle.contains(actor->process_id())) continue;
     ++result_.sessions_stuck;
     actor->hang_up();
+  }
+  end_lock_waits(activities);
+}
+
+void Replay::end_lock_waits(const std::vector<BackendActivity>& activities) {
+  std::unordered_map<std::uint32_t, Actor*> ours;
+  for (const auto& [id, actor] : actors_) {
+    if (actor->process_id() != 0) ours.emplace(actor->process_id(), actor.get());
+  }
+  for (const BackendActivity& activity : activities) {
+    const auto found = ours.find(activity.process_id);
+    const bool others = std::any_of(activity.blocked_by.begin(), activity.blocked_by.end(),
+                                    [&](std::uint32_t pid) { return !ours.contains(pid); });
+    if (found == ours.end() || !others) continue;
+    Actor& actor = *found->second;
+    if (!waits_for_reply(actor) || actor.lock_wait_ended == actor.answered()) continue;
+    actor.lock_wait_ended = actor.answered();
+    ++result_.lock_waits_ended;
+    cancel_again(actor.id, actor.answered(), 0);
   }
 }
 

@@ -125,6 +125,8 @@ void SessionComparison::compare_settings() {
     } else if (name == "session_authorization" && value == identity_a_.user &&
                other->second == identity_b_.user) {
       result_.noise.add(NoiseRule::kMappedName);
+    } else if (name == "is_superuser" && identity_a_.user != identity_b_.user) {
+      result_.noise.add(NoiseRule::kMappedName);
     } else {
       report_session(DifferenceClass::kLogin, name + " = " + value, name + " = " + other->second);
     }

@@ -182,7 +182,7 @@ def test_a_session_that_the_target_ends_is_counted_and_the_others_go_on(differin
             other.execute("INSERT INTO reached VALUES (5)")
         with proxy.connect() as last_words:  # had nothing more to do but to leave
             last_words.execute("SELECT die()")
-    summary = replay(scratch / "recording", pair.uri, "--order", order, "--speed", "max")
+    summary = replay(scratch / "recording", pair.uri, "--order", order, "--speed", "max", status=3)
     assert counts(summary) == {"sessions_ended_early": 2}
     assert (summary["sessions"], reached(pair.target)) == (3, [1, 2, 3, 5])
 
@@ -200,7 +200,7 @@ def test_a_target_that_goes_away_ends_the_replay_and_not_by_a_hang(template, scr
                 production.execute("SELECT pg_sleep(0.1)")
         summaries = []
         replaying = threading.Thread(target=lambda: summaries.append(
-            replay(scratch / "recording", pair.uri, "--order", order)))
+            replay(scratch / "recording", pair.uri, "--order", order, status=3)))
         replaying.start()
         await_condition(lambda: target.value("SELECT count(*) FROM reached") > 3, "the replay to have begun")
         target.stop(signal.SIGQUIT)
@@ -220,7 +220,7 @@ def test_a_session_that_waits_for_an_answer_that_will_not_come_is_ended(differin
             client.close()
         with proxy.connect() as other:
             other.execute("INSERT INTO reached VALUES (2)")
-    summary = replay(scratch / "recording", pair.uri, "--speed", "max", "--stall-timeout", "1s")
+    summary = replay(scratch / "recording", pair.uri, "--speed", "max", "--stall-timeout", "1s", status=3)
     assert summary["sessions_ended_early"] + summary["sessions_stuck"] == 1
     assert reached(pair.target) == [2]
 

@@ -58,7 +58,7 @@ def test_a_session_whose_opening_is_damaged_is_counted_and_the_others_are_replay
     contents = bytearray(segment.read_bytes())
     contents[len(contents) // 2] ^= 0xFF
     segment.write_bytes(contents)
-    summary = replay(scratch / "recording", pair.uri, "--speed", "max")
+    summary = replay(scratch / "recording", pair.uri, "--speed", "max", status=3)
     assert summary["sessions_lost"] + summary["sessions"] == 20
     assert summary["sessions_lost"] > 0 and summary["sessions_cut_at_gap"] > 0
     whole = "SELECT n FROM opened GROUP BY n HAVING count(*) = 4"
@@ -99,15 +99,61 @@ def test_what_is_no_recording_is_refused_with_its_name(pair, scratch, make, word
     (["--to", "x", "--order", "random"], 'none of session, time, causal'),
     (["--to", "x", "--speed", "0"], "neither a number above 0 nor max"),
     (["--to", "x", "--speed", "fast"], "neither a number above 0 nor max"),
-    (["--to", "x", "--order", "time", "--speed", "max"], "--order time needs a --speed"),
+    (["--to", "x", "--order", "time", "--speed", "max"], "--speed max does not go with it"),
     (["--to", "x", "--user-map", "alice"], "is not OLD=NEW"),
-    (["--to", "x", "--from", "yesterday"], "is not a duration"),
+    (["--to", "x", "--from", "yesterday"], "is neither a duration"),
+    (["--to", "127.0.0.1:5432"], "is neither a URI (postgresql://"),
+    (["--to", "mysql://127.0.0.1:5432/a=b"], "is neither a URI (postgresql://"),
     (["--to", "x", "--no-such-option"], "no-such-option")))
 def test_bad_usage_is_told_with_exit_status_2(pair, scratch, arguments, words):
     with recorded(pair.production, scratch / "recording") as proxy, proxy.connect():
         pass
     result = run_understudy("replay", scratch / "recording", *arguments)
     assert result.returncode == 2 and words in result.stderr, result.stderr
+
+
+def test_a_replay_is_not_recorded_where_a_recording_is(pair, scratch):
+    with recorded(pair.production, scratch / "recording") as proxy, proxy.connect() as connection:
+        connection.execute("SELECT 1")
+    before = sorted(path.name for path in (scratch / "recording").iterdir())
+    replay_whole(scratch / "recording", pair.uri, "--record", scratch / "replay")
+    for taken in ("recording", "replay"):
+        result = run_understudy("replay", scratch / "recording", "--to", pair.uri, "--record", scratch / taken)
+        assert result.returncode == 2 and "a directory of its own" in result.stderr, result.stderr
+    assert sorted(path.name for path in (scratch / "recording").iterdir()) == before
+
+
+def test_who_replays_to_the_server_that_was_recorded_is_warned(pair, scratch):
+    with recorded(pair.production, scratch / "recording") as proxy, proxy.connect() as connection:
+        connection.execute("SELECT 1")
+    for server, warned in ((pair.production, True), (pair.target, False)):
+        result = run_understudy("replay", scratch / "recording", "--to", f"postgresql://postgres@{server.tcp}/postgres")
+        assert result.returncode == 0, result.stderr
+        assert ("is the server that was recorded" in result.stderr) == warned, result.stderr
+
+
+def test_nothing_to_replay_is_no_success(pair, scratch):
+    with recorded(pair.production, scratch / "recording") as proxy, proxy.connect() as connection:
+        connection.execute("SELECT 1")
+    result = run_understudy("replay", scratch / "recording", "--to", pair.uri, "--from", "2100-01-01T00:00:00Z")
+    assert result.returncode == 3 and "there was no session to replay" in result.stderr, result.stderr
+
+
+@pytest.mark.parametrize("prepared", (False, True), ids=("session", "prepared-transaction"))
+def test_a_statement_that_waits_for_a_strangers_lock_is_cancelled_in_the_end(make_server, scratch, prepared):
+    production, target = (make_server(settings="max_prepared_transactions = 2\n") for _ in range(2))
+    for server in (production, target):
+        server.execute("CREATE TABLE locked (n int)")
+    with recorded(production, scratch / "recording") as proxy, proxy.connect() as connection:
+        connection.execute("INSERT INTO locked VALUES (1)")
+        connection.execute("SELECT 1")
+    uri = f"postgresql://postgres@{target.tcp}/postgres"
+    with psycopg.connect(uri) as stranger:
+        stranger.execute("LOCK TABLE locked")
+        if prepared:
+            stranger.execute("PREPARE TRANSACTION 'forgotten'")
+        summary = replay(scratch / "recording", uri, "--speed", "max", "--stall-timeout", "500ms")
+    assert (summary["lock_waits_ended"], summary["errors_new"], summary["exchanges"]) == (1, 1, 2)
 
 
 @pytest.fixture

@@ -82,14 +82,21 @@ TEST_F(DiffNothingTest, NotificationsMayComeAtOtherMoments) {
 // --- noise
 
 TEST_F(DiffNothingTest, NoiseOfALogin) {
-  a.session(1, {.process_id = 1, .version = "15.18", .settings = {{"in_hot_standby", "off"}}}).leaves();
-  b.session(1, replaying(a, 1, {.user = "test", .process_id = 2, .version = "16.3"})).leaves();
+  a.session(1, {.process_id = 1,
+                .version = "15.18",
+                .settings = {{"in_hot_standby", "off"}, {"is_superuser", "off"}}})
+      .leaves();
+  b.session(
+       1,
+       replaying(a, 1,
+                 {.user = "test", .process_id = 2, .version = "16.3", .settings = {{"is_superuser", "on"}}}))
+      .leaves();
   compare();
   EXPECT_TRUE(result.same());
   EXPECT_EQ(noise(NoiseRule::kCancelKey), 1U);
   EXPECT_EQ(noise(NoiseRule::kServerVersion), 1U);
   EXPECT_EQ(noise(NoiseRule::kUnreportedSetting), 1U);
-  EXPECT_EQ(noise(NoiseRule::kMappedName), 1U) << "session_authorization";
+  EXPECT_EQ(noise(NoiseRule::kMappedName), 2U) << "session_authorization, is_superuser";
 }
 
 TEST_F(DiffNothingTest, NoiseOfCells) {

@@ -81,6 +81,7 @@ TEST(ReplayReport, JsonHoldsEveryCountAndTextsQuoted) {
                           "sessions_skipped",
                           "sessions_lost",
                           "sessions_stuck",
+                          "lock_waits_ended",
                           "rescues",
                           "unstuck",
                           "errors_new",
