@@ -160,7 +160,8 @@ void ClientSession::server_ended(const std::string& error) {
              {"backend", backend},
              {"error", error.empty() ? "end of file" : error}});
   terminate(CloseReason::kServerLeft, server_.connected() ? "08006" : "08001", what,
-            "Is the server running on that host and accepting connections?");
+            server_.failed_to_encrypt() ? "Compare server_tls_sslmode with the server's own settings."
+                                        : "Is the server running on that host and accepting connections?");
 }
 
 void ClientSession::protocol_error(bool client, const std::string& what) {

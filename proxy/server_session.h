@@ -38,6 +38,8 @@ class ServerSession {
   [[nodiscard]] std::shared_ptr<const ServerTls> tls() {
     return endpoint_.attached() && endpoint_.connection().tls() != nullptr ? encryption_.tls() : nullptr;
   }
+  // The last address accepted the connection, but TLS came to nothing.
+  [[nodiscard]] bool failed_to_encrypt() const { return !connected_ && encryption_.begun(); }
   // Why no address accepted.
   [[nodiscard]] const std::string& failure() const { return failure_; }
 

@@ -57,16 +57,16 @@ std::string set_server_tls_mode(ServerTlsMode& mode, std::string_view value) {
 std::string set_tls_versions(TlsSettings::Clients& clients, std::string_view value) {
   bool version_12 = value == "secure";
   bool version_13 = value == "secure";
-  while (value != "secure" && !value.empty()) {
+  for (bool more = value != "secure"; more;) {
     const std::size_t comma = value.find(',');
     const std::string_view one = without_blanks(value.substr(0, comma));
     if (one != "tlsv1.2" && one != "tlsv1.3") {
       return "\"" + std::string(one) + "\" is not tlsv1.2 or tlsv1.3 (earlier ones are not offered)";
     }
     (one == "tlsv1.2" ? version_12 : version_13) = true;
-    value = comma == std::string_view::npos ? std::string_view() : value.substr(comma + 1);
+    more = comma != std::string_view::npos;
+    if (more) value.remove_prefix(comma + 1);
   }
-  if (!version_12 && !version_13) return "no version given";
   clients.version_12 = version_12;
   clients.version_13 = version_13;
   return {};

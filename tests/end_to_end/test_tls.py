@@ -1,6 +1,5 @@
 """TLS with clients: who is encrypted, who is refused, and do those who come between get anywhere?"""
 
-import os
 import re
 import signal
 import socket
@@ -13,18 +12,18 @@ import pytest
 
 from certificates import Authority
 from postgres_server import BIN
+from processes import make_directory, remove_directory
 from understudy_process import run_understudy
-from waiting import await_condition, scaled
+from waiting import await_condition, free_port, scaled
 
 SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 GSS_REQUEST = struct.pack("!ii", 8, 80877104)
 
 
 @pytest.fixture(scope="module")
-def papers(tmp_path_factory):
+def papers():
     """What a proxy and its clients show each other; `stranger` was issued by somebody else."""
-    directory = tmp_path_factory.mktemp("certificates")
-    directory.chmod(0o755)
+    directory = make_directory("certificates")
 
     class Papers:
         authority = Authority(directory)
@@ -34,7 +33,8 @@ def papers(tmp_path_factory):
         expired = authority.issue("expired", common_name="postgres", days=0)
         stranger = Authority(directory, "stranger").issue("stranger-user", common_name="postgres")
 
-    return Papers
+    yield Papers
+    remove_directory(directory)
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ def test_a_plain_client_is_told_why_it_is_refused(make_tls_proxy):
 
 
 def test_unix_sockets_need_no_tls(make_tls_proxy, scratch):
-    proxy = make_tls_proxy("--client-tls-sslmode", "require", listen=["127.0.0.1:0", f"{scratch}:6432"])
+    proxy = make_tls_proxy("--client-tls-sslmode", "require", listen=[f"127.0.0.1:{free_port()}", f"{scratch}:6432"])
     with proxy.connect(host=str(scratch), port=6432, sslmode="prefer") as connection:
         assert not connection.pgconn.ssl_in_use
         assert connection.execute("SELECT 1").fetchone() == (1,)
@@ -405,7 +405,7 @@ def test_certificates_are_reloaded_and_nobody_is_dropped(server, make_proxy, pap
 ])
 def test_what_cannot_be_used_stops_the_start(scratch, settings, complaint):
     file = scratch / "understudy.ini"
-    file.write_text("[understudy]\nlisten = 127.0.0.1:0\n" + "".join(f"{k} = {v}\n" for k, v in settings.items()),
+    file.write_text(f"[understudy]\nlisten = 127.0.0.1:{free_port()}\n" + "".join(f"{k} = {v}\n" for k, v in settings.items()),
                     encoding="utf-8")
     result = run_understudy("proxy", "--config", file, timeout_s=30)
     assert result.returncode != 0
