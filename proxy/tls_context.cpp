@@ -29,8 +29,11 @@ constexpr std::size_t kReadAhead = std::size_t{64} << 10;
 
 [[noreturn]] void missing(const char* what) { throw std::runtime_error(what); }
 
-// A key file with a password would make OpenSSL ask for it at the terminal.
-int no_password(char* /*buffer*/, int /*size*/, int /*writing*/, void* /*data*/) { return -1; }
+// A key file with a password would make OpenSSL ask for it at the terminal. `asked`: a bool.
+int no_password(char* /*buffer*/, int /*size*/, int /*writing*/, void* asked) {
+  if (asked != nullptr) *static_cast<bool*>(asked) = true;
+  return -1;
+}
 
 SslContext make_context(const SSL_METHOD* method) {
   ERR_clear_error();
@@ -61,9 +64,14 @@ void use_certificate(SSL_CTX* context, const std::string& side, const std::strin
     fail(side + "_tls_cert_file", certificate_file);
   }
   ERR_clear_error();
-  if (SSL_CTX_use_PrivateKey_file(context, key_file.c_str(), SSL_FILETYPE_PEM) != 1) {
-    fail(side + "_tls_key_file", key_file);
+  bool password_wanted = false;
+  SSL_CTX_set_default_passwd_cb_userdata(context, &password_wanted);
+  const int loaded = SSL_CTX_use_PrivateKey_file(context, key_file.c_str(), SSL_FILETYPE_PEM);
+  SSL_CTX_set_default_passwd_cb_userdata(context, nullptr);
+  if (password_wanted) {
+    throw std::runtime_error(side + "_tls_key_file: " + key_file + ": is protected by a password");
   }
+  if (loaded != 1) fail(side + "_tls_key_file", key_file);
   ERR_clear_error();
   if (SSL_CTX_check_private_key(context) != 1) fail(side + "_tls_key_file", key_file);
 }

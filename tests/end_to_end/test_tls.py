@@ -372,6 +372,9 @@ def write_configuration(path, certificate, key):
 def test_certificates_are_reloaded_and_nobody_is_dropped(server, make_proxy, papers, scratch):
     file = scratch / "understudy.ini"
     write_configuration(file, papers.proxy.certificate, papers.proxy.key)
+    locked = scratch / "locked.key"
+    subprocess.run(["openssl", "pkey", "-in", papers.proxy.key, "-aes128", "-passout", "pass:secret", "-out", locked],
+                   check=True)
     proxy = make_proxy(server.tcp, "--config", file)
     before = served_certificate(proxy, papers)
     with proxy.connect(**encrypted(papers)) as living:
@@ -385,7 +388,8 @@ def test_certificates_are_reloaded_and_nobody_is_dropped(server, make_proxy, pap
         # A file that cannot be used changes nothing, and the log names it.
         for certificate, key, reason in (("/nonexistent.crt", papers.proxy.key, "nonexistent.crt: No such file"),
                                          (papers.proxy.certificate, papers.other_proxy.key, "key values mismatch"),
-                                         (papers.proxy.certificate, papers.proxy.certificate, "tls_key_file: ")):
+                                         (papers.proxy.certificate, papers.proxy.certificate, "tls_key_file: "),
+                                         (papers.proxy.certificate, locked, "locked.key: is protected by a password")):
             write_configuration(file, certificate, key)
             proxy.signal(signal.SIGHUP)
             proxy.await_log(f"reload_refused .*{reason}")
