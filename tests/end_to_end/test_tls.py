@@ -324,6 +324,10 @@ def test_what_is_recorded_is_the_same_with_and_without_tls(make_tls_proxy, paper
     assert (plain.stop(), tls.stop()) == (0, 0)
     same = run_understudy("diff", scratch / "plain", scratch / "tls")
     assert same.returncode == 0, same.stdout + same.stderr
+    for name, is_encrypted in (("plain", "false"), ("tls", "true")):
+        shown = run_understudy("show", scratch / name, "--json").stdout
+        assert re.search(rf'"client_tls"\s*:\s*{is_encrypted}', shown), shown
+        assert re.search(r'"server_tls"\s*:\s*false', shown), shown
 
 
 @pytest.mark.parametrize("recording", [False, True])

@@ -1,5 +1,6 @@
 """TLS with the backend: what is verified, what is not spoken in plain text, and what SCRAM makes of it."""
 
+import re
 import signal
 import socket
 import struct
@@ -298,6 +299,9 @@ def test_a_large_result_over_tls_on_both_sides(secure, make_proxy, papers, scrat
     with proxy.connect(sslmode="require") as connection:
         sizes = connection.execute("SELECT n, repeat(chr(65 + n % 26), n * 10) FROM generate_series(1, 3000) n").fetchall()
     assert [len(value) for _, value in sizes] == [n * 10 for n in range(1, 3001)]
+    assert proxy.stop() == 0
+    shown = run_understudy("show", scratch / "recording", "--json").stdout
+    assert all(re.search(rf'"{side}_tls"\s*:\s*true', shown) for side in ("client", "server")), shown
 
 
 def test_modes_change_at_a_reload(secure, make_proxy, scratch):
