@@ -9,6 +9,7 @@ namespace understudy::proxy {
 void ServerEncryption::reset() {
   step_ = Step::kNone;
   tls_.reset();
+  plain_may_do_ = false;
   connection_ = nullptr;
 }
 
@@ -65,6 +66,7 @@ ServerEncryption::Progress ServerEncryption::shake_hands() {
       endpoint_.want_read(true);
       return Progress::kPending;
     case TlsConnection::Handshake::kFailed:
+      plain_may_do_ = tls_->optional();
       return fail(connection_->error_text());
     case TlsConnection::Handshake::kDone:
       break;

@@ -31,8 +31,8 @@ class ServerEncryption {
   [[nodiscard]] const std::shared_ptr<const ServerTls>& tls() const { return tls_; }
   // Why it failed.
   [[nodiscard]] const std::string& failure() const { return failure_; }
-  // The server may be tried again, without TLS.
-  [[nodiscard]] bool plain_may_do() const { return tls_ && tls_->optional(); }
+  // The handshake failed, and the server may be tried again without TLS. Not so where it spoke out of turn.
+  [[nodiscard]] bool plain_may_do() const { return plain_may_do_; }
   // For another attempt, on another socket.
   void reset();
 
@@ -47,6 +47,7 @@ class ServerEncryption {
   std::shared_ptr<const ServerTls> tls_;
   std::string host_;
   Step step_ = Step::kNone;
+  bool plain_may_do_ = false;
   TlsConnection* connection_ = nullptr;  // borrowed of the endpoint, while shaking hands
   std::string failure_;
 };

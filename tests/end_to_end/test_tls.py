@@ -341,8 +341,8 @@ def test_a_large_result_for_a_client_that_dawdles_holds_the_server_up_and_arrive
                 f"COPY (SELECT n, repeat('x', 1000) FROM generate_series(1, {rows}) n) TO STDOUT") as copy:
             pieces = iter(copy)
             received = len(next(pieces))
-            await_condition(lambda: server.value("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'ClientWrite'"),
-                            "the server to wait for its client")
+            await_condition(lambda: server.value("SELECT count(*) FROM pg_stat_activity"
+                                                 " WHERE wait_event = 'ClientWrite'"), "the server to wait")
             if not recording:  # which has a buffer of its own
                 assert proxy.resident_kib(peak=True) - resident < 16 * 1024
             received += sum(map(len, pieces))
@@ -413,8 +413,8 @@ def test_certificates_are_reloaded_and_nobody_is_dropped(server, make_proxy, pap
 ])
 def test_what_cannot_be_used_stops_the_start(scratch, settings, complaint):
     file = scratch / "understudy.ini"
-    file.write_text(f"[understudy]\nlisten = 127.0.0.1:{free_port()}\n" + "".join(f"{k} = {v}\n" for k, v in settings.items()),
-                    encoding="utf-8")
+    lines = ["[understudy]", f"listen = 127.0.0.1:{free_port()}", *(f"{key} = {value}" for key, value in settings.items())]
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
     result = run_understudy("proxy", "--config", file, timeout_s=30)
     assert result.returncode != 0
     assert complaint in result.stderr
