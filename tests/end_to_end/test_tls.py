@@ -413,7 +413,8 @@ def test_certificates_are_reloaded_and_nobody_is_dropped(server, make_proxy, pap
 ])
 def test_what_cannot_be_used_stops_the_start(scratch, settings, complaint):
     file = scratch / "understudy.ini"
-    lines = ["[understudy]", f"listen = 127.0.0.1:{free_port()}", *(f"{key} = {value}" for key, value in settings.items())]
+    lines = ["[understudy]", f"listen = 127.0.0.1:{free_port()}"]
+    lines += [f"{key} = {value}" for key, value in settings.items()]
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
     result = run_understudy("proxy", "--config", file, timeout_s=30)
     assert result.returncode != 0
