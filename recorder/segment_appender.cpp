@@ -30,6 +30,7 @@ struct SegmentAppender::Segment {
 
   unsigned number;
   TimeNs created_at;
+  TimeNs filled_at = 0;  // when something first came: its age counts from there
   TimeNs synced_at;
   TimeNs checked_at;
   std::uint64_t continuing_sessions;
@@ -77,7 +78,8 @@ bool SegmentAppender::append(const Slab& slab, TimeNs now) {
     return false;
   }
   ledger_.written(slab);
-  if (is_full()) complete_segment();
+  if (segment_->filled_at == 0) segment_->filled_at = now;
+  if (is_full()) rotate(now);
   return true;
 }
 
@@ -170,14 +172,21 @@ bool SegmentAppender::is_full() const {
   return segment_->writer.size_bytes() >= options_.segment_bytes || segment_->sessions >= sessions_limit;
 }
 
-void SegmentAppender::complete_segment() {
-  const std::unique_ptr<Segment> complete = std::move(segment_);
-  std::error_code error = complete->writer.finish();
-  statistics_.stored_bytes += complete->writer.size_bytes() - complete->counted_bytes;
-  if (!error && options_.fsync != FsyncPolicy::kNever) error = complete->writer.sync();
+// The next segment is begun before this one gets its footer: a process killed at any moment leaves a segment
+// without one, and what it took along is never mistaken for a clean end.
+void SegmentAppender::rotate(TimeNs now) {
+  const std::unique_ptr<Segment> full = std::move(segment_);
+  (void)begin_segment(now);  // a failure is kept, and tried again
+  complete(*full);
+}
+
+void SegmentAppender::complete(Segment& segment) {
+  std::error_code error = segment.writer.finish();
+  statistics_.stored_bytes += segment.writer.size_bytes() - segment.counted_bytes;
+  if (!error && options_.fsync != FsyncPolicy::kNever) error = segment.writer.sync();
   if (!error) return;
   ++statistics_.disk_errors;
-  report_("completing " + name_of(complete->number) + ": " + error.message());
+  report_("completing " + name_of(segment.number) + ": " + error.message());
 }
 
 // Gives up the present segment after an error; what was written to it before stays readable.
@@ -227,8 +236,10 @@ void SegmentAppender::tick(TimeNs now) {
   if (losses) {
     if (const std::error_code error = tell_losses()) return lose_segment(error, "appending to");
   }
-  if (segment_->holds_something && now - segment_->created_at >= options_.segment_age)
-    return complete_segment();
+  if (segment_->holds_something) {
+    if (segment_->filled_at == 0) segment_->filled_at = now;
+    if (now - segment_->filled_at >= options_.segment_age) return rotate(now);
+  }
   const bool due = options_.fsync == FsyncPolicy::kInterval && segment_->unsynced &&
                    now - segment_->synced_at >= options_.fsync_interval;
   if (due) sync(now);
@@ -246,6 +257,11 @@ void SegmentAppender::segment_vanished(TimeNs now) {
   const std::string what = name_of(segment_->number) + " was deleted while it was being written";
   report_(what);
   ++statistics_.disk_errors;
+  if (!segment_->holds_something) {
+    segment_.reset();
+    (void)begin_segment(now);
+    return;
+  }
   statistics_.events_lost += segment_->events;
   statistics_.bytes_lost += segment_->data_bytes;
   ledger_.lost_segment(LossRecord{.reason = GapReason::kDiskError,
@@ -275,7 +291,13 @@ bool SegmentAppender::finish(TimeNs now) {
   }
   if (!append(closings, now)) return false;
   const std::uint64_t errors_before = statistics_.disk_errors;
-  if (segment_ != nullptr) complete_segment();
+  if (segment_ != nullptr) {
+    if (segment_->holds_something || segment_->number == 1)
+      complete(*segment_);
+    else
+      --statistics_.segments;  // begun by a rotation, and nothing came
+    drop_segment();
+  }
   return statistics_.disk_errors == errors_before;
 }
 

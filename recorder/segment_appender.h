@@ -4,8 +4,9 @@
 // Owned by the Recorder; runs on the recorder thread. Time is passed in and files come from a SegmentStore,
 // so all of it can be tested without a clock or a disk.
 //
-// What a crash can leave: a complete segment (footer), or any prefix of one. An append that fails leaves a
-// prefix too: nothing more is written to that file, and the chunk goes to a new one.
+// What a crash can leave: complete segments (footer), and always one that is not: any prefix of one. An
+// append that fails leaves a prefix too: nothing more is written to that file, and the chunk goes to a new
+// one.
 #pragma once
 
 #include <functional>
@@ -52,7 +53,8 @@ class SegmentAppender {
   std::error_code tell_losses();
   bool begin_segment(TimeNs now);
   [[nodiscard]] bool is_full() const;
-  void complete_segment();
+  void rotate(TimeNs now);
+  void complete(Segment& segment);
   void lose_segment(const std::error_code& error, const std::string& doing);
   void drop_segment();
   void fail(const std::error_code& error, const std::string& doing, TimeNs now);
@@ -68,8 +70,7 @@ class SegmentAppender {
   SessionLedger ledger_;
   LossRecord overload_;  // told with the next append
   ByteBuffer records_;
-  std::unique_ptr<Segment>
-      segment_;  // null between a completed segment and the next chunk, and while failing
+  std::unique_ptr<Segment> segment_;  // null while failing, and at the end
   unsigned next_segment_ = 1;
   TimeNs last_event_ = 0;
   bool failing_ = false;

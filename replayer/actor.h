@@ -6,6 +6,7 @@
 
 #include "replayer/footprint.h"
 #include "replayer/recorded_session.h"
+#include "replayer/session_footprint.h"
 #include "replayer/transcript_client.h"
 
 namespace understudy::replayer {
@@ -27,13 +28,15 @@ struct Step {
 
 struct Actor final : TranscriptClient {
   Actor(Audience& audience, const Recording& recording, const SessionSummary& summary, bool continuing,
-        const Login& login)
+        const Login& login, StatementFootprints* statements)
       : TranscriptClient(audience, summary.descriptor, login, continuing),
         id(summary.descriptor.id),
-        recorded(recording, summary, continuing) {}
+        recorded(recording, summary, continuing),
+        footprints(statements, summary.descriptor) {}
 
   SessionId id;
   RecordedSession recorded;
+  SessionFootprint footprints;  // kCausal
   std::deque<Step> queue;
   Footprint exchange;  // of what the recorded client has asked since everything was answered
 

@@ -3,10 +3,14 @@
 #include <algorithm>
 #include <limits>
 
+#include "replayer/recording_lookup.h"
+
 namespace understudy::replayer {
 namespace {
 
-constexpr std::uint64_t kStepsBetweenProgress = 1024;
+constexpr std::uint64_t kStepsBetweenProgress = 64;
+// How far a session may run ahead of the others: each change of session looks its chunks up again.
+constexpr TimeNs kRunAhead = 100'000'000;
 
 bool is_replication(const SessionDescriptor& descriptor) {
   const std::string value = descriptor.parameter("replication");
@@ -83,13 +87,13 @@ void Diff::note_unpaired(const SessionDescriptor& descriptor, Side side) {
   result_.add(difference);
 }
 
-// One session goes on until another is behind it.
+// One session goes on until another is well behind it.
 void Diff::advance(Running running) {
-  const TimeNs limit = running_.empty() ? std::numeric_limits<TimeNs>::min() : running_.front().time;
+  const TimeNs behind = running_.empty() ? running.time : running_.front().time;
   do {
     if (!running.comparison->step()) return;
     running.time = std::max(running.time, running.comparison->next_time().value_or(running.time));
-  } while (running.time < limit);
+  } while (time_between(behind, running.time) < kRunAhead);
   running.comparison->release();
   running_.push_back(std::move(running));
   std::push_heap(running_.begin(), running_.end(), std::greater<>());

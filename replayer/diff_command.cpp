@@ -1,17 +1,16 @@
 // understudy diff: opens both recordings, compares, reports.
-#include <unistd.h>
-
 #include <cstdio>
 #include <cxxopts.hpp>
 #include <fstream>
 #include <iostream>
 
 #include "formats/command.h"
-#include "proxy/clock.h"
 #include "replayer/commands.h"
 #include "replayer/diff.h"
 #include "replayer/diff_json.h"
 #include "replayer/diff_report.h"
+#include "replayer/progress.h"
+#include "replayer/recording_lookup.h"
 
 namespace understudy::replayer {
 namespace {
@@ -48,43 +47,6 @@ cxxopts::Options command_options() {
   return options;
 }
 
-// How far the comparison is, on a terminal, once it takes long.
-class ProgressLine {
- public:
-  ProgressLine(bool shown, std::pair<TimeNs, TimeNs> range) : shown_(shown), range_(range) {}
-  ~ProgressLine() {
-    if (drawn_) std::fputs("\r\033[K", stderr);
-  }
-  ProgressLine(const ProgressLine&) = delete;
-  ProgressLine& operator=(const ProgressLine&) = delete;
-
-  void at(TimeNs time, std::uint64_t exchanges) {
-    const TimeNs now = proxy::now_ns();
-    if (!shown_ || now < next_) return;
-    const double span = static_cast<double>(range_.second - range_.first);
-    std::fprintf(stderr, "\r\033[K%3.0f %%  %.0f exchanges/s",
-                 span > 0 ? 100 * static_cast<double>(time - range_.first) / span : 0.0,
-                 static_cast<double>(exchanges) * 1e9 / static_cast<double>(now - begun_));
-    next_ = now + 500'000'000;
-    drawn_ = true;
-  }
-
- private:
-  bool shown_;
-  bool drawn_ = false;
-  std::pair<TimeNs, TimeNs> range_;
-  TimeNs begun_ = proxy::now_ns();
-  TimeNs next_ = begun_ + 2'000'000'000;
-};
-
-void warn_of_damage(const Recording& recording) {
-  for (const Damage& damage : recording.damage()) {
-    std::fprintf(stderr, "understudy diff: %s, offset %llu: %s; %s passed over\n", damage.file.c_str(),
-                 static_cast<unsigned long long>(damage.offset), damage.what.c_str(),
-                 format_size(damage.bytes).c_str());
-  }
-}
-
 // Why there is no answer; null when there is one.
 const char* nothing_compared(const DiffTotals& totals) {
   if (totals.sessions == 0) return "no session of A has a counterpart in B";
@@ -111,9 +73,14 @@ int diff(const cxxopts::ParseResult& given, const std::string& path_a, const std
   }
   Diff comparison(a, b, result, given.count("ignore-unpaired") > 0);
   {
-    ProgressLine line(given.count("quiet") == 0 && isatty(STDERR_FILENO) == 1, a.time_range());
-    (void)comparison.run([&](TimeNs time) {
-      line.at(time, result.totals.exchanges);
+    std::optional<Progress> progress;
+    if (given.count("quiet") == 0) progress.emplace();
+    const auto [first, last] = a.time_range();
+    const auto into = [from = first](TimeNs time) {
+      return static_cast<std::uint64_t>(std::max<TimeNs>(0, time_between(from, time)));
+    };
+    (void)comparison.run([&, total = into(last)](TimeNs time) {
+      if (progress) progress->at(into(time), total);
       return true;
     });
   }
@@ -123,11 +90,10 @@ int diff(const cxxopts::ParseResult& given, const std::string& path_a, const std
     print_diff(std::cout, result, subjects,
                {given["examples"].as<std::size_t>(), given["statements"].as<std::size_t>()});
   }
-  json_out.flush();
-  if (!json_path.empty() && !json_out)
-    throw std::runtime_error(json_path + ": could not be written to its end");
-  warn_of_damage(a);
-  warn_of_damage(b);
+  if (json && !json_out.flush()) throw std::runtime_error(json_path + ": could not be written to its end");
+  if (!std::cout.flush()) throw std::runtime_error("standard output: could not be written to its end");
+  warn_of_damage("diff", a);
+  warn_of_damage("diff", b);
   if (const char* const why = nothing_compared(result.totals)) {
     std::fprintf(stderr, "understudy diff: %s: nothing was compared\n", why);
     return kExitNotCompared;

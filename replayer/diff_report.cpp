@@ -5,7 +5,9 @@
 #include <ostream>
 
 #include "formats/command.h"
+#include "replayer/counted.h"
 #include "replayer/readable.h"
+#include "replayer/recording_lookup.h"
 
 namespace understudy::replayer {
 namespace {
@@ -14,10 +16,6 @@ constexpr std::size_t kColumns = 98;
 constexpr std::size_t kIndent = 5;      // of an example's lines
 constexpr std::size_t kLabelBytes = 7;  // "asked  "
 
-std::string counted(std::uint64_t count, const char* one, const char* many = nullptr) {
-  return std::to_string(count) + " " + (count == 1 ? one : many != nullptr ? many : std::string(one) + "s");
-}
-
 void print_count(std::ostream& out, std::string_view words, std::uint64_t count) {
   out << "    " << std::left << std::setw(36) << words << std::right << std::setw(12) << count << "\n";
 }
@@ -25,7 +23,8 @@ void print_count(std::ostream& out, std::string_view words, std::uint64_t count)
 void print_subject(std::ostream& out, const char* name, const Recording& recording) {
   const auto [first, last] = recording.time_range();
   out << "  " << name << "  " << abridged(readable_text(recording.path(), kColumns), kColumns - 5)
-      << "\n     recorded " << format_time(first, 0) << ", " << format_duration(last - first) << "\n";
+      << "\n     recorded " << format_time(first, 0) << ", " << format_duration(time_between(first, last))
+      << "\n";
 }
 
 void print_verdict(std::ostream& out, const DiffResult& result) {
@@ -40,7 +39,7 @@ void print_verdict(std::ostream& out, const DiffResult& result) {
     out << (in_part ? "Same, as far as it could be compared: " : "Same: ") << compared << "\n";
   } else {
     out << "Different: " << counted(totals.differences, "difference") << " in "
-        << counted(totals.exchanges_different, "exchange") << "; " << compared << "\n";
+        << counted(totals.exchanges_different, "exchange") << "\n  " << compared << "\n";
   }
 }
 
@@ -159,8 +158,8 @@ void print_where(std::ostream& out, const Difference& difference, const DiffSubj
   if (has_a && has_b) where += ")";
   if (difference.exchange > 0) where += ", exchange " + std::to_string(difference.exchange);
   const TimeNs start = (has_a ? subjects.a : subjects.b).time_range().first;
-  where += ", " + format_duration(std::max<TimeNs>(0, difference.time - start)) + " after the start of " +
-           (has_a ? "A" : "B");
+  where += ", " + format_duration(std::max<TimeNs>(0, time_between(start, difference.time))) +
+           " after the start of " + (has_a ? "A" : "B");
   print_line(out, "where", where);
 }
 
@@ -260,7 +259,9 @@ void print_latencies(std::ostream& out, const DiffResult& result, std::size_t mo
   }
   if (order.empty()) return;
   const auto spent = [&](StatementId id) {
-    return result.latencies()[id].total_a + result.latencies()[id].total_b;
+    // As a sum may be too large for its type, in hostile recordings.
+    return static_cast<double>(result.latencies()[id].total_a) +
+           static_cast<double>(result.latencies()[id].total_b);
   };
   std::stable_sort(order.begin(), order.end(), [&](auto one, auto two) { return spent(one) > spent(two); });
   const std::size_t shown = std::min(most, order.size());

@@ -1,6 +1,7 @@
 #include "replayer/diff_result.h"
 
 #include <array>
+#include <limits>
 
 namespace understudy::replayer {
 namespace {
@@ -33,7 +34,8 @@ void count(StatementLatency& statement, Side side, TimeNs latency) {
   std::unique_ptr<Histogram>& histogram = side == Side::kA ? statement.a : statement.b;
   if (histogram == nullptr) histogram = std::make_unique<Histogram>();
   histogram->add(latency);
-  (side == Side::kA ? statement.total_a : statement.total_b) += latency;
+  TimeNs& total = side == Side::kA ? statement.total_a : statement.total_b;
+  if (__builtin_add_overflow(total, latency, &total)) total = std::numeric_limits<TimeNs>::max();
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include "formats/wire/content_hash.h"
 #include "formats/wire/message_types.h"
 #include "replayer/readable.h"
+#include "replayer/recording_lookup.h"
 
 namespace understudy::replayer {
 namespace {
@@ -222,6 +223,8 @@ bool ExchangeReader::server_message(const wire::Message& message, TimeNs time) {
   }
   if (requests_.empty()) {
     if (message.type == backend::kErrorResponse) farewell_ = readable_error(message.payload);
+    // A session met in the middle of an exchange: its end shows that the error answered something.
+    if (message.type == backend::kReadyForQuery) farewell_.clear();
     return false;
   }
   answer(message, time);
@@ -313,10 +316,14 @@ void ExchangeReader::pass_step(char answer, TimeNs time) {
   const bool failed = answer == backend::kErrorResponse;
   if (steps[next_step_].type != asked && !failed) return;
   if (asked == frontend::kExecute || failed) {
-    reply_.latency = time - std::max(steps[next_step_].sent, completed_at_);
+    reply_.latency = latency(steps[next_step_].sent, time);
     completed_at_ = time;
   }
   next_step_ = failed ? steps.size() : next_step_ + 1;  // after an error the server skips to the Sync
+}
+
+TimeNs ExchangeReader::latency(TimeNs sent, TimeNs completed) const {
+  return std::max<TimeNs>(0, time_between(std::max(sent, completed_at_), completed));
 }
 
 // Syncs sent before the server takes COPY data are read as part of it, and ignored ("COPY Operations"): the
@@ -337,8 +344,7 @@ void ExchangeReader::ready(const wire::Message& message, TimeNs time) {
   std::swap(current_, requests_.front());
   spare_ = std::move(requests_.front());
   requests_.pop_front();
-  if (current_.kind() != Request::Kind::kPipeline)
-    reply_.latency = time - std::max(current_.began(), completed_at_);
+  if (current_.kind() != Request::Kind::kPipeline) reply_.latency = latency(current_.began(), time);
   completed_at_ = time;
   if (!message.payload.empty()) transaction_status_ = static_cast<char>(message.payload.front());
   begun_ = false;

@@ -107,6 +107,7 @@ class ExchangeReader {
   void begin_exchange();
   void answer(const wire::Message& message, TimeNs time);
   void pass_step(char answer, TimeNs time);
+  [[nodiscard]] TimeNs latency(TimeNs sent, TimeNs completed) const;
   void ignore_syncs_of_copy();
   void ready(const wire::Message& message, TimeNs time);
 

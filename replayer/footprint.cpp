@@ -5,11 +5,15 @@
 namespace understudy::replayer {
 namespace {
 
-bool overlap(const std::vector<Access>& some, const std::vector<Access>& others) {
+template <typename Meet>
+bool any_pair(const std::vector<Access>& some, const std::vector<Access>& others, Meet meet) {
   return std::any_of(some.begin(), some.end(), [&](const Access& one) {
-    return std::any_of(others.begin(), others.end(),
-                       [&](const Access& other) { return one.overlaps(other); });
+    return std::any_of(others.begin(), others.end(), [&](const Access& other) { return meet(one, other); });
   });
+}
+
+bool overlap(const std::vector<Access>& some, const std::vector<Access>& others) {
+  return any_pair(some, others, [](const Access& one, const Access& other) { return one.overlaps(other); });
 }
 
 void merge_accesses(std::vector<Access>& into, const std::vector<Access>& from) {
@@ -21,10 +25,11 @@ void merge_accesses(std::vector<Access>& into, const std::vector<Access>& from) 
 }  // namespace
 
 void Footprint::merge(const Footprint& other) {
-  only_ends = (empty() || only_ends) && (other.empty() || other.only_ends);
   anything = anything || other.anything;
+  catalog = catalog || other.catalog;
   login = login || other.login;
   closing = closing || other.closing;
+  takes_locks = takes_locks || other.takes_locks;
   ends_transaction = ends_transaction || other.ends_transaction;
   merge_accesses(writes, other.writes);
   merge_accesses(reads, other.reads);
@@ -40,8 +45,10 @@ bool in_conflict(const Footprint& one, const Footprint& other) {
 }
 
 bool lock_in_conflict(const Footprint& one, const Footprint& other) {
-  if (one.anything || other.anything || one.only_ends || other.only_ends) return false;
-  return overlap(one.writes, other.writes);
+  if (one.anything || other.anything || !one.takes_locks || !other.takes_locks) return false;
+  return any_pair(one.writes, other.writes, [](const Access& mine, const Access& theirs) {
+    return mine.overlaps(theirs) && !(mine.adds && theirs.adds);
+  });
 }
 
 }  // namespace understudy::replayer

@@ -12,6 +12,7 @@ struct Access {
   std::uint64_t table = 0;
   std::uint64_t column = 0;  // 0: any row
   std::int64_t key = 0;
+  bool adds = false;  // only rows that were not there before
   bool operator==(const Access&) const = default;
   [[nodiscard]] bool overlaps(const Access& other) const {
     if (table != other.table) return false;
@@ -22,15 +23,16 @@ struct Access {
 
 struct Footprint {
   bool anything = false;          // nothing is known: it is ordered with everything
+  bool catalog = false;           // depends on what tables there are, and the like
   bool login = false;             // opens a session
   bool closing = false;           // ends one: a slot of the server's becomes free
   bool ends_transaction = false;  // what it and its transaction wrote becomes visible, or vanishes
-  bool only_ends = false;         // COMMIT and its kin: takes no locks of its own
+  bool takes_locks = false;       // on what it writes; COMMIT lets go of those its transaction had
   std::vector<Access> writes;     // locked until the transaction ends
   std::vector<Access> reads;
 
   [[nodiscard]] bool empty() const {
-    return !anything && !login && !closing && writes.empty() && reads.empty();
+    return !anything && !catalog && !login && !closing && writes.empty() && reads.empty();
   }
   void merge(const Footprint& other);
 };

@@ -40,6 +40,15 @@ const SessionItem* MessageSplitter::next() {
   return &item_;
 }
 
+void MessageSplitter::release() {
+  constexpr std::size_t kKeptMessages = 256;
+  constexpr std::size_t kKeptBytes = std::size_t{16} << 10;
+  messages_.clear();
+  next_message_ = 0;
+  if (messages_.capacity() > kKeptMessages) std::vector<wire::Message>().swap(messages_);
+  if (spanning_.capacity() > kKeptBytes) ByteBuffer().swap(spanning_);
+}
+
 bool MessageSplitter::joined(const Event& event) {
   bool& awaited = event.kind == EventKind::kClientBytes ? client_awaited_ : server_awaited_;
   if (awaited) awaited = !is_whole_messages(item_.direction, event.data);

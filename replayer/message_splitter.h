@@ -37,6 +37,8 @@ class MessageSplitter {
   void lose(const std::string& why) {
     if (hole_.empty()) hole_ = why;
   }
+  // Between events: gives back memory that large pieces took. The last item is not valid after it.
+  void release();
   // Items are left of the event taken.
   [[nodiscard]] bool pending() const { return event_waiting_ || next_message_ < messages_.size(); }
 

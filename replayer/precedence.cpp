@@ -6,7 +6,22 @@ namespace understudy::replayer {
 
 std::uint64_t Precedence::reply_recorded(SessionId session, const Footprint& footprint) {
   replies_.push_back({.session = session, .arrived = false, .footprint = footprint, .waiters = {}});
+  index(recorded() - 1, footprint);
   return recorded() - 1;
+}
+
+void Precedence::index(std::uint64_t number, const Footprint& footprint) {
+  if (footprint.anything) anything_.push_back(number);
+  if (footprint.login) logins_.push_back(number);
+  if (footprint.closing) closings_.push_back(number);
+  const auto by_table = [number](auto& of_tables, const std::vector<Access>& rows) {
+    for (const Access& access : rows) {
+      Numbers& numbers = of_tables[access.table];
+      if (numbers.empty() || numbers.back() != number) numbers.push_back(number);
+    }
+  };
+  by_table(writes_, footprint.writes);
+  by_table(reads_, footprint.reads);
 }
 
 void Precedence::arrived(std::uint64_t number, std::vector<SessionId>& woken) {
@@ -24,17 +39,49 @@ void Precedence::arrived(std::uint64_t number, std::vector<SessionId>& woken) {
 bool Precedence::may_go(SessionId session, const Footprint& footprint, std::uint64_t sent_after,
                         std::uint64_t answered_as) {
   if (footprint.empty()) return true;
-  const std::uint64_t end = std::min(std::max(sent_after, answered_as), recorded());
-  for (std::uint64_t number = first_; number < end; ++number) {
-    Reply& reply = replies_[number - first_];
-    if (reply.arrived || reply.session == session) continue;
-    const bool in_the_way = number < sent_after ? in_conflict(reply.footprint, footprint)
-                                                : lock_in_conflict(reply.footprint, footprint);
-    if (!in_the_way) continue;
-    reply.waiters.push_back(session);
-    return false;
+  const Request request{session, footprint, sent_after,
+                        std::min(std::max(sent_after, answered_as), recorded())};
+  if (footprint.anything) {  // of all that has not arrived, the first of another session
+    for (std::uint64_t number = first_; number < request.end; ++number) {
+      if (waits_for(number, request)) return false;
+    }
+    return true;
   }
-  return true;
+  if (waits_for_any(anything_, request)) return false;
+  if (footprint.login && waits_for_any(closings_, request)) return false;
+  if (footprint.closing && waits_for_any(logins_, request)) return false;
+  if (waits_for_table(writes_, footprint.writes, request)) return false;
+  if (waits_for_table(writes_, footprint.reads, request)) return false;
+  return !(footprint.ends_transaction && waits_for_table(reads_, footprint.writes, request));
+}
+
+bool Precedence::waits_for(std::uint64_t number, const Request& request) {
+  Reply& reply = replies_[number - first_];
+  if (reply.arrived || reply.session == request.session) return false;
+  const bool in_the_way = number < request.sent_after ? in_conflict(reply.footprint, request.footprint)
+                                                      : lock_in_conflict(reply.footprint, request.footprint);
+  if (in_the_way) reply.waiters.push_back(request.session);
+  return in_the_way;
+}
+
+bool Precedence::waits_for_any(Numbers& numbers, const Request& request) {
+  const auto has_arrived = [this](std::uint64_t number) {
+    return number < first_ || replies_[number - first_].arrived;
+  };
+  while (!numbers.empty() && has_arrived(numbers.front())) numbers.pop_front();
+  for (const std::uint64_t number : numbers) {
+    if (number >= request.end) return false;
+    if (waits_for(number, request)) return true;
+  }
+  return false;
+}
+
+bool Precedence::waits_for_table(std::unordered_map<std::uint64_t, Numbers>& of_tables,
+                                 const std::vector<Access>& rows, const Request& request) {
+  return std::any_of(rows.begin(), rows.end(), [&](const Access& access) {
+    const auto found = of_tables.find(access.table);
+    return found != of_tables.end() && waits_for_any(found->second, request);
+  });
 }
 
 }  // namespace understudy::replayer

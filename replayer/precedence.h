@@ -6,6 +6,7 @@
 #pragma once
 
 #include <deque>
+#include <unordered_map>
 #include <vector>
 
 #include "formats/transcript/event.h"
@@ -19,6 +20,9 @@ class Precedence {
   std::uint64_t reply_recorded(SessionId session, const Footprint& footprint);
   // How many were recorded so far: a request sent now has all below this number before it.
   [[nodiscard]] std::uint64_t recorded() const { return first_ + replies_.size(); }
+
+  // Replies held: those that have not arrived and what came between them.
+  [[nodiscard]] std::size_t waiting() const { return replies_.size(); }
 
   // It has arrived on stage. Whoever waited for it is appended to `woken`.
   void arrived(std::uint64_t number, std::vector<SessionId>& woken);
@@ -36,8 +40,30 @@ class Precedence {
     Footprint footprint;
     std::vector<SessionId> waiters;
   };
+  // Of replies, ascending; some may have arrived.
+  using Numbers = std::deque<std::uint64_t>;
+
+  // A request that finds one of the replies named in its way waits for it: true.
+  struct Request {
+    SessionId session;
+    const Footprint& footprint;
+    std::uint64_t sent_after;
+    std::uint64_t end;  // replies from here on do not matter
+  };
+  bool waits_for(std::uint64_t number, const Request& request);
+  bool waits_for_any(Numbers& numbers, const Request& request);
+  bool waits_for_table(std::unordered_map<std::uint64_t, Numbers>& of_tables, const std::vector<Access>& rows,
+                       const Request& request);
+  void index(std::uint64_t number, const Footprint& footprint);
+
   std::deque<Reply> replies_;
   std::uint64_t first_ = 0;  // number of the front
+  // Where conflicts are looked for, so that a request need not be compared with all that has not arrived.
+  Numbers anything_;
+  Numbers logins_;
+  Numbers closings_;
+  std::unordered_map<std::uint64_t, Numbers> writes_;  // by table
+  std::unordered_map<std::uint64_t, Numbers> reads_;
 };
 
 }  // namespace understudy::replayer

@@ -63,7 +63,7 @@ void Replay::finish() {
   std::erase_if(actors_, [](const auto& entry) { return !entry.second->started(); });
   for (const auto& [id, actor] : actors_) {
     if (!actor->open() || actor->hung_up()) continue;
-    cancel_again(id, actor->answered());
+    cancel_again(id, actor->answered(), 0);
     actor->hang_up();
   }
   advance();

@@ -74,6 +74,7 @@ class Replay final : private Audience {
   void note_reply(Actor& actor, Step& reply);
   [[nodiscard]] bool room() const;
   void admit_next();
+  [[nodiscard]] StatementFootprints* statements_of(const std::string& database);
   [[nodiscard]] bool left_out(const SessionDescriptor& session) const;
   void go_on_later(SessionId session);
 
@@ -86,7 +87,7 @@ class Replay final : private Audience {
   [[nodiscard]] bool play_reply(Actor& actor, const Step& step);
   [[nodiscard]] bool play_end(Actor& actor, const Step& step);
   [[nodiscard]] bool play_cancel(Actor& actor, const Step& step);
-  void cancel_again(SessionId session, std::uint64_t answered);
+  void cancel_again(SessionId session, std::uint64_t answered, TimeNs not_before);
   [[nodiscard]] bool in_turn(Actor& actor, const Step& step);
   [[nodiscard]] bool due(Actor& actor, TimeNs recorded);
   [[nodiscard]] bool opening_due(TimeNs recorded);
@@ -123,8 +124,9 @@ class Replay final : private Audience {
   std::vector<SessionId> woken_;    // of note_arrival(): kept for its memory
   std::vector<SessionId> later_;    // are read on after others had their turn
   std::vector<SessionId> waiting_to_open_;
-  Precedence precedence_;         // kCausal
-  std::size_t queued_steps_ = 0;  // of all actors
+  std::unordered_map<std::string, std::unique_ptr<StatementFootprints>> statements_;  // kCausal; by database
+  Precedence precedence_;                                                             // kCausal
+  std::size_t queued_steps_ = 0;                                                      // of all actors
   std::size_t queued_bytes_ = 0;
   std::size_t leaving_ = 0;  // actors of that state
 

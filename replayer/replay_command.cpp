@@ -27,7 +27,8 @@ constexpr const char* kExitCodes =
     "PGPASSWORD; the target's own user the other way round.\n"
     "\nOrders: session  a request waits for the replies its own session had\n"
     "        time     requests are sent at their recorded times\n"
-    "        causal   a request waits for every reply that was recorded before it, of any session\n"
+    "        causal   a request waits for every reply that was recorded before it, of any session,\n"
+    "                 unless the two statements provably do not mind their order\n"
     "\nExit codes: 0 replayed; 1 could not, or ended early; 2 bad usage.\n";
 
 cxxopts::Options command_options() {

@@ -118,7 +118,7 @@ bool Replay::play_end(Actor& actor, const Step& step) {
   if (step.end == RecordedEnd::kHole) ++result_.sessions_cut_at_gap;
   if (step.end == RecordedEnd::kUnfinished) ++result_.sessions_unfinished;
   // A server that said FATAL left whatever it was doing.
-  if (step.checkpoint.fatal) cancel_again(actor.id, actor.answered());
+  if (step.checkpoint.fatal) cancel_again(actor.id, actor.answered(), 0);
   note_leaving(actor);
   actor.hang_up();
   note_arrival(step.answered_as);

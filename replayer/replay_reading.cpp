@@ -88,8 +88,10 @@ bool Replay::queue_step(Actor& actor, const RecordedStep& recorded) {
     case RecordedStep::Kind::kSend:
       step.kind = Step::Kind::kSend;
       step.bytes.assign(recorded.bytes.begin(), recorded.bytes.end());
-      step.footprint.anything = true;
-      actor.exchange.merge(step.footprint);
+      if (options_.order == Order::kCausal) {
+        step.footprint = actor.footprints.sent(step.bytes);
+        actor.exchange.merge(step.footprint);
+      }
       break;
     case RecordedStep::Kind::kCancel:
       step.kind = Step::Kind::kCancel;
@@ -102,8 +104,8 @@ bool Replay::queue_step(Actor& actor, const RecordedStep& recorded) {
     case RecordedStep::Kind::kEnd:
       step.kind = Step::Kind::kEnd;
       step.end = recorded.end;
-      step.footprint.anything = true;
       if (options_.order == Order::kCausal) {
+        step.footprint = actor.footprints.leaving();
         Footprint closing;
         closing.closing = true;
         step.answered_as = precedence_.reply_recorded(actor.id, closing);
@@ -121,6 +123,7 @@ bool Replay::queue_step(Actor& actor, const RecordedStep& recorded) {
 void Replay::note_reply(Actor& actor, Step& reply) {
   if (options_.order != Order::kCausal) return;
   reply.sent_after = precedence_.reply_recorded(actor.id, actor.exchange);
+  actor.footprints.answered(reply.checkpoint);
   if (!reply.checkpoint.quiescent) return;
   actor.exchange = {};
   for (auto step = actor.queue.rbegin(); step != actor.queue.rend(); ++step) {
@@ -168,7 +171,7 @@ void Replay::admit_next() {
   Login login{mapped(options_.users, session.user()), mapped(options_.databases, session.database()), {}};
   login.password = target_.password(login.user, login.database);
   auto actor = std::make_unique<Actor>(static_cast<Audience&>(*this), recording_, entry.summary,
-                                       entry.continuing, login);
+                                       entry.continuing, login, statements_of(login.database));
   Step open;
   open.kind = Step::Kind::kOpen;
   open.time = session.opened_at;
@@ -181,6 +184,14 @@ void Replay::admit_next() {
   if (options_.order != Order::kTime) turns_.push({session.opened_at, session.id});
   make_ready(*actor);
   actors_.emplace(session.id, std::move(actor));
+}
+
+// Of that database of the target, whose catalogs are read when it is first met.
+StatementFootprints* Replay::statements_of(const std::string& database) {
+  if (options_.order != Order::kCausal) return nullptr;
+  auto& statements = statements_[database];
+  if (!statements) statements = std::make_unique<StatementFootprints>(target_.read_tables(database));
+  return statements.get();
 }
 
 }  // namespace understudy::replayer

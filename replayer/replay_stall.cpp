@@ -15,8 +15,10 @@ constexpr TimeNs kMillisecond = 1'000'000;
 constexpr TimeNs kWatchInterval = 10 * kMillisecond;
 constexpr TimeNs kReleaseInterval = 100 * kMillisecond;
 constexpr TimeNs kLongestStall = 1000 * kMillisecond;
-// A cancel must find its statement running: it is sent a little after, and again until it has done its work.
+// A cancel must find its statement running: it is sent a little after, and again if it has not done its work.
+// Not soon: a server under load answers late, and a second one would stop the next statement.
 constexpr TimeNs kCancelDelay = 10 * kMillisecond;
+constexpr TimeNs kCancelPatience = 500 * kMillisecond;  // since the server took the last one
 constexpr TimeNs kPatience = 1000 * kMillisecond;
 constexpr TimeNs kCancelInterval = 50 * kMillisecond;
 
@@ -30,19 +32,26 @@ bool Replay::play_cancel(Actor& actor, const Step& step) {
   if (!step.ran_for) ++result_.cancels;
   const TimeNs when = proxy::now_ns() + delay;
   worker_.loop().call_at(when,
-                         [this, session = actor.id, at = actor.answered()] { cancel_again(session, at); });
+                         [this, session = actor.id, at = actor.answered()] { cancel_again(session, at, 0); });
   return true;
 }
 
-void Replay::cancel_again(SessionId session, std::uint64_t answered) {
+void Replay::cancel_again(SessionId session, std::uint64_t answered, TimeNs not_before) {
   const auto found = actors_.find(session);
   if (found == actors_.end()) return;
   Actor& actor = *found->second;
   // Whatever the server has said since, what was to be stopped is over.
   if (!actor.open() || actor.answered() != answered || actor.quiescent()) return;
-  if (!actor.cancelling()) actor.cancel();
-  worker_.loop().call_at(proxy::now_ns() + kCancelInterval,
-                         [this, session, answered] { cancel_again(session, answered); });
+  const TimeNs now = proxy::now_ns();
+  if (!actor.cancelling() && now >= not_before) {
+    actor.cancel();
+    not_before = now + kCancelPatience;
+  } else if (actor.cancelling()) {
+    not_before = now + kCancelPatience;
+  }
+  worker_.loop().call_at(now + kCancelInterval, [this, session, answered, not_before] {
+    cancel_again(session, answered, not_before);
+  });
 }
 
 void Replay::watch() {

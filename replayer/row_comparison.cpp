@@ -77,6 +77,9 @@ std::string joined(const std::vector<std::string>& texts, const std::vector<std:
 
 void RowComparison::begin(RowFormat format) {
   format_ = format;
+  const bool clean = a_.count + b_.count == 0;
+  a_.rows = b_.rows = 0;
+  if (clean) return;
   a_ = Displaced();
   b_ = Displaced();
   moved_ = 0;

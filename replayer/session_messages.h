@@ -24,7 +24,9 @@ class SessionMessages {
   // Lets go of the decoded chunk when nothing of it is due any more, so that idle sessions pin no memory. The
   // last item is not valid after it.
   void release() {
-    if (!splitter_.pending()) cursor_.release();
+    if (splitter_.pending()) return;
+    splitter_.release();
+    cursor_.release();
   }
 
   // What became of the session's bytes (message_splitter.h).

@@ -55,7 +55,7 @@ const std::string& mapped(const NameMap& map, const std::string& name) {
   return found == map.end() ? name : found->second;
 }
 
-Target::Target(const std::string& conninfo) {
+Target::Target(const std::string& conninfo) : conninfo_(conninfo) {
   // Later ones count: what the string says of the time-out is kept.
   const char* const timeout = std::getenv("PGCONNECT_TIMEOUT") == nullptr ? "10" : nullptr;
   const char* keywords[] = {"connect_timeout", "dbname", "fallback_application_name", nullptr};
@@ -105,6 +105,16 @@ const std::string& Target::password(const std::string& user, const std::string& 
   const auto [found, fresh] = found_.try_emplace({user, database});
   if (fresh) found->second = look_up_password(user, database);
   return found->second.empty() ? given_password_ : found->second;
+}
+
+TargetTables Target::read_tables(const std::string& database) const {
+  const char* keywords[] = {"connect_timeout", "dbname", "dbname", "fallback_application_name", nullptr};
+  const char* values[] = {"10", conninfo_.c_str(), database.c_str(), "understudy replay", nullptr};
+  PGconn* const connection = PQconnectdbParams(keywords, values, 1);
+  TargetTables tables;
+  if (PQstatus(connection) == CONNECTION_OK) tables = TargetTables(connection);
+  PQfinish(connection);
+  return tables;
 }
 
 // libpq keeps its reading of pgpass files to itself; a connection that is begun and dropped tells what it

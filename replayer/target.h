@@ -8,6 +8,7 @@
 
 #include "proxy/address.h"
 #include "proxy/tls_settings.h"
+#include "replayer/target_tables.h"
 
 struct pg_conn;
 
@@ -34,12 +35,15 @@ class Target {
   // PGPASSWORD) is the target's own user's first of all; others have pgpass's, or else that one. Remembers
   // what it found. Empty when there is none.
   [[nodiscard]] const std::string& password(const std::string& user, const std::string& database);
+  // What the catalogs of one of its databases say; nothing if it cannot be connected to.
+  [[nodiscard]] TargetTables read_tables(const std::string& database) const;
   // The connection of the beginning, for questions about locks. Borrowed; one thread at a time.
   [[nodiscard]] pg_conn* connection() const { return connection_; }
 
  private:
   [[nodiscard]] std::string look_up_password(const std::string& user, const std::string& database) const;
 
+  std::string conninfo_;
   pg_conn* connection_;
   proxy::Address address_;
   std::string own_user_;

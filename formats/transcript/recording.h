@@ -66,7 +66,7 @@ class Recording {
   [[nodiscard]] std::vector<Damage> damage() const;
   [[nodiscard]] std::vector<LossRecord> losses() const;
 
-  static constexpr std::size_t kDefaultCacheBytes = std::size_t{128} << 20;
+  static constexpr std::size_t kDefaultCacheBytes = std::size_t{64} << 20;
 
  private:
   struct State;

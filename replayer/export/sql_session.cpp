@@ -33,6 +33,18 @@ void end_as_recorded(ScriptStatement& statement, const std::string& tag) {
   if (statement.command == "PREPARE") statement.text = "ROLLBACK";
 }
 
+// A function body in SQL's own words: psql counts its BEGIN and END, and loses count at the "\\;" that keep
+// its statements together, so that everything behind it would wait for an end that never comes.
+bool has_atomic_body(std::string_view sql) {
+  std::string words;
+  for (const char c : sql) {
+    const bool blank = c == ' ' || c == '\n' || c == '\t' || c == '\r';
+    if (!blank) words += c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+    if (blank && !words.empty() && words.back() != ' ') words += ' ';
+  }
+  return words.find("begin atomic") != std::string::npos;
+}
+
 }  // namespace
 
 SqlSession::SqlSession(const Recording& recording, const SessionSummary& session, SqlExportCounts& counts,
@@ -227,6 +239,8 @@ void SqlSession::put_statement(std::string_view sql, const StatementOutcome& out
                                std::span<const std::string> parameters) {
   const bool in_part = outcome.fate == Fate::kFailed && outcome.effective > 0;
   if (outcome.fate != Fate::kRun && !in_part) return not_run(sql, outcome);
+  if (has_atomic_body(sql))
+    return leave_out("it has a BEGIN ATOMIC body, whose end psql would not find", sql);
   ScriptText script = to_script(sql, settings_, parameters);
   if (!script.refusal.empty()) return leave_out(script.refusal, sql);
   if (!outcome.copy_trouble.empty()) return leave_out(outcome.copy_trouble, sql);

@@ -11,8 +11,8 @@ from postgres_server import BIN
 ENVIRONMENT = {**os.environ, "PGHOST": "127.0.0.1", "PGUSER": "postgres", "PGDATABASE": "postgres",
                "PGSSLMODE": "disable", "PGGSSENCMODE": "disable", "PGOPTIONS": ""}
 
-WORKLOADS = {"-S": "select-only", "TPC-B": "tpcb-like"}
-STATEMENTS = {"-S": 1, "TPC-B": 7}  # of one transaction, BEGIN and END included
+WORKLOADS = {"-S": "select-only", "-N": "simple-update", "TPC-B": "tpcb-like"}
+STATEMENTS = {"-S": 1, "-N": 5, "TPC-B": 7}  # of one transaction, BEGIN and END included
 
 
 class PgbenchRun:

@@ -6,6 +6,7 @@ import re
 import statistics
 import subprocess
 import tempfile
+import threading
 import time
 
 
@@ -39,23 +40,34 @@ def resident_kib(pid):
 
 
 class Finished:
-    """A command that ran to its end: `output`, `wall_s`, and `cpu_s` of it and its children."""
+    """A command that ran to its end: `output`, `wall_s`, and `cpu_s` of it and its children.
 
-    def __init__(self, command, environment=None):
+    Raises subprocess.TimeoutExpired, once it is killed, when it does not end within `timeout_s`.
+    """
+
+    def __init__(self, command, environment=None, timeout_s=None):
         with tempfile.TemporaryFile() as output:
             began = time.monotonic()
             process = subprocess.Popen([str(part) for part in command], stdin=subprocess.DEVNULL, stdout=output,
                                        stderr=subprocess.STDOUT, env=environment)
+            overtime = threading.Event()
+            watch = threading.Timer(timeout_s or 0, lambda: (overtime.set(), process.kill()))
+            if timeout_s:
+                watch.start()
             try:
                 _, status, usage = os.wait4(process.pid, 0)
             except BaseException:
                 process.kill()
                 raise
+            finally:
+                watch.cancel()
             self.wall_s = time.monotonic() - began
             self.cpu_s = usage.ru_utime + usage.ru_stime
             process.returncode = os.waitstatus_to_exitcode(status)
             output.seek(0)
             self.output = output.read().decode(errors="replace")
+        if overtime.is_set():
+            raise subprocess.TimeoutExpired(command, timeout_s, self.output)
         if process.returncode != 0:
             raise RuntimeError(f"{' '.join(map(str, command))} ended with {process.returncode}:\n{self.output}")
 

@@ -6,7 +6,7 @@ import struct
 import psycopg
 import pytest
 
-from raw_session import RawSession, error_fields, query, startup
+from raw_session import RawSession, error_fields, kinds, query, startup
 from waiting import await_condition
 
 
@@ -94,14 +94,11 @@ def test_sighup_rereads_the_configuration_and_refuses_a_broken_one(server, make_
         proxy.signal(signal.SIGHUP)
         refused = proxy.await_log(r"reload_refused (.*)").group(1)
         assert "understudy.ini:2" in refused
-        configuration.write_text("[understudy]\nmax_client_conn = 5\n")
-        proxy.signal(signal.SIGHUP)
-        proxy.await_log(r" reloaded ")
+        proxy.reconfigure(configuration, max_client_conn=5)
         with proxy.connect() as second:
             assert second.execute("SELECT 1").fetchone() == (1,)
         # What cannot change while it runs is said, and is not mixed up with what was applied.
-        configuration.write_text("[understudy]\nmax_client_conn = 6\nworkers = 3\n")
-        proxy.signal(signal.SIGHUP)
+        proxy.reconfigure(configuration, max_client_conn=6, workers=3)
         assert proxy.await_log(r"restart_needed keys=(\S+)").group(1) == "workers"
 
 
@@ -125,11 +122,18 @@ def test_an_idle_client_is_closed_after_its_time_out(server, make_proxy):
     assert proxy.counts()["idle_timeouts"] == 1
 
 
-def test_a_long_statement_is_not_an_idle_client(server, make_proxy):
-    proxy = make_proxy(server.tcp, "--client-idle-timeout", "200ms")
-    with proxy.connect() as connection:
-        assert connection.execute("SELECT pg_sleep(0.8)::text || 'done'").fetchone() == ("done",)
-    assert proxy.counts()["idle_timeouts"] == 0
+def test_a_client_that_awaits_a_long_statement_is_not_idle(server, make_proxy, scratch):
+    (scratch / "ini").write_text("[understudy]\n")
+    proxy = make_proxy(server.tcp, "--config", scratch / "ini")
+    with server.connect(autocommit=False) as holder, RawSession(proxy.port) as waiting, RawSession(proxy.port) as idle:
+        holder.execute("SELECT pg_advisory_xact_lock(1)")
+        waiting.send(query("SELECT pg_advisory_lock(1)"))
+        proxy.reconfigure(scratch / "ini", client_idle_timeout="200ms")
+        # Silent for less long than the other.
+        assert [error["C"] for error in error_fields(idle.to_end())] == ["57P05"]
+        holder.rollback()
+        assert kinds(waiting.until_ready()) == "TDCZ"
+    assert proxy.counts()["idle_timeouts"] == 1
 
 
 @pytest.mark.parametrize("wrong", [["--listen", "1.2.3.4:port"], ["--backend", "host:port:more"], ["--no-such-option"],

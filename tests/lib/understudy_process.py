@@ -67,6 +67,14 @@ class Proxy:
         return await_condition(lambda: re.search(pattern, self.log()) or self._ended(pattern),
                                lambda: f"{pattern} in the proxy's log:\n{self.log()}", timeout_s)
 
+    def reconfigure(self, path, **settings):
+        """Rewrites the file it was started with (--config) and has it reread."""
+        lines = [f"{key} = {value}\n" for key, value in settings.items()]
+        pathlib.Path(path).write_text("".join(["[understudy]\n", *lines]), encoding="utf-8")
+        before = self.log().count(" reloaded ")
+        self.signal(signal.SIGHUP)
+        await_condition(lambda: self.log().count(" reloaded ") > before, lambda: f"a reload: {self.log()}")
+
     def counts(self):
         """What it has counted so far, by name: asked for with SIGUSR1."""
         asked = self.log().count(" statistics ")

@@ -25,20 +25,24 @@ def await_condition(condition, what, timeout_s=60):
 
 
 def free_port(family=socket.AF_INET, host="127.0.0.1"):
-    """A TCP port nobody listens on, outside the range the kernel hands out to clients."""
-    # Each process begins elsewhere, so that two do not find the same port free at the same moment.
-    first = os.getpid() * 101 % 12000
+    """A TCP port nobody listens on, outside the range the kernel hands out to clients.
+
+    It stays this process's until it ends, also while a server on it is down: other test processes pass over it.
+    """
+    first = os.getpid() * 101 % 12000  # elsewhere in each process: fewer probes
     for port in (20000 + (first + n) % 12000 for n in range(12000)):
-        if port in _given:
-            continue
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            try:
+        # An abstract Unix socket is a lock that every user can take and the kernel lets go.
+        claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            claim.bind(f"\0understudy-tests-port-{port}")
+            with socket.socket(family, socket.SOCK_STREAM) as probe:
                 probe.bind((host, port))
-            except OSError:
-                continue
-        _given.add(port)
+        except OSError:
+            claim.close()
+            continue
+        _claims.append(claim)
         return port
     raise OSError("no free port between 20000 and 32000")
 
 
-_given = set()
+_claims = []

@@ -180,7 +180,7 @@ TEST_F(ProtocolTrackerTest, FatalWhileIdleIsNoViolation) {
 }
 
 TEST_F(ProtocolTrackerTest, TranslatedFatalIsKnownByItsUntranslatedField) {
-  ASSERT_TRUE(server(message('E', std::string("SSCHWERWIEGEND\0VFATAL\0C57P01\0\0", 32))));
+  ASSERT_TRUE(server(message('E', std::string("SSCHWERWIEGEND\0VFATAL\0C57P01\0\0", 30))));
   EXPECT_TRUE(tracker_.fatal_seen());
 }
 

@@ -104,11 +104,49 @@ TEST_F(SegmentAppenderTest, RotatesByAgeEvenWhenNothingComes) {
   later(2 * kSecond);
   appender_->tick(now_);
   EXPECT_TRUE(Recording(directory_.path()).segment(0)->clean());
-  later(3600 * kSecond);
-  appender_->tick(now_);
-  EXPECT_EQ(segments(), 1U) << "an idle recorder leaves no empty segments";
+  for (int hour = 0; hour < 3; ++hour) {
+    later(3600 * kSecond);
+    appender_->tick(now_);
+  }
+  EXPECT_EQ(segments(), 2U) << "the next one waits, empty, and is not rotated";
   ASSERT_TRUE(bytes(1, "later").append());
+  appender_->tick(now_);
+  EXPECT_EQ(segments(), 2U) << "its age counts from its first event";
+}
+
+TEST_F(SegmentAppenderTest, KilledAtAnyMomentLeavesAnUncleanSegment) {
+  options_.segment_bytes = 2000;
+  begin();
+  for (std::uint32_t number = 1; number <= 40; ++number) {
+    ASSERT_TRUE(opened(number).closed(number).append());
+    // What is on disk now is what a SIGKILL would leave.
+    const Recording recording(directory_.path());
+    EXPECT_FALSE(recording.segment(recording.segment_count() - 1)->clean()) << "after session " << number;
+  }
+}
+
+TEST_F(SegmentAppenderTest, FinishTakesBackASegmentIntoWhichNothingCame) {
+  options_.segment_age = 60 * kSecond;
+  begin();
+  ASSERT_TRUE(opened(1).closed(1).append());
+  later(61 * kSecond);
+  appender_->tick(now_);
   EXPECT_EQ(segments(), 2U);
+  EXPECT_TRUE(appender_->finish(now_));
+  EXPECT_EQ(segments(), 1U);
+  EXPECT_EQ(appender_->statistics().segments, 1U);
+  EXPECT_TRUE(Recording(directory_.path()).segment(0)->clean());
+}
+
+TEST_F(SegmentAppenderTest, DeletedEmptySegmentIsMadeAgainAndNothingIsCalledLost) {
+  begin();
+  std::filesystem::remove_all(directory_.path());
+  later(2 * kSecond);
+  appender_->tick(now_);
+  ASSERT_TRUE(opened(1).closed(1).append());
+  EXPECT_TRUE(appender_->finish(now_));
+  EXPECT_EQ(Recording(directory_.path()).losses().size(), 0U);
+  EXPECT_EQ(read_all(directory_.path()).size(), 1U);
 }
 
 TEST_F(SegmentAppenderTest, RotatesByNumberOfSessions) {

@@ -73,7 +73,8 @@ TEST_F(DiffReportTest, SummaryThenExamplesBiggestFirstThenLatencyThenWhatNext) {
     asked("SELECT a FROM large WHERE id = 7", Server().rows({"1"}), Server().error("42P01", "gone").ready());
   both_leave();
   const std::string text = report();
-  EXPECT_THAT(text, StartsWith("Different: 4 differences in 4 exchanges; 4 exchanges of 1 session compared"));
+  EXPECT_THAT(text,
+              StartsWith("Different: 4 differences in 4 exchanges\n  4 exchanges of 1 session compared"));
   const std::size_t summary = place(text, "Differences ");
   const std::size_t large = place(text, "1. new error, 3 times\n     SELECT a FROM large WHERE id = $1\n");
   const std::size_t small = place(text, "2. rows, 1 time\n     SELECT a FROM small\n");

@@ -325,6 +325,14 @@ TEST_F(ExchangeReaderTest, AGoodByeThatNobodyAskedForIsAFarewell) {
   EXPECT_EQ(reader().farewell(), "FATAL 57P01: terminating connection");
 }
 
+TEST_F(ExchangeReaderTest, AnErrorWhoseRequestWasBeforeTheRecordingIsNoFarewell) {
+  tape.continues(1).answers(Server().error("42601").ready()).exchange("SELECT 1", Server().rows({"1"}));
+  (void)reader(true);
+  EXPECT_EQ(next(), "TDCZ");
+  EXPECT_EQ(next(), "end");
+  EXPECT_EQ(reader().farewell(), "");
+}
+
 TEST_F(ExchangeReaderTest, AHoleEndsWhatIsKnownAndSaysWhy) {
   tape.session(1).exchange("SELECT 1", Server().rows({"1"}));
   tape.asks(Client().query("SELECT 2")).answers(Server().columns({"a"})).gap();

@@ -208,7 +208,9 @@ TEST_F(SessionMessagesTest, ASessionMetInsideAMessageIsJoinedAtAPieceOfWholeMess
     ASSERT_THAT(items, testing::Contains("client Q select 10"));
     ASSERT_EQ(messages_->bytes_before_joining(), inside ? answered.size() - cut : 0) << "cut at " << cut;
     ASSERT_THAT(messages_->hole(), IsEmpty());
-    if (inside) ASSERT_THAT(items, ElementsAre("client Q select 10", "server Z I", kClosed));
+    if (inside) {
+      ASSERT_THAT(items, ElementsAre("client Q select 10", "server Z I", kClosed));
+    }
   }
 }
 

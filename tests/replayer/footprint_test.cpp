@@ -1,0 +1,118 @@
+#include "replayer/footprint.h"
+
+#include <gtest/gtest.h>
+
+namespace understudy::replayer {
+namespace {
+
+constexpr std::uint64_t kOrders = 1, kItems = 2, kId = 11, kOther = 12;
+
+Access rows(std::uint64_t table, std::int64_t key) { return {.table = table, .column = kId, .key = key}; }
+Access all(std::uint64_t table) { return {.table = table}; }
+Access added(std::uint64_t table) { return {.table = table, .column = 0, .key = 0, .adds = true}; }
+
+Footprint writes(Access access) {
+  Footprint footprint;
+  footprint.catalog = footprint.takes_locks = true;
+  footprint.writes = {access};
+  return footprint;
+}
+Footprint reads(Access access) {
+  Footprint footprint;
+  footprint.catalog = true;
+  footprint.reads = {access};
+  return footprint;
+}
+Footprint commit(Access written) {
+  Footprint footprint = writes(written);
+  footprint.takes_locks = false;
+  footprint.ends_transaction = true;
+  return footprint;
+}
+Footprint anything() {
+  Footprint footprint;
+  footprint.anything = true;
+  return footprint;
+}
+
+bool conflict(const Footprint& one, const Footprint& other) {
+  EXPECT_EQ(in_conflict(one, other), in_conflict(other, one));
+  return in_conflict(one, other);
+}
+bool lock_conflict(const Footprint& one, const Footprint& other) {
+  EXPECT_EQ(lock_in_conflict(one, other), lock_in_conflict(other, one));
+  return lock_in_conflict(one, other);
+}
+
+TEST(Footprint, WhatIsNotUnderstoodIsOrderedWithAllThatTouchesAnything) {
+  EXPECT_TRUE(conflict(anything(), anything()));
+  EXPECT_TRUE(conflict(anything(), writes(rows(kOrders, 1))));
+  EXPECT_TRUE(conflict(anything(), reads(rows(kOrders, 1))));
+  Footprint prepares;
+  prepares.catalog = true;
+  EXPECT_TRUE(conflict(anything(), prepares));
+  Footprint opens;
+  opens.login = true;
+  EXPECT_TRUE(conflict(anything(), opens));
+  EXPECT_FALSE(conflict(anything(), Footprint{}));
+}
+
+TEST(Footprint, ReadsAreNotOrderedWithReads) {
+  EXPECT_FALSE(conflict(reads(all(kOrders)), reads(all(kOrders))));
+}
+
+TEST(Footprint, AReadIsOrderedWithTheEndOfTheTransactionThatWrote) {
+  EXPECT_TRUE(conflict(reads(rows(kOrders, 1)), commit(rows(kOrders, 1))));
+  EXPECT_TRUE(conflict(reads(all(kOrders)), commit(rows(kOrders, 1))));
+  EXPECT_FALSE(conflict(reads(rows(kOrders, 2)), commit(rows(kOrders, 1))));
+  EXPECT_FALSE(conflict(reads(rows(kItems, 1)), commit(rows(kOrders, 1))));
+}
+
+TEST(Footprint, AReadDoesNotSeeWhatIsNotCommitted) {
+  EXPECT_FALSE(conflict(reads(all(kOrders)), writes(rows(kOrders, 1))));
+}
+
+TEST(Footprint, WritesOfTheSameRowsAreOrderedForTheirLocks) {
+  EXPECT_TRUE(conflict(writes(rows(kOrders, 1)), writes(rows(kOrders, 1))));
+  EXPECT_TRUE(conflict(writes(rows(kOrders, 1)), writes(all(kOrders))));
+  EXPECT_FALSE(conflict(writes(rows(kOrders, 1)), writes(rows(kOrders, 2))));
+  EXPECT_FALSE(conflict(writes(rows(kOrders, 1)), writes(rows(kItems, 1))));
+}
+
+TEST(Footprint, RowsFoundByDifferentColumnsMayBeTheSame) {
+  const Access by_other{.table = kOrders, .column = kOther, .key = 2};
+  EXPECT_TRUE(conflict(writes(rows(kOrders, 1)), writes(by_other)));
+}
+
+TEST(Footprint, AddedRowsAreOrderedForTheirSequencesButWaitForNoLock) {
+  EXPECT_TRUE(conflict(writes(added(kOrders)), writes(added(kOrders))));
+  EXPECT_FALSE(lock_conflict(writes(added(kOrders)), writes(added(kOrders))));
+  EXPECT_TRUE(lock_conflict(writes(added(kOrders)), writes(all(kOrders))));
+}
+
+TEST(Footprint, ACommitWaitsForNobodysLock) {
+  EXPECT_TRUE(lock_conflict(writes(rows(kOrders, 1)), writes(rows(kOrders, 1))));
+  EXPECT_FALSE(lock_conflict(commit(rows(kOrders, 1)), writes(rows(kOrders, 1))));
+  EXPECT_FALSE(lock_conflict(anything(), writes(rows(kOrders, 1))));
+}
+
+TEST(Footprint, ASessionOpensWhenThoseThatHadEndedHaveEnded) {
+  Footprint opens, closes;
+  opens.login = closes.closing = true;
+  EXPECT_TRUE(conflict(opens, closes));
+  EXPECT_FALSE(conflict(opens, opens));
+  EXPECT_FALSE(conflict(closes, writes(rows(kOrders, 1))));
+}
+
+TEST(Footprint, MergingKeepsWhatEitherTouches) {
+  Footprint both = reads(rows(kItems, 1));
+  both.merge(commit(rows(kOrders, 1)));
+  both.merge(commit(rows(kOrders, 1)));
+  EXPECT_EQ(both.writes.size(), 1U);
+  EXPECT_TRUE(both.ends_transaction);
+  EXPECT_TRUE(conflict(both, reads(rows(kOrders, 1))));
+  EXPECT_TRUE(conflict(both, commit(rows(kItems, 1))));
+}
+
+}  // namespace
+}  // namespace understudy::replayer

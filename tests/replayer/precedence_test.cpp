@@ -1,0 +1,94 @@
+#include "replayer/precedence.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+namespace understudy::replayer {
+namespace {
+
+constexpr SessionId kA{1, 1}, kB{1, 2}, kC{1, 3};
+constexpr std::uint64_t kUnknown = UINT64_MAX;
+
+Footprint anything() {
+  Footprint footprint;
+  footprint.anything = true;
+  return footprint;
+}
+Footprint writes(std::int64_t key) {
+  Footprint footprint;
+  footprint.takes_locks = true;
+  footprint.writes = {{.table = 1, .column = 1, .key = key}};
+  return footprint;
+}
+
+class PrecedenceTest : public testing::Test {
+ protected:
+  std::vector<SessionId> arrive(std::uint64_t number) {
+    std::vector<SessionId> woken;
+    precedence_.arrived(number, woken);
+    return woken;
+  }
+  bool may_go(SessionId session, const Footprint& footprint, std::uint64_t sent_after,
+              std::uint64_t answered_as = kUnknown) {
+    return precedence_.may_go(session, footprint, sent_after, answered_as);
+  }
+  Precedence precedence_;
+};
+
+TEST_F(PrecedenceTest, ARequestWaitsForEveryReplyRecordedBeforeItWasSent) {
+  const auto first = precedence_.reply_recorded(kA, anything());
+  const auto second = precedence_.reply_recorded(kB, anything());
+  EXPECT_FALSE(may_go(kC, anything(), 2));
+  EXPECT_EQ(arrive(second), std::vector<SessionId>{});  // it waits for the first
+  EXPECT_FALSE(may_go(kC, anything(), 2));
+  EXPECT_EQ(arrive(first), (std::vector<SessionId>{kC, kC}));
+  EXPECT_TRUE(may_go(kC, anything(), 2));
+}
+
+TEST_F(PrecedenceTest, ARequestDoesNotWaitForRepliesRecordedAfterIt) {
+  precedence_.reply_recorded(kA, anything());
+  EXPECT_TRUE(may_go(kB, anything(), 0));
+}
+
+TEST_F(PrecedenceTest, ASessionDoesNotWaitForItsOwnReplies) {
+  precedence_.reply_recorded(kA, anything());
+  EXPECT_TRUE(may_go(kA, anything(), 1));
+}
+
+TEST_F(PrecedenceTest, WhatDoesNotConflictDoesNotWait) {
+  precedence_.reply_recorded(kA, writes(1));
+  EXPECT_TRUE(may_go(kB, writes(2), 1));
+  EXPECT_FALSE(may_go(kB, writes(1), 1));
+  EXPECT_TRUE(may_go(kB, Footprint{}, 1));
+}
+
+TEST_F(PrecedenceTest, OfTwoThatWantedOneLockAtOnceTheOneAnsweredFirstGoesFirst) {
+  // B asked before A was answered, and was itself answered third.
+  const auto a = precedence_.reply_recorded(kA, writes(1));
+  precedence_.reply_recorded(kC, writes(2));
+  const auto b = precedence_.reply_recorded(kB, writes(1));
+  EXPECT_FALSE(may_go(kB, writes(1), 0, b));
+  EXPECT_TRUE(may_go(kA, writes(1), 0, a));
+  EXPECT_EQ(arrive(a), std::vector<SessionId>{kB});
+  EXPECT_TRUE(may_go(kB, writes(1), 0, b));
+}
+
+TEST_F(PrecedenceTest, OneThatIsAnsweredOutOfSightWaitsForAllInSight) {
+  precedence_.reply_recorded(kA, writes(1));
+  EXPECT_FALSE(may_go(kB, writes(1), 0, kUnknown));
+}
+
+TEST_F(PrecedenceTest, RepliesThatArriveInAnyOrderAreForgotten) {
+  std::vector<std::uint64_t> numbers;
+  for (int i = 0; i < 1000; ++i) numbers.push_back(precedence_.reply_recorded(kA, anything()));
+  std::reverse(numbers.begin(), numbers.end());
+  for (const std::uint64_t number : numbers) arrive(number);
+  EXPECT_EQ(precedence_.waiting(), 0U);
+  EXPECT_EQ(precedence_.recorded(), 1000U);
+  EXPECT_EQ(arrive(3), std::vector<SessionId>{});  // again: no harm
+  EXPECT_TRUE(may_go(kB, anything(), 1000));
+}
+
+}  // namespace
+}  // namespace understudy::replayer

@@ -1,0 +1,106 @@
+#include "replayer/replay_report.h"
+
+#include <Poco/JSON/Object.h>
+#include <Poco/JSON/Parser.h>
+#include <gtest/gtest.h>
+
+#include <sstream>
+
+namespace understudy::replayer {
+namespace {
+
+std::string summary(const ReplayResult& result, bool paced = false) {
+  std::ostringstream out;
+  print_summary(out, result, paced);
+  return out.str();
+}
+Poco::JSON::Object::Ptr json(const ReplayResult& result, bool paced = false) {
+  std::ostringstream out;
+  print_json(out, result, paced);
+  return Poco::JSON::Parser().parse(out.str()).extract<Poco::JSON::Object::Ptr>();
+}
+
+TEST(ReplayReport, AReplayWithNothingToTellIsTwoCounts) {
+  ReplayResult result;
+  result.sessions = 2;
+  result.exchanges = 10;
+  result.recorded_span = 2'000'000'000;
+  result.wall_time = 1'000'000'000;
+  EXPECT_EQ(summary(result),
+            "Replayed 2 s of recorded time in 1 s, 10 exchanges/s\n"
+            "  sessions                                        2\n"
+            "  exchanges                                       10\n");
+}
+
+TEST(ReplayReport, WhateverWentAnotherWayIsTold) {
+  ReplayResult result;
+  result.errors_new = 3;
+  result.sessions_cut_at_gap = 1;
+  result.login_errors["28P01 no"] = 2;
+  const std::string text = summary(result);
+  EXPECT_NE(text.find("exchanges with an error that was not recorded   3\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("sessions cut at a hole in the recording         1\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("login failed 2 times: 28P01 no\n"), std::string::npos) << text;
+}
+
+TEST(ReplayReport, LagIsToldOfPacedReplaysOnlyInItsTwoParts) {
+  ReplayResult result;
+  result.server_slower.add(5'000'000);
+  result.replayer_late.add(1'000);
+  EXPECT_EQ(summary(result).find("lag"), std::string::npos);
+  EXPECT_NE(summary(result, true).find("the server was slower"), std::string::npos);
+  EXPECT_NE(summary(result, true).find("the replay was late"), std::string::npos);
+  EXPECT_FALSE(json(result)->has("server_slower"));
+  EXPECT_EQ(json(result, true)->getObject("server_slower")->getValue<std::int64_t>("max_ns"), 5'000'000);
+}
+
+TEST(ReplayReport, AStoppedReplaySaysSo) {
+  ReplayResult result;
+  result.stopped = true;
+  EXPECT_TRUE(summary(result).starts_with("Replay stopped early, "));
+  EXPECT_TRUE(json(result)->getValue<bool>("stopped"));
+}
+
+TEST(ReplayReport, JsonHoldsEveryCountAndTextsQuoted) {
+  ReplayResult result;
+  result.bytes_sent = 1ULL << 40;
+  result.login_errors["3D000 database \"a\nb\" does not exist"] = 1;
+  result.failure = "a \\ and a \"";
+  const auto object = json(result);
+  for (const char* key : {"sessions",
+                          "exchanges",
+                          "bytes_sent",
+                          "events_sent",
+                          "cancels",
+                          "cancels_late",
+                          "sessions_failed",
+                          "sessions_not_admitted",
+                          "sessions_ended_early",
+                          "sessions_cut_at_gap",
+                          "sessions_unfinished",
+                          "sessions_skipped",
+                          "sessions_lost",
+                          "sessions_stuck",
+                          "rescues",
+                          "unstuck",
+                          "errors_new",
+                          "errors_gone",
+                          "transaction_state_differs",
+                          "recorded_span_ns",
+                          "wall_time_ns",
+                          "exchanges_per_second"}) {
+    EXPECT_TRUE(object->has(key)) << key;
+  }
+  EXPECT_EQ(object->getValue<std::uint64_t>("bytes_sent"), 1ULL << 40);
+  EXPECT_EQ(object->getValue<std::string>("failure"), result.failure);
+  EXPECT_TRUE(object->getObject("login_errors")->has("3D000 database \"a\nb\" does not exist"));
+}
+
+TEST(ReplayReport, ARateOfNoTimeIsNoDivisionByZero) {
+  ReplayResult result;
+  result.exchanges = 5;
+  EXPECT_NE(summary(result).find("0 exchanges/s"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace understudy::replayer

@@ -1,0 +1,191 @@
+// understudy show, as a user runs it.
+#include <Poco/JSON/Parser.h>
+#include <gmock/gmock.h>
+
+#include <fstream>
+
+#include "tests/replayer/support.h"
+
+namespace understudy::test {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+
+Poco::JSON::Object::Ptr parsed(const std::string& text) {
+  return Poco::JSON::Parser().parse(text).extract<Poco::JSON::Object::Ptr>();
+}
+
+std::vector<std::string> lines(const std::string& text) {
+  std::vector<std::string> out;
+  std::istringstream in(text);
+  for (std::string line; std::getline(in, line);) out.push_back(line);
+  return out;
+}
+
+class ShowTest : public RecordingTest {
+ protected:
+  ShowTest() {
+    begin_segment(1, 1);
+    open_session(kA, 1'000'000'000);
+    from_server(kA, 1'001'000'000, ready());
+    from_client(kA, 1'002'000'000, query("select 1"));
+    from_server(kA, 1'003'000'000, row_description({"a"}) + row({"1"}) + complete("SELECT 1") + ready());
+    open_session(kB, 2'000'000'000);
+    gap(kB, 2'500'000'000, {GapReason::kOverload, 2'400'000'000, 2'500'000'000, 1000, 24, 7});
+    close_as(kB, 3'000'000'000, CloseReason::kServerLeft, "end of file");
+    close_session(kA, 4'000'000'000);
+    seal();
+    EXPECT_FALSE(writer_->append_loss({GapReason::kDiskError, 1, 2, 3, 4, 5, "No space left on device"}));
+    finish_and_save();
+  }
+};
+
+TEST_F(ShowTest, ListsSessions) {
+  const Outcome outcome = run("show");
+  EXPECT_EQ(outcome.code, 0);
+  EXPECT_THAT(outcome.err, IsEmpty());
+  const auto rows = lines(outcome.out);
+  ASSERT_EQ(rows.size(), 3U);
+  EXPECT_THAT(rows[0], HasSubstr("SESSION  OPENED"));
+  EXPECT_THAT(
+      rows[1],
+      testing::ContainsRegex(
+          "1\\.1  1970-01-01T00:00:01.000Z +3 s  alice  shop  +till  +192.0.2.7:49152 .*the client left"));
+  EXPECT_THAT(rows[2], testing::ContainsRegex("1\\.2 .*1 \\(1 KiB\\)  the server left: end of file"));
+}
+
+TEST_F(ShowTest, ListsSessionsAsOneJsonDocument) {
+  const auto document = parsed(run("show", {"--json"}).out);
+  const auto sessions = document->getArray("sessions");
+  ASSERT_EQ(sessions->size(), 2U);
+  const auto first = sessions->getObject(0);
+  EXPECT_EQ(first->getValue<std::string>("session"), "1.1");
+  EXPECT_EQ(first->getValue<int>("requests"), 1);
+  EXPECT_EQ(first->getValue<std::int64_t>("duration_ns"), 3'000'000'000);
+  EXPECT_EQ(sessions->getObject(1)->getValue<int>("gap_bytes"), 1024);
+}
+
+TEST_F(ShowTest, ASessionsMessagesAreALineEach) {
+  const Outcome outcome = run("show", {"--session", "1.1"});
+  EXPECT_EQ(outcome.code, 0);
+  EXPECT_THAT(
+      lines(outcome.out),
+      ElementsAre(
+          HasSubstr("+0.000000  --      opened  from 192.0.2.7:49152 to 127.0.0.1:5432, user = alice"),
+          "     +0.001000  server  ReadyForQuery  idle", "     +0.002000  client  Query  select 1",
+          "     +0.003000  server  RowDescription  a 0", "     +0.003000  server  DataRow  '1'",
+          "     +0.003000  server  CommandComplete  SELECT 1", "     +0.003000  server  ReadyForQuery  idle",
+          "     +3.000000  --      closed  the client left"));
+}
+
+TEST_F(ShowTest, ASessionsMessagesAreOneJsonDocument) {
+  const auto document = parsed(run("show", {"--session", "1.1", "--json"}).out);
+  EXPECT_EQ(document->getArray("items")->size(), 8U);
+  EXPECT_EQ(document->getValue<std::string>("hole"), "");
+}
+
+TEST_F(ShowTest, AGapIsShownAndWhatComesBehindItToo) {
+  const Outcome outcome = run("show", {"--session", "1.2"});
+  EXPECT_THAT(outcome.out, HasSubstr("gap  overload: 7 events, 1000 B of the client and 24 B of the server"));
+  EXPECT_THAT(outcome.out, HasSubstr("closed  the server left: end of file"));
+  EXPECT_THAT(outcome.out, HasSubstr("not shown as messages: they come behind a gap"));
+}
+
+TEST_F(ShowTest, LongLinesAreAbridgedUnlessAskedFor) {
+  begin_segment(1, 2);
+  open_session(kC, 100);
+  from_client(kC, 110, query("select '" + std::string(5000, 'x') + "'"));
+  seal();
+  finish_and_save();
+  EXPECT_THAT(lines(run("show", {"--session", "1.3"}).out)[1].size(), testing::Le(240U));
+  EXPECT_THAT(lines(run("show", {"--session", "1.3", "--full"}).out)[1].size(), testing::Gt(5000U));
+}
+
+TEST_F(ShowTest, TimesAndLimitsNarrowTheView) {
+  EXPECT_THAT(lines(run("show", {"--limit", "1"}).out), ElementsAre(HasSubstr("SESSION"), HasSubstr("1.1")));
+  EXPECT_THAT(lines(run("show", {"--user", "nobody"}).out), ElementsAre(HasSubstr("SESSION")));
+  EXPECT_EQ(lines(run("show", {"--session", "1.1", "--from", "2ms", "--until", "3ms"}).out).size(), 1U);
+  EXPECT_EQ(lines(run("show", {"--session", "1.1", "--until", "1970-01-01T00:00:01.0015Z"}).out).size(), 2U);
+  EXPECT_EQ(lines(run("show", {"--session", "1.1", "--limit", "3"}).out).size(), 3U);
+}
+
+TEST_F(ShowTest, StatisticsSayWhatWasSaidAndWhatIsMissing) {
+  const Outcome outcome = run("show", {"--stats"});
+  EXPECT_EQ(outcome.code, 0);
+  for (const char* expected :
+       {"sessions                  2", "requests                  1, answered with 0 errors",
+        "gaps, overload            1 session, 7 events, 1 KiB (1 gap event)",
+        "lost, disk error          3 sessions, 4 events, 5 B (1 loss record)", "Query 1", "DataRow 1"})
+    EXPECT_THAT(outcome.out, HasSubstr(expected));
+  const auto json = parsed(run("show", {"--stats", "--json"}).out);
+  EXPECT_EQ(json->getObject("missing")->getObject("overload")->getValue<int>("gap_bytes"), 1024);
+  EXPECT_EQ(json->getObject("missing")->getObject("disk error")->getValue<int>("loss_sessions"), 3);
+  EXPECT_EQ(json->getObject("messages")->getObject("client")->getValue<int>("Query"), 1);
+  EXPECT_EQ(json->getValue<int>("sessions_closed"), 2);
+}
+
+TEST_F(ShowTest, AnUncleanSegmentIsReadAndSaidSo) {
+  begin_segment(2, 1);
+  open_session({2, 1}, 100);
+  seal();
+  save();  // no index, no footer
+  EXPECT_THAT(run("show").out, HasSubstr("2.1"));
+  EXPECT_THAT(run("show", {"--stats"}).out, HasSubstr("unclean segments          1"));
+}
+
+TEST_F(ShowTest, DamageIsToldByFileAndOffset) {
+  begin_segment(1, 2);
+  open_session(kC, 100);
+  seal();
+  finish();
+  flip_byte(chunk_ends_[0] - 1);
+  save();
+  const Outcome outcome = run("show");
+  EXPECT_EQ(outcome.code, 0);
+  EXPECT_THAT(outcome.err,
+              testing::ContainsRegex("000001-000002.transcript, offset [0-9]+: chunk body: checksum"));
+  EXPECT_THAT(outcome.err, HasSubstr("1 sessions whose opening is lost"));
+}
+
+TEST_F(ShowTest, BadUsageIsSaidAndGives2) {
+  const std::pair<std::vector<std::string>, const char*> cases[] = {
+      {{"--session", "17"}, "RUN.NUMBER"},
+      {{"--from", "lunch"}, "--from \"lunch\""},
+      {{"--limit", "0"}, "--limit 0"},
+      {{"--limit", "many"}, "many"},
+      {{"--stats", "--user", "x"}, "--stats and --user"},
+      {{"--session", "1.1", "--client", "x"}, "--session and --client"},
+      {{"--nonsense"}, "nonsense"},
+      {{"another"}, "one RECORDING"},
+  };
+  for (const auto& [options, expected] : cases) {
+    const Outcome outcome = run("show", options);
+    EXPECT_EQ(outcome.code, 2) << expected;
+    EXPECT_THAT(outcome.err, HasSubstr(expected));
+    EXPECT_THAT(outcome.err, HasSubstr("See understudy show --help."));
+  }
+  EXPECT_EQ(run_command({"show"}).code, 2);
+}
+
+TEST_F(ShowTest, WhatIsNotThereIsSaidAndGives1) {
+  EXPECT_EQ(run("show", {"--session", "9.9"}).code, 1);
+  EXPECT_THAT(run("show", {"--session", "9.9"}).err, HasSubstr("no session 9.9 in it"));
+  const Outcome missing = run_command({"show", path() + "/nowhere"});
+  EXPECT_EQ(missing.code, 1);
+  EXPECT_THAT(missing.err, HasSubstr("nowhere: no such file"));
+}
+
+TEST_F(ShowTest, EveryCommandsHelpNamesItsExitCodes) {
+  for (const char* command : {"show", "verify", "export"}) {
+    const Outcome outcome = run_command({command, "--help"});
+    EXPECT_EQ(outcome.code, 0);
+    EXPECT_THAT(outcome.out, HasSubstr("Exit codes: 0"));
+    EXPECT_THAT(outcome.out, HasSubstr("understudy " + std::string(command) + " RECORDING"));
+  }
+}
+
+}  // namespace
+}  // namespace understudy::test

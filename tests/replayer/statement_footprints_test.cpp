@@ -1,0 +1,207 @@
+#include "replayer/statement_footprints.h"
+
+#include <gtest/gtest.h>
+
+namespace understudy::replayer {
+namespace {
+
+using Kind = StatementShape::Kind;
+
+TargetTables shop() {
+  TargetTables tables;
+  TableFacts item;
+  item.integer_columns = {"id", "stock", "price"};
+  item.unique_columns = {"id", "code"};
+  tables.add("item", item);
+  TableFacts log;
+  log.integer_columns = {"n"};
+  tables.add("log", log);
+  TableFacts view;
+  view.readable = view.writable = false;
+  tables.add("a_view", view);
+  TableFacts watched;
+  watched.writable = false;
+  tables.add("watched", watched);
+  TableFacts lower_unique = item;
+  lower_unique.opaque_uniqueness = true;
+  tables.add("account", lower_unique);
+  return tables;
+}
+
+class StatementFootprintsTest : public testing::Test {
+ protected:
+  const StatementShape& shape(std::string_view sql) {
+    last_ = statements_.identify(sql);
+    return *last_.shape;
+  }
+  Kind kind(std::string_view sql) { return shape(sql).kind; }
+  // The rows written, if it is understood: whether by key, and by which value.
+  std::string written(std::string_view sql) {
+    const StatementShape& found = shape(sql);
+    if (found.kind != Kind::kRows) return "anything";
+    if (found.writes.empty()) return "nothing";
+    return describe(found.writes.front());
+  }
+  std::string read(std::string_view sql) {
+    const StatementShape& found = shape(sql);
+    if (found.kind != Kind::kRows) return "anything";
+    std::string all;
+    for (const auto& rows : found.reads) all += (all.empty() ? "" : " and ") + describe(rows);
+    return all.empty() ? "nothing" : all;
+  }
+
+  StatementFootprints statements_{shop()};
+
+ private:
+  std::string describe(const StatementShape::Rows& rows) const {
+    if (rows.column == 0) return rows.adds ? "new rows" : "all rows";
+    if (rows.placeholder <= last_.parameters) return "rows of $" + std::to_string(rows.placeholder);
+    return "rows of " + last_.constants.at(rows.placeholder - last_.parameters - 1);
+  }
+  KnownStatement last_;
+};
+
+TEST_F(StatementFootprintsTest, AnUpdateByAnIntegerKeyTouchesItsRowsOnly) {
+  EXPECT_EQ(written("UPDATE item SET stock = stock - 1 WHERE id = 17"), "rows of 17");
+  EXPECT_EQ(written("UPDATE item SET stock = stock - 2 WHERE id = 23"), "rows of 23");
+  EXPECT_EQ(written("UPDATE item SET stock = stock - $2 WHERE id = $1"), "rows of $1");
+  EXPECT_EQ(written("UPDATE item i SET stock = 0 WHERE i.price > 3 AND i.id = 5"), "rows of 5");
+  EXPECT_EQ(written("update public.item set stock = 0 where id = 5 returning *"), "rows of 5");
+  EXPECT_EQ(written("DELETE FROM item WHERE id = 5"), "rows of 5");
+}
+
+TEST_F(StatementFootprintsTest, AnyOtherConditionMayBeMetByAnyRow) {
+  EXPECT_EQ(written("UPDATE item SET stock = 0"), "all rows");
+  EXPECT_EQ(written("UPDATE item SET stock = 0 WHERE id > 5"), "all rows");
+  EXPECT_EQ(written("UPDATE item SET stock = 0 WHERE id = 5 OR id = 6"), "all rows");
+  EXPECT_EQ(written("UPDATE item SET stock = 0 WHERE id + 1 = 5"), "all rows");
+  EXPECT_EQ(written("UPDATE item SET stock = 0 WHERE NOT id = 5"), "all rows");
+  EXPECT_EQ(written("UPDATE item SET stock = 0 WHERE code = 'x'"),
+            "all rows");  // text: equal in which collation?
+  EXPECT_EQ(written("DELETE FROM log"), "all rows");
+}
+
+TEST_F(StatementFootprintsTest, RowsThatMoveOrMeetInAUniqueIndexAreNotKeptApart) {
+  EXPECT_EQ(written("UPDATE item SET id = 6 WHERE id = 5"), "all rows");
+  EXPECT_EQ(written("UPDATE item SET code = 'x' WHERE id = 5"), "all rows");
+  EXPECT_EQ(written("UPDATE account SET price = 1 WHERE id = 5"), "all rows");
+  EXPECT_EQ(written("UPDATE log SET n = n + 1 WHERE n = 5"), "all rows");
+  EXPECT_EQ(written("DELETE FROM account WHERE id = 5"), "rows of 5");
+}
+
+TEST_F(StatementFootprintsTest, InsertsAddRowsAndReadWhatTheySelectFrom) {
+  EXPECT_EQ(written("INSERT INTO log VALUES (1), (2)"), "new rows");
+  EXPECT_EQ(written("INSERT INTO log SELECT count(*) FROM item"), "new rows");
+  EXPECT_EQ(read("INSERT INTO log SELECT count(*) FROM item"), "all rows");
+  EXPECT_EQ(written("INSERT INTO log VALUES (1) ON CONFLICT DO NOTHING"), "anything");
+}
+
+TEST_F(StatementFootprintsTest, ReadsAreFollowedIntoJoinsAndSubqueries) {
+  EXPECT_EQ(read("SELECT price FROM item WHERE id = 17"), "rows of 17");
+  EXPECT_EQ(read("SELECT price FROM item WHERE id = $1 ORDER BY 1 LIMIT 5"), "rows of $1");
+  EXPECT_EQ(read("SELECT 1"), "nothing");
+  EXPECT_EQ(read("SELECT max(n), now() FROM log"), "all rows");
+  EXPECT_EQ(read("SELECT * FROM item JOIN log ON n = id WHERE id = 3"), "all rows and all rows");
+  EXPECT_EQ(read("SELECT * FROM item WHERE id = 3 AND EXISTS (SELECT FROM log)"), "all rows and all rows");
+  EXPECT_EQ(read("UPDATE item SET stock = (SELECT max(n) FROM log) WHERE id = 3"), "all rows");
+  EXPECT_EQ(read("SELECT n FROM log UNION SELECT id FROM item"), "all rows and all rows");
+}
+
+TEST_F(StatementFootprintsTest, WhatIsNotKnownToBeHarmlessMayTouchAnything) {
+  for (const char* sql : {"SELECT nextval('s')",
+                          "SELECT my_function(1)",
+                          "SELECT other.lower('x')",
+                          "SELECT pg_advisory_lock(1)",
+                          "SELECT price FROM item FOR UPDATE",
+                          "SELECT * INTO copied FROM item",
+                          "SELECT * FROM no_such_table",
+                          "SELECT * FROM a_view",
+                          "SELECT * FROM pg_stat_activity",
+                          "WITH x AS (SELECT 1) SELECT * FROM x",
+                          "WITH gone AS (DELETE FROM log RETURNING n) SELECT * FROM item",
+                          "INSERT INTO watched VALUES (1)",
+                          "UPDATE a_view SET n = 1",
+                          "COPY log FROM STDIN",
+                          "LOCK TABLE log",
+                          "TRUNCATE log",
+                          "NOTIFY news",
+                          "LISTEN news",
+                          "PREPARE p AS SELECT 1",
+                          "EXECUTE p",
+                          "DECLARE c CURSOR FOR SELECT 1",
+                          "FETCH 5 FROM c",
+                          "CALL p()",
+                          "DO $$ BEGIN END $$",
+                          "CREATE TABLE x (n int)",
+                          "VACUUM",
+                          "COMMIT AND CHAIN",
+                          "PREPARE TRANSACTION 'x'",
+                          "SELECT 1; SELECT 2",
+                          "BEGIN; SELECT 1",
+                          "no statement at all",
+                          "SELECT 'never closed",
+                          "EXPLAIN SELECT 1"}) {
+    EXPECT_EQ(kind(sql), Kind::kAnything) << sql;
+  }
+}
+
+TEST_F(StatementFootprintsTest, TransactionsAndSettings) {
+  EXPECT_EQ(kind("BEGIN"), Kind::kBegin);
+  EXPECT_EQ(kind("START TRANSACTION ISOLATION LEVEL READ COMMITTED, READ ONLY"), Kind::kBegin);
+  EXPECT_EQ(kind("COMMIT"), Kind::kEnd);
+  EXPECT_EQ(kind("END"), Kind::kEnd);
+  EXPECT_EQ(kind("ROLLBACK"), Kind::kEnd);
+  EXPECT_EQ(kind("SAVEPOINT a"), Kind::kNothing);
+  EXPECT_EQ(kind("ROLLBACK TO a"), Kind::kRollbackTo);
+  EXPECT_EQ(kind("SET client_encoding = 'UTF8'"), Kind::kNothing);
+  EXPECT_EQ(kind("SHOW client_encoding"), Kind::kNothing);
+  EXPECT_EQ(kind(""), Kind::kNothing);
+  EXPECT_EQ(kind("-- a comment"), Kind::kNothing);
+}
+
+TEST_F(StatementFootprintsTest, OtherIsolationLevelsMakeOrderMatterWhereNoStatementShowsIt) {
+  EXPECT_EQ(kind("BEGIN ISOLATION LEVEL REPEATABLE READ"), Kind::kOpaque);
+  EXPECT_EQ(kind("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE"), Kind::kOpaque);
+  EXPECT_EQ(kind("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE"), Kind::kOpaque);
+  EXPECT_EQ(kind("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED"),
+            Kind::kNothing);
+  EXPECT_EQ(kind("SET default_transaction_isolation = 'serializable'"), Kind::kOpaque);
+  EXPECT_EQ(kind("SET session_replication_role = replica"), Kind::kOpaque);
+}
+
+TEST_F(StatementFootprintsTest, ATableThatMayHaveChangedIsKnownNoMore) {
+  EXPECT_EQ(written("UPDATE item SET stock = 0 WHERE id = 5"), "rows of 5");
+  EXPECT_EQ(kind("CREATE TRIGGER x BEFORE UPDATE ON item FOR EACH ROW EXECUTE FUNCTION f()"),
+            Kind::kAnything);
+  EXPECT_EQ(written("UPDATE item SET stock = 0 WHERE id = 5"), "anything");
+  EXPECT_EQ(written("INSERT INTO log VALUES (1)"), "new rows");
+  EXPECT_EQ(kind("INSERT INTO log VALUES (1); DROP TABLE public.log"), Kind::kAnything);
+  EXPECT_EQ(written("INSERT INTO log VALUES (1)"), "anything");
+}
+
+TEST_F(StatementFootprintsTest, ALongStatementThatIsNoDataMakesAllTablesUnknown) {
+  EXPECT_EQ(written("INSERT INTO log VALUES (1)"), "new rows");
+  EXPECT_EQ(kind("INSERT INTO log VALUES (1" + std::string(20'000, ' ') + ")"), Kind::kAnything);
+  EXPECT_EQ(written("INSERT INTO log VALUES (1)"), "new rows");
+  EXPECT_EQ(kind("CREATE FUNCTION f() " + std::string(20'000, ' ')), Kind::kAnything);
+  EXPECT_EQ(written("INSERT INTO log VALUES (1)"), "anything");
+}
+
+TEST_F(StatementFootprintsTest, DeeplyNestedTextIsTaken) {
+  EXPECT_EQ(kind("SELECT " + std::string(4000, '(') + "1" + std::string(4000, ')')), Kind::kRows);
+  std::string minus = "SELECT ";
+  for (int i = 0; i < 3000; ++i) minus += "- ";
+  (void)kind(minus + "1");
+}
+
+TEST(IntegerOf, TakesWhatIsPlainlyAnInteger) {
+  EXPECT_EQ(integer_of("17"), 17);
+  EXPECT_EQ(integer_of("-17"), -17);
+  EXPECT_EQ(integer_of("007"), 7);
+  for (const char* text : {"", "1.0", "1e3", " 1", "1 ", "x", "0x10", "9223372036854775808", "+1"}) {
+    EXPECT_FALSE(integer_of(text)) << text;
+  }
+}
+
+}  // namespace
+}  // namespace understudy::replayer

@@ -1,0 +1,141 @@
+// understudy verify, as a user runs it.
+#include <Poco/JSON/Parser.h>
+#include <gmock/gmock.h>
+
+#include <fstream>
+
+#include "formats/crc32c.h"
+#include "tests/replayer/support.h"
+
+namespace understudy::test {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+class VerifyTest : public RecordingTest {
+ protected:
+  void save_segment(std::uint32_t number) {
+    begin_segment(1, number);
+    open_session({1, number}, 100);
+    from_client({1, number}, 110, query("select 1"));
+    seal();
+    close_session({1, number}, 120);
+    seal();
+    finish_and_save();
+  }
+  // As a later version would write it: with a header that is whole, and of another major version.
+  void save_newer_segment() {
+    begin_segment(1, 1);
+    finish();
+    const std::span<Byte> header(file_.contents.data(), header_end_);
+    header[38] = kFormatMajor + 1;
+    seal_record(header, crc32c(ByteView(header).subspan(16, header.size() - 20)), 0);
+    save();
+  }
+  void write(const std::string& name, const std::string& contents) {
+    std::ofstream(directory_ / name, std::ios::binary) << contents;
+  }
+  Poco::JSON::Object::Ptr json() {
+    return Poco::JSON::Parser().parse(run("verify", {"--json"}).out).extract<Poco::JSON::Object::Ptr>();
+  }
+};
+
+TEST_F(VerifyTest, AWholeRecordingGives0AndSaysWhatIsInIt) {
+  save_segment(1);
+  save_segment(2);
+  const Outcome outcome = run("verify");
+  EXPECT_EQ(outcome.code, 0);
+  EXPECT_THAT(outcome.out, HasSubstr("000001-000002.transcript    whole"));
+  EXPECT_THAT(outcome.out, HasSubstr("2 segments: 2 whole"));
+  EXPECT_THAT(outcome.out, HasSubstr("2 sessions, 4 chunks, 6 events"));
+  EXPECT_THAT(outcome.out, HasSubstr("lost   nothing"));
+  EXPECT_TRUE(json()->getObject("summary")->getValue<bool>("whole"));
+}
+
+TEST_F(VerifyTest, ATornTailIsToldInPlainWordsWithFileAndOffset) {
+  save_segment(1);
+  begin_segment(1, 2);
+  open_session(kB, 100);
+  seal();
+  const std::size_t whole = size();
+  from_client(kB, 110, query(std::string(100, 'x')));
+  seal();
+  shrink_to(size() - 5);
+  save();
+  const Outcome outcome = run("verify");
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_THAT(outcome.out, HasSubstr("000001-000002.transcript    unclean"));
+  EXPECT_THAT(outcome.out, Not(HasSubstr("damaged at")));
+  EXPECT_THAT(outcome.out, HasSubstr("not closed: its writer was killed, lost power, or is still writing"));
+  EXPECT_THAT(outcome.out, HasSubstr("the last " + std::to_string(size() - whole) + " bytes, from offset " +
+                                     std::to_string(whole) + " on"));
+  EXPECT_THAT(outcome.out, HasSubstr("2 segments: 1 whole, 1 unclean"));
+  EXPECT_EQ(json()->getArray("segments")->getObject(1)->getValue<std::size_t>("lost_bytes"), size() - whole);
+}
+
+TEST_F(VerifyTest, AFlippedByteIsFoundAndToldByOffset) {
+  save_segment(1);
+  flip_byte(chunk_ends_[0] - 1);
+  save();
+  const Outcome outcome = run("verify");
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_THAT(outcome.out, testing::ContainsRegex("damaged at offset [0-9]+: chunk body: checksum mismatch"));
+  EXPECT_THAT(outcome.out, HasSubstr("1 damaged chunk"));
+  EXPECT_THAT(outcome.out, HasSubstr("1 session, 1 chunk, 1 event"));
+}
+
+TEST_F(VerifyTest, OneUnusableSegmentDoesNotKeepTheOthersFromBeingChecked) {
+  save_segment(1);
+  write("000001-000002.transcript", std::string(100, 'z'));
+  save_segment(3);
+  const Outcome outcome = run("verify");
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("000001-000002.transcript: not an understudy transcript (at byte 0)"));
+  EXPECT_THAT(outcome.out, HasSubstr("000001-000003.transcript    whole"));
+  EXPECT_THAT(outcome.out, HasSubstr("3 segments: 2 whole, 1 unusable"));
+  EXPECT_EQ(json()->getArray("segments")->getObject(1)->getValue<std::string>("verdict"), "unusable");
+}
+
+TEST_F(VerifyTest, AnEmptyFileIsUncleanInADirectoryAndRefusedByItself) {
+  save_segment(1);
+  write("000001-000002.transcript", "");
+  const Outcome in_directory = run("verify");
+  EXPECT_EQ(in_directory.code, 1);
+  EXPECT_THAT(in_directory.out, HasSubstr("empty: its writer ended"));
+  const Outcome alone = run_command({"verify", path() + "/000001-000002.transcript"});
+  EXPECT_EQ(alone.code, 2);
+  EXPECT_THAT(alone.err,
+              HasSubstr("000001-000002.transcript: is empty: nothing was recorded in it (at byte 0)"));
+}
+
+TEST_F(VerifyTest, WhatTheRecorderLostIsToldWithReasonAndMakesItIncomplete) {
+  begin_segment(1, 1);
+  open_session(kA, 100);
+  gap(kA, 120, {GapReason::kOverload, 110, 120, 100, 1, 7});
+  seal();
+  EXPECT_FALSE(writer_->append_loss(
+      {GapReason::kDiskError, 0, 1'000'000'000, 3, 40, 5000, "No space left on device"}));
+  finish_and_save();
+  const Outcome outcome = run("verify");
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_THAT(outcome.out, HasSubstr("incomplete"));
+  EXPECT_THAT(outcome.out,
+              HasSubstr("the recorder lost 3 sessions, 40 events, 4.9 KiB (disk error: No space left on "
+                        "device) from 1970-01-01T00:00:00.000000Z to 1970-01-01T00:00:01.000000Z"));
+  EXPECT_THAT(outcome.out, HasSubstr("the recorder left 1 gap in sessions: 101 B missing"));
+}
+
+TEST_F(VerifyTest, NothingThereOrANewerVersionGives2) {
+  EXPECT_EQ(run("verify").code, 2) << "a directory without segments";
+  EXPECT_EQ(run_command({"verify", path() + "/nowhere"}).code, 2);
+  EXPECT_EQ(run_command({"verify"}).code, 2);
+  save_newer_segment();
+  const Outcome newer = run("verify");
+  EXPECT_EQ(newer.code, 2);
+  EXPECT_THAT(newer.err, HasSubstr("000001-000001.transcript: written in transcript format 2.0"));
+  EXPECT_THAT(newer.err, HasSubstr("(at byte 38)"));
+}
+
+}  // namespace
+}  // namespace understudy::test
