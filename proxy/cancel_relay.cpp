@@ -1,9 +1,18 @@
 #include "proxy/cancel_relay.h"
 
 #include "formats/wire/startup.h"
+#include "proxy/clock.h"
 #include "proxy/log.h"
 
 namespace understudy::proxy {
+namespace {
+
+// As a session reaches a crowded server.
+constexpr TimeNs kRetryInterval = 5'000'000;
+// A server that has not taken a cancel by then will not; whoever sent it is let go.
+constexpr TimeNs kPatience = 30'000'000'000;
+
+}  // namespace
 
 CancelRelay::CancelRelay(SessionContext& context, const CancelTarget& target,
                          std::unique_ptr<Connection> client)
@@ -15,16 +24,24 @@ CancelRelay::CancelRelay(SessionContext& context, const CancelTarget& target,
   wire::append_cancel_request(packet_, target.process_id, target.server_key);
 }
 
+CancelRelay::~CancelRelay() {
+  context_.loop.cancel(retry_);
+  context_.loop.cancel(deadline_);
+}
+
 void CancelRelay::start() {
-  std::string error;
-  auto connection = SocketConnection::connect(backend_, to_string(backend_), context_.limits.socket, error);
-  if (!connection) {
-    log_event(LogLevel::kWarning, "cancel_failed",
-              {{"session", std::to_string(session_number_)}, {"error", error}});
-    context_.owner.ended(*this);
+  deadline_ = context_.loop.call_at(now_ns() + kPatience, [this] { fail("the server does not answer"); });
+  connect();
+}
+
+void CancelRelay::connect() {
+  auto attempt = SocketConnection::connect(backend_, to_string(backend_), context_.limits.socket);
+  if (attempt.try_again) {
+    retry_ = context_.loop.call_at(now_ns() + kRetryInterval, [this] { connect(); });
     return;
   }
-  server_.attach(std::move(connection));
+  if (!attempt.connection) return fail(attempt.error);
+  server_.attach(std::move(attempt.connection));
   server_.set_interest(false, true);
 }
 
@@ -33,16 +50,22 @@ void CancelRelay::run(std::uint32_t /*client_events*/, std::uint32_t /*server_ev
   if (!packet_.empty()) {
     const bool sent = server_.send(packet_);
     packet_.clear();
-    if (sent) {
-      server_.want_read(true);
-      return;
-    }
-    log_event(LogLevel::kWarning, "cancel_failed",
-              {{"session", std::to_string(session_number_)}, {"error", server_.connection().error_text()}});
+    if (!sent) return fail(server_.connection().error_text());
+    server_.want_read(true);
   } else if (server_.backlogged() && server_.flush()) {
     server_.want_read(true);
-    return;
+  } else {
+    end();
   }
+}
+
+void CancelRelay::fail(const std::string& why) {
+  log_event(LogLevel::kWarning, "cancel_failed",
+            {{"session", std::to_string(session_number_)}, {"error", why}});
+  end();
+}
+
+void CancelRelay::end() {
   server_.close();
   context_.owner.ended(*this);
 }

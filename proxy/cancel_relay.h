@@ -13,17 +13,24 @@ class CancelRelay final : public Runnable {
  public:
   // `client` waits for the end-of-file; null when the cancel comes from inside the process.
   CancelRelay(SessionContext& context, const CancelTarget& target, std::unique_ptr<Connection> client);
+  ~CancelRelay() override;
   // Begins; ends itself through the context's owner.
   void start();
   void run(std::uint32_t client_events, std::uint32_t server_events) override;
 
  private:
+  void connect();
+  void fail(const std::string& why);
+  void end();
+
   SessionContext& context_;
   SocketAddress backend_;
   ByteBuffer packet_;
   std::uint32_t session_number_;
   std::unique_ptr<Connection> client_;
   Endpoint server_;
+  EventLoop::TimerId retry_ = 0;
+  EventLoop::TimerId deadline_ = 0;
 };
 
 }  // namespace understudy::proxy

@@ -69,6 +69,10 @@ void ClientSession::begin_session(ByteView packet, std::uint32_t version,
   Statistics& statistics = context_.shared.statistics;
   if (statistics.sessions_open.load(std::memory_order_relaxed) > context_.limits.max_client_connections) {
     count(statistics.refused_too_many);
+    log_event(LogLevel::kWarning, "session_refused",
+              {{"session", std::to_string(number_)},
+               {"peer", client_.connection().peer()},
+               {"max_client_conn", std::to_string(context_.limits.max_client_connections)}});
     return terminate(CloseReason::kProtocolError, "53300",
                      "sorry, too many clients already (max_client_conn = " +
                          std::to_string(context_.limits.max_client_connections) + ")");
@@ -156,11 +160,7 @@ void ClientSession::relay_server_login() {
     if (static_cast<char>(message[0]) != wire::backend::kReadyForQuery) continue;
     const char status = size > kHeaderBytes ? static_cast<char>(message[kHeaderBytes]) : 'I';
     const ByteBuffer all = std::move(bytes);
-    // First: an in-process client that hears "ready" asks at once, and finds a session that is.
-    finish_login(status);
-    deliver(ByteView(all).first(taken));
-    if (taken < all.size() && state() != SessionState::kClosed) take_server(ByteView(all).subspan(taken));
-    return;
+    return finish_login(status, all, taken);
   }
   if (taken == 0) return;
   deliver(ByteView(bytes).first(taken));
@@ -209,12 +209,16 @@ bool ClientSession::replace_cancel_key(std::span<Byte> payload) {
   return true;
 }
 
-void ClientSession::finish_login(char status) {
-  if (state() == SessionState::kClosed) return;
+void ClientSession::finish_login(char status, ByteView answer, std::size_t login_bytes) {
+  // The session is ready before its client hears so: one inside the process asks at once.
   const std::unique_ptr<Login> login = std::move(login_);
   tracker_.set_transaction_status(status);
   if (!tracker_.advance(SessionEvent::kReady)) return protocol_error(false, tracker_.violation());
-  if (!login->client_bytes.empty()) take_client(login->client_bytes);
+  deliver(answer.first(login_bytes));
+  if (login_bytes < answer.size() && state() != SessionState::kClosed) {
+    take_server(answer.subspan(login_bytes));
+  }
+  if (!login->client_bytes.empty() && state() != SessionState::kClosed) take_client(login->client_bytes);
 }
 
 }  // namespace understudy::proxy

@@ -42,15 +42,14 @@ void ClientSession::run(std::uint32_t client_events, std::uint32_t server_events
   if ((client_events & EPOLLOUT) != 0 && !client_.flush()) {
     close(CloseReason::kClientLeft, "the client is gone");
   }
-  if (server_events != 0 && server_.endpoint().attached()) {
-    if (!server_.connected()) {
-      const auto progress = server_.continue_connecting();
-      if (progress == ServerSession::Progress::kConnected) server_connected();
-      if (progress == ServerSession::Progress::kFailed) server_ended(server_.failure());
-      server_events = 0;
-    } else if ((server_events & EPOLLOUT) != 0 && !server_.endpoint().flush()) {
-      server_write_failed_ = true;
-    }
+  if (state() == SessionState::kAuthenticating && !server_.connected()) {
+    const auto progress = server_.continue_connecting(server_events != 0);
+    if (progress == ServerSession::Progress::kConnected) server_connected();
+    if (progress == ServerSession::Progress::kFailed) server_ended(server_.failure());
+    server_events = 0;
+  } else if ((server_events & EPOLLOUT) != 0 && server_.endpoint().attached() &&
+             !server_.endpoint().flush()) {
+    server_write_failed_ = true;
   }
   if (client_.in_process() || (client_events & kReadable) != 0) pump_client();
   if ((server_events & kReadable) != 0) pump_server();

@@ -92,7 +92,8 @@ class ClientSession final : public Runnable {
   void relay_server_login();
   [[nodiscard]] bool show_login_message(std::span<Byte> message);
   [[nodiscard]] bool replace_cancel_key(std::span<Byte> payload);
-  void finish_login(char status);
+  // `answer` begins with the rest of the login; what follows `login_bytes` is the session's.
+  void finish_login(char status, ByteView answer, std::size_t login_bytes);
 
   void protocol_error(bool client, const std::string& what);
   void close(CloseReason reason, const std::string& text);

@@ -39,7 +39,11 @@ bool ProtocolTracker::client_frame(char type) {
   switch (type) {
     case frontend::kQuery:
     case frontend::kFunctionCall:
-      requests_.push(type == frontend::kQuery ? RequestKind::kSimple : RequestKind::kFunctionCall);
+      // Its ReadyForQuery also ends a pipeline that has no Sync; an error may then be of either.
+      requests_.push(pipeline_open_                    ? RequestKind::kPipeline
+                     : type == frontend::kFunctionCall ? RequestKind::kFunctionCall
+                                                       : RequestKind::kSimple);
+      pipeline_open_ = false;
       return advance(SessionEvent::kRequestSent);
     case frontend::kSync:
       // In COPY IN the server reads and ignores Sync and Flush ("COPY Operations").
@@ -57,6 +61,8 @@ bool ProtocolTracker::client_frame(char type) {
       return advance(SessionEvent::kRequestSent);
     case frontend::kCopyDone:
     case frontend::kCopyFail:
+      if (state_ == SessionState::kExtendedError)
+        return true;  // of a copy that failed; skipped with the rest
       if (!copy_in_ && (!requests_.empty() || pipeline_open_)) {
         copy_end_sent_ = true;
         before_copy_end_ = requests_.size();
@@ -128,6 +134,7 @@ bool ProtocolTracker::copy_started(char type) {
 }
 
 bool ProtocolTracker::error_response(ByteView payload) {
+  copy_in_ = false;  // the server reads commands again, whether or not the client ends its copy
   // Severity is the first field ('S', and untranslated again as 'V').
   const std::string_view text = as_text(payload);
   fatal_seen_ = fatal_seen_ || text.starts_with("SFATAL") || text.starts_with("SPANIC") ||

@@ -1,6 +1,16 @@
 #include "proxy/server_session.h"
 
+#include <utility>
+
+#include "proxy/clock.h"
+
 namespace understudy::proxy {
+namespace {
+
+// The server takes connections off its backlog about this fast when it is crowded.
+constexpr TimeNs kRetryInterval = 5'000'000;
+
+}  // namespace
 
 ServerSession::Progress ServerSession::start() {
   addresses_ = context_.shared.backend_addresses.get();
@@ -11,11 +21,16 @@ ServerSession::Progress ServerSession::start() {
 
 ServerSession::Progress ServerSession::try_next() {
   while (next_address_ < addresses_->size()) {
-    address_ = (*addresses_)[next_address_++];
-    auto connection =
-        SocketConnection::connect(address_, to_string(address_), context_.limits.socket, failure_);
-    if (!connection) continue;
-    endpoint_.attach(std::move(connection));
+    address_ = (*addresses_)[next_address_];
+    auto attempt = SocketConnection::connect(address_, to_string(address_), context_.limits.socket);
+    failure_ = std::move(attempt.error);
+    if (attempt.try_again) {
+      try_again_soon();
+      return Progress::kConnecting;
+    }
+    ++next_address_;
+    if (!attempt.connection) continue;
+    endpoint_.attach(std::move(attempt.connection));
     endpoint_.set_interest(false, true);
     return Progress::kConnecting;
   }
@@ -23,7 +38,16 @@ ServerSession::Progress ServerSession::try_next() {
   return Progress::kFailed;
 }
 
-ServerSession::Progress ServerSession::continue_connecting() {
+void ServerSession::try_again_soon() {
+  retry_ = context_.loop.call_at(now_ns() + kRetryInterval, [this] {
+    retry_due_ = true;
+    context_.loop.make_runnable(owner_);
+  });
+}
+
+ServerSession::Progress ServerSession::continue_connecting(bool socket_ready) {
+  if (std::exchange(retry_due_, false)) return try_next();
+  if (!socket_ready || !endpoint_.attached()) return Progress::kConnecting;
   failure_ = static_cast<SocketConnection&>(endpoint_.connection()).connect_result();
   if (!failure_.empty()) return try_next();
   connected_ = true;

@@ -17,12 +17,15 @@ class ServerSession {
   enum class Progress : std::uint8_t { kConnecting, kConnected, kFailed };
 
   ServerSession(SessionContext& context, Runnable& owner)
-      : context_(context), endpoint_(context.loop, owner, Runnable::Slot::kServer) {}
+      : context_(context), owner_(owner), endpoint_(context.loop, owner, Runnable::Slot::kServer) {}
+  ~ServerSession() { context_.loop.cancel(retry_); }
+  ServerSession(const ServerSession&) = delete;
+  ServerSession& operator=(const ServerSession&) = delete;
 
   // Begins to connect to the backend's addresses, one after the other until one accepts.
   Progress start();
-  // The socket became writable while connecting: it is decided.
-  Progress continue_connecting();
+  // While connecting, at each turn: the socket may have become writable, which decides it.
+  Progress continue_connecting(bool socket_ready);
 
   [[nodiscard]] bool connected() const { return connected_; }
   [[nodiscard]] Endpoint& endpoint() { return endpoint_; }
@@ -34,12 +37,16 @@ class ServerSession {
 
  private:
   Progress try_next();
+  void try_again_soon();
 
   SessionContext& context_;
+  Runnable& owner_;
   Endpoint endpoint_;
   BackendAddresses::Snapshot addresses_;
   std::size_t next_address_ = 0;
   SocketAddress address_;
+  EventLoop::TimerId retry_ = 0;
+  bool retry_due_ = false;
   bool connected_ = false;
   std::string failure_;
 };

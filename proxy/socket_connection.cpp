@@ -45,20 +45,16 @@ SocketConnection::SocketConnection(int descriptor, std::string peer, const Socke
 
 SocketConnection::~SocketConnection() { close(descriptor_); }
 
-std::unique_ptr<SocketConnection> SocketConnection::connect(const SocketAddress& address, std::string peer,
-                                                            const SocketOptions& options,
-                                                            std::string& error) {
+SocketConnection::Attempt SocketConnection::connect(const SocketAddress& address, std::string peer,
+                                                    const SocketOptions& options) {
+  const auto failed = [&](int error) {
+    return Attempt{nullptr, words(error), address.family() == AF_UNIX && error == EAGAIN};
+  };
   const int descriptor = socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (descriptor < 0) {
-    error = words(errno);
-    return nullptr;
-  }
+  if (descriptor < 0) return failed(errno);
   auto connection = std::make_unique<SocketConnection>(descriptor, std::move(peer), options);
-  if (::connect(descriptor, address.get(), address.length) != 0 && errno != EINPROGRESS) {
-    error = words(errno);
-    return nullptr;
-  }
-  return connection;
+  if (::connect(descriptor, address.get(), address.length) != 0 && errno != EINPROGRESS) return failed(errno);
+  return {std::move(connection), {}};
 }
 
 std::string SocketConnection::connect_result() const {

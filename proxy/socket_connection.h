@@ -23,12 +23,10 @@ class SocketConnection final : public Connection {
   SocketConnection(const SocketConnection&) = delete;
   SocketConnection& operator=(const SocketConnection&) = delete;
 
-  // Begins to connect; the socket becomes writable when it is decided, then connect_result() tells. Null when
-  // no socket could be made or the attempt failed at once; `error` says why.
-  [[nodiscard]] static std::unique_ptr<SocketConnection> connect(const SocketAddress& address,
-                                                                 std::string peer,
-                                                                 const SocketOptions& options,
-                                                                 std::string& error);
+  struct Attempt;
+  // Begins to connect; the socket becomes writable when it is decided, then connect_result() tells.
+  [[nodiscard]] static Attempt connect(const SocketAddress& address, std::string peer,
+                                       const SocketOptions& options);
   // Empty when connected, else the system's words.
   [[nodiscard]] std::string connect_result() const;
 
@@ -43,6 +41,13 @@ class SocketConnection final : public Connection {
   int descriptor_;
   int error_ = 0;
   std::string peer_;
+};
+
+struct SocketConnection::Attempt {
+  std::unique_ptr<SocketConnection> connection;  // null: it failed at once
+  std::string error;                             // why
+  // A Unix socket whose backlog is full. A blocking connect() would wait there, so it is worth another try.
+  bool try_again = false;
 };
 
 }  // namespace understudy::proxy

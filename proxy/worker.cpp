@@ -44,9 +44,9 @@ void Worker::listen(int descriptor, std::function<Worker&(Worker&)> place) {
           adopt(std::move(connection));
           return;
         }
-        // std::function wants to copy its captures; the pointer is taken over on the other side.
-        home.loop().post(
-            [&home, raw = connection.release()] { home.adopt(std::unique_ptr<Connection>(raw)); });
+        // Shared only because std::function copies its captures: a worker that ends closes what it never ran.
+        auto held = std::make_shared<std::unique_ptr<Connection>>(std::move(connection));
+        home.loop().post([&home, held] { home.adopt(std::move(*held)); });
       }));
 }
 

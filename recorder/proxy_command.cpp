@@ -27,7 +27,7 @@ constexpr const char* kExitCodes =
     "'-'.\n"
     "\nSignals: SIGTERM or SIGINT drains (sessions end when their transaction does), a second one ends at "
     "once;\n"
-    "SIGHUP rereads the configuration file.\n"
+    "SIGHUP rereads the configuration file; SIGUSR1 logs what was counted so far.\n"
     "\nExit codes: 0 ended as asked; 1 could not start, or not everything could be recorded; 2 bad usage.\n";
 
 std::string flag_of(std::string_view key) {
@@ -86,11 +86,18 @@ ProxySettings load(const std::string& config, const std::vector<Setting>& from_c
 }
 
 // Two descriptors a session: the default soft limit of 1024 is soon reached.
-void raise_descriptor_limit() {
+void raise_descriptor_limit(std::uint64_t clients) {
+  constexpr std::uint64_t kOthers = 100;  // listeners, event loops, segments, cancels on their way
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
   limit.rlim_cur = limit.rlim_max;
   (void)::setrlimit(RLIMIT_NOFILE, &limit);
+  const std::uint64_t needed = 2 * clients + kOthers;
+  if (limit.rlim_max >= needed) return;
+  log_event(LogLevel::kWarning, "few_descriptors",
+            {{"limit", std::to_string(limit.rlim_max)},
+             {"needed", std::to_string(needed)},
+             {"max_client_conn", std::to_string(clients)}});
 }
 
 void log_start(const proxy::Proxy& proxy, const ProxySettings& settings, const Recorder* recorder) {
@@ -103,16 +110,25 @@ void log_start(const proxy::Proxy& proxy, const ProxySettings& settings, const R
              {"run", recorder == nullptr ? "-" : std::to_string(recorder->run())}});
 }
 
-void log_end(const proxy::Statistics& relayed, const Recorder* recorder, bool whole) {
+void log_relayed(std::string_view event, const proxy::Statistics& counted) {
+  const auto text = [](const auto& number) { return std::to_string(number.load()); };
+  log_event(LogLevel::kInfo, event,
+            {{"connections", text(counted.connections_accepted)},
+             {"sessions", text(counted.sessions_opened)},
+             {"open", text(counted.sessions_open)},
+             {"refused", text(counted.refused_too_many)},
+             {"protocol_errors", text(counted.protocol_errors_client)},
+             {"server_protocol_errors", text(counted.protocol_errors_server)},
+             {"login_timeouts", text(counted.login_timeouts)},
+             {"idle_timeouts", text(counted.idle_timeouts)},
+             {"backend_failures", text(counted.backend_failures)},
+             {"cancels", text(counted.cancels_forwarded)},
+             {"cancels_unmatched", text(counted.cancels_unmatched)}});
+}
+
+void log_recorded(LogLevel level, std::string_view event, const Statistics& recorded) {
   const auto text = [](const auto& number) { return std::to_string(number); };
-  log_event(LogLevel::kInfo, "ended",
-            {{"connections", text(relayed.connections_accepted.load())},
-             {"sessions", text(relayed.sessions_opened.load())},
-             {"protocol_errors", text(relayed.protocol_errors_client + relayed.protocol_errors_server)},
-             {"cancels", text(relayed.cancels_forwarded.load())}});
-  if (recorder == nullptr) return;
-  const Statistics recorded = recorder->statistics();
-  log_event(whole ? LogLevel::kInfo : LogLevel::kError, whole ? "recorded" : "recorded_in_part",
+  log_event(level, event,
             {{"sessions", text(recorded.sessions)},
              {"events", text(recorded.events)},
              {"bytes", text(recorded.data_bytes)},
@@ -146,11 +162,14 @@ void reload(proxy::Proxy& proxy, ProxySettings& current, const std::string& conf
 }
 
 // Returns when the proxy is to end: drained, or asked a second time.
-void await_end(const Signals& signals, proxy::Proxy& proxy, const std::function<void()>& on_hangup) {
+void await_end(const Signals& signals, proxy::Proxy& proxy, const std::function<void()>& on_hangup,
+               const std::function<void()>& on_question) {
   for (bool draining = false;;) {
     const int signal = signals.wait();
     if (signal == SIGHUP) {
       on_hangup();
+    } else if (signal == SIGUSR1) {
+      on_question();
     } else if (signal == Signals::kNotified || draining) {
       return;
     } else {
@@ -164,8 +183,8 @@ void await_end(const Signals& signals, proxy::Proxy& proxy, const std::function<
 
 int relay(ProxySettings settings, const std::string& config, const std::vector<Setting>& from_command_line) {
   const Signals signals;
-  raise_descriptor_limit();
   proxy::set_log_level(settings.configuration.limits.log_level);
+  raise_descriptor_limit(settings.configuration.limits.max_client_connections);
   std::optional<Recorder> recorder;
   if (!settings.recording.directory.empty()) {
     recorder.emplace(
@@ -176,10 +195,17 @@ int relay(ProxySettings settings, const std::string& config, const std::vector<S
   proxy::Proxy proxy(settings.configuration, recording);
   proxy.start();
   log_start(proxy, settings, recording);
-  await_end(signals, proxy, [&] { reload(proxy, settings, config, from_command_line); });
+  const auto on_hangup = [&] { reload(proxy, settings, config, from_command_line); };
+  await_end(signals, proxy, on_hangup, [&] {
+    log_relayed("statistics", proxy.statistics());
+    if (recording != nullptr) log_recorded(LogLevel::kInfo, "recording", recording->statistics());
+  });
   proxy.stop();
-  const bool whole = recording == nullptr || recording->finish();
-  log_end(proxy.statistics(), recording, whole);
+  log_relayed("ended", proxy.statistics());
+  if (recording == nullptr) return 0;
+  const bool whole = recording->finish();
+  log_recorded(whole ? LogLevel::kInfo : LogLevel::kError, whole ? "recorded" : "recorded_in_part",
+               recording->statistics());
   return whole ? 0 : 1;
 }
 

@@ -15,7 +15,7 @@ namespace understudy::recorder {
 Signals::Signals() {
   sigset_t awaited;
   sigemptyset(&awaited);
-  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&awaited, signal);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGUSR1}) sigaddset(&awaited, signal);
   pthread_sigmask(SIG_BLOCK, &awaited, nullptr);
   ::signal(SIGPIPE, SIG_IGN);  // a client that left is an error of write()
   signal_fd_ = ::signalfd(-1, &awaited, SFD_CLOEXEC);

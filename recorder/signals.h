@@ -14,7 +14,7 @@ class Signals {
   Signals& operator=(const Signals&) = delete;
 
   static constexpr int kNotified = 0;
-  // Waits for SIGTERM, SIGINT or SIGHUP, or for notify(): returns the signal's number or kNotified.
+  // Waits for SIGTERM, SIGINT, SIGHUP or SIGUSR1, or for notify(): returns the signal's number or kNotified.
   [[nodiscard]] int wait() const;
   // Any thread. Ends the present (or next) wait.
   void notify() const;

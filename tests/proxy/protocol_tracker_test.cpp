@@ -125,6 +125,45 @@ TEST_F(ProtocolTrackerTest, FailedExtendedCopySkipsToTheNextSync) {
   EXPECT_TRUE(tracker_.idle());
 }
 
+// The protocol asks no CopyDone of a client that has heard of the failure.
+TEST_F(ProtocolTrackerTest, FailedExtendedCopyIsEndedByASyncAlone) {
+  ASSERT_TRUE(client(message('P', "x") + message('B', "x") + message('E', "x") + message('H')));
+  ASSERT_TRUE(server(message('G', "x")) && client(message('d', "bad\n")) && server(error()));
+  ASSERT_TRUE(client(message('S')) && ready());
+  EXPECT_TRUE(tracker_.idle());
+}
+
+TEST_F(ProtocolTrackerTest, CopyDoneOfAFailedCopyIsNotTakenForTheNextOnes) {
+  ASSERT_TRUE(client(pipeline()) && server(message('G', "x") + error()));
+  ASSERT_TRUE(client(message('c') + message('S') + pipeline()) && ready());
+  ASSERT_TRUE(server(message('G', "x")) && client(message('d', "1\n") + message('c') + message('S')));
+  ASSERT_TRUE(server(message('C', "COPY 1")) && ready());
+  EXPECT_TRUE(tracker_.idle());
+}
+
+TEST_F(ProtocolTrackerTest, QueryEndsAPipelineThatHasNoSync) {
+  ASSERT_TRUE(client(message('P', "x") + message('H')) && server(message('1')));
+  EXPECT_FALSE(tracker_.idle());
+  ASSERT_TRUE(client(message('Q', "select 1")) && server(message('C', "SELECT 1")) && ready());
+  EXPECT_TRUE(tracker_.idle());
+}
+
+TEST_F(ProtocolTrackerTest, FunctionCallGoesToQueryAndBack) {
+  ASSERT_TRUE(client(message('F', "x")) && server(message('V', "x")) && ready('T'));
+  EXPECT_EQ(tracker_.state(), S::kReady);
+  ASSERT_TRUE(client(message('F', "x")) && server(error()));
+  EXPECT_EQ(tracker_.state(), S::kQuery);
+  ASSERT_TRUE(ready('E'));
+  EXPECT_EQ(tracker_.state(), S::kReady);
+}
+
+TEST_F(ProtocolTrackerTest, SuspendedPortalKeepsThePipelineOpen) {
+  ASSERT_TRUE(client(message('E', "p") + message('H')) && server(message('D', "x") + message('s')));
+  EXPECT_EQ(tracker_.state(), S::kQuery);
+  ASSERT_TRUE(client(message('E', "p") + message('S')) && server(message('C', "SELECT 1")) && ready());
+  EXPECT_TRUE(tracker_.idle());
+}
+
 TEST_F(ProtocolTrackerTest, CopyBothOfReplication) {
   ASSERT_TRUE(client(message('Q', "START_REPLICATION")) && server(message('W', "x")));
   EXPECT_EQ(tracker_.state(), S::kCopy);

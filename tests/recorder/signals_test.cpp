@@ -12,7 +12,7 @@ namespace {
 
 TEST(SignalsTest, SignalsAreReturnedInsteadOfKilling) {
   const Signals signals;
-  for (const int signal : {SIGHUP, SIGTERM, SIGINT}) {
+  for (const int signal : {SIGHUP, SIGTERM, SIGINT, SIGUSR1}) {
     ASSERT_EQ(::kill(::getpid(), signal), 0);
     EXPECT_EQ(signals.wait(), signal);
   }
