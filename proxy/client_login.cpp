@@ -85,6 +85,7 @@ void ClientSession::begin_session(ByteView packet, std::uint32_t version,
   descriptor.peer = client_.connection().peer();
   descriptor.attributes = std::move(options_.attributes);
   if (!tracker_.advance(SessionEvent::kStartupReceived)) return;
+  if (auto policy = context_.shared.access.get()) return begin_own_login(std::move(policy));
   login_->connecting_since = now_ns();
   if (server_.start() == ServerSession::Progress::kFailed) server_ended(server_.failure());
 }
@@ -110,6 +111,14 @@ void ClientSession::begin_cancel(std::uint32_t process_id, ByteView key) {
 
 void ClientSession::server_connected() {
   login_->connecting_since = 0;
+  if (login_->own) return log_in_at_server();
+  open_observer();
+  if (!server_.endpoint().send(login_->startup_packet)) server_write_failed_ = true;
+  login_->startup_packet = {};
+  relay_client_login();
+}
+
+void ClientSession::open_observer() {
   SessionDescriptor& descriptor = login_->descriptor;
   descriptor.opened_at = now_ns();
   descriptor.backend = server_.address_text();
@@ -125,9 +134,6 @@ void ClientSession::server_connected() {
   if (context_.shared.observer != nullptr && options_.observed) {
     observer_ = context_.shared.observer->open_session(context_.worker_index, descriptor);
   }
-  if (!server_.endpoint().send(login_->startup_packet)) server_write_failed_ = true;
-  login_->startup_packet = {};
-  relay_client_login();
 }
 
 void ClientSession::relay_client_login() {

@@ -36,6 +36,8 @@ class ProtocolTracker {
   [[nodiscard]] bool fatal_seen() const { return fatal_seen_; }
   // The server's stream stands between messages, so a message of the proxy's own may follow.
   [[nodiscard]] bool server_at_boundary() const { return server_.at_boundary() && !status_due_; }
+  // Likewise the client's, Terminate aside.
+  [[nodiscard]] bool client_at_boundary() const { return client_.at_boundary(); }
   [[nodiscard]] const std::string& violation() const { return violation_; }
 
  private:
