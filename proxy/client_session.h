@@ -54,6 +54,7 @@ class ClientSession final : public Runnable {
   [[nodiscard]] std::uint32_t number() const { return number_; }
   [[nodiscard]] SessionState state() const { return tracker_.state(); }
   [[nodiscard]] bool idle() const { return tracker_.idle(); }
+  [[nodiscard]] bool streams_replication() const { return tracker_.streams_replication(); }
   // A pipeline failed and no Sync was sent yet that would end it.
   [[nodiscard]] bool awaits_sync() const { return tracker_.awaits_sync(); }
 

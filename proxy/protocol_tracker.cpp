@@ -128,6 +128,7 @@ bool ProtocolTracker::copy_started(char type) {
     pipeline_open_ = pipeline_open_ || !copy_end_sent_;
   }
   copy_in_ = type == backend::kCopyInResponse && !copy_end_sent_;
+  copy_both_ = type == backend::kCopyBothResponse;
   copy_end_sent_ = false;
   before_copy_end_ = 0;
   return advance(SessionEvent::kCopyStarted);

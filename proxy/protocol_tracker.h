@@ -27,6 +27,8 @@ class ProtocolTracker {
   [[nodiscard]] char transaction_status() const { return transaction_status_; }
   // Nothing asked, nothing open: the session may end or move without anyone missing anything.
   [[nodiscard]] bool idle() const { return state_ == SessionState::kReady && transaction_status_ == 'I'; }
+  // A replication stream: it ends when someone ends it, and may be taken up again where it was.
+  [[nodiscard]] bool streams_replication() const { return state_ == SessionState::kCopy && copy_both_; }
   // The server skips to a Sync that the client has not sent.
   [[nodiscard]] bool awaits_sync() const {
     return state_ == SessionState::kExtendedError && requests_.empty();
@@ -56,6 +58,7 @@ class ProtocolTracker {
   char transaction_status_ = 'I';
   bool pipeline_open_ = false;  // extended-protocol messages since the last Sync
   bool copy_in_ = false;        // the server reads COPY data and ignores Sync until it ends
+  bool copy_both_ = false;      // the last copy that began goes both ways
   bool copy_end_sent_ = false;  // CopyDone or CopyFail was sent before the server asked for data
   std::uint64_t before_copy_end_ = 0;
   bool status_due_ = false;  // a ReadyForQuery's one payload byte is still to come

@@ -78,6 +78,7 @@ void Proxy::drain(std::function<void()> drained) {
     drained_ = std::move(drained);
     workers_draining_ = worker_count();
   }
+  shared_.workers_with_transactions = worker_count();
   // Left open, they would let clients wait in the kernel's backlog for as long as the drain takes.
   sockets_.refuse();
   for (const auto& worker : workers_) worker->start_drain();

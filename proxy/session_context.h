@@ -47,6 +47,8 @@ struct ProxyShared {
   Statistics statistics;
   TrafficObserver* observer = nullptr;  // borrowed; null: nothing is recorded
   std::atomic<std::uint32_t> next_session{1};
+  // Draining workers that still have sessions other than replication streams.
+  std::atomic<unsigned> workers_with_transactions{0};
 };
 
 // Owns what runs on a worker; told when something has ended.

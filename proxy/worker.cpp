@@ -1,5 +1,7 @@
 #include "proxy/worker.h"
 
+#include <algorithm>
+
 #include "proxy/clock.h"
 #include "proxy/log.h"
 
@@ -104,7 +106,23 @@ void Worker::sweep() {
       session->check_deadlines(now);
     }
   }
+  if (context_.draining) end_streams();
   loop_.call_at(now + kSweepInterval, [this] { sweep(); });
+}
+
+// Replication streams never become idle. They end when all else has, on every worker: until then a COMMIT may
+// be waiting for what a standby says in one.
+void Worker::end_streams() {
+  const auto streams_or_ended = [](const auto& entry) {
+    return entry.second->streams_replication() || entry.second->state() == SessionState::kClosed;
+  };
+  if (!std::all_of(sessions_.begin(), sessions_.end(), streams_or_ended)) return;
+  if (!std::exchange(only_streams_, true)) --context_.shared.workers_with_transactions;
+  if (context_.shared.workers_with_transactions > 0) return;
+  for (const auto& [number, session] : sessions_) {
+    session->terminate(CloseReason::kShutdown, "57P01",
+                       "terminating connection due to administrator command");
+  }
 }
 
 void Worker::stop_listening() {

@@ -50,6 +50,7 @@ class Worker final : private RunnableOwner {
   void session_cancelled(std::uint32_t number) override;
   void session_called(std::uint32_t number) override;
   void sweep();
+  void end_streams();
   void check_drained();
 
   EventLoop loop_;
@@ -61,6 +62,7 @@ class Worker final : private RunnableOwner {
   std::unordered_map<std::uint32_t, ClientSession*> sessions_;  // borrowed of runnables_, by number
   std::atomic<std::uint32_t> session_count_{0};
   TimeNs drain_deadline_ = 0;
+  bool only_streams_ = false;  // left to drain
   std::thread thread_;
 };
 

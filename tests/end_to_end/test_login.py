@@ -1,7 +1,15 @@
 """Is authentication the client's and the server's own business, with every method, and never on record?"""
 
+import pathlib
+import re
+import subprocess
+
 import psycopg
 import pytest
+
+from fake_backend import FakeBackend, read_message
+from processes import give_to_server
+from raw_session import RawSession, message, startup
 
 METHODS = ("trust", "password", "md5", "scram-sha-256")
 PASSWORD = "a Secret with ünïcödé"
@@ -27,10 +35,86 @@ def test_the_client_logs_in_with_its_own_credentials(guarded, make_proxy, scratc
     with proxy.connect(user=method, password=PASSWORD) as connection:
         assert connection.execute("SELECT current_user").fetchone() == (method,)
     assert proxy.stop() == 0
-    # Nothing of the exchange is on record, nor in the log.
-    recorded = b"".join(path.read_bytes() for path in (scratch / "recording").iterdir())
-    assert recorded
-    assert PASSWORD.encode() not in recorded + proxy.log().encode()
+    # The session is on record, and nothing of the exchange, there or in the log.
+    recorded = contents(scratch / "recording")
+    assert b"SELECT current_user" in recorded
+    for secret in (PASSWORD.encode(), rb"n,,n=", rb"c=biws", rb"[prsv]=[A-Za-z0-9+/=]{16}", rb"md5[0-9a-f]{32}"):
+        assert not re.search(secret, recorded + proxy.log().encode()), secret
+
+
+def contents(recording):
+    """What a recording holds, decompressed: its files are made for zstd's own tools."""
+    return b"".join(subprocess.run(["zstd", "-dc", str(path)], capture_output=True, check=True, timeout=60).stdout
+                    for path in recording.glob("*.transcript"))
+
+
+def test_salts_and_keys_of_a_server_stay_between_it_and_its_client(make_proxy, scratch):
+    salt, key = b"\xa5\x5a\xc3\x3c", b"a key of thirty-two secret bytes"
+
+    def play(connection):
+        connection.sendall(message(b"R", b"\0\0\0\5" + salt))
+        heard.append(read_message(connection))
+        connection.sendall(message(b"R", b"\0\0\0\0") + message(b"K", b"\0\0\0\7" + key) + message(b"Z", b"I"))
+        connection.recv(1)
+
+    heard = []
+    with FakeBackend(play) as backend:
+        proxy = make_proxy(backend.address, record=scratch / "recording")
+        with RawSession(proxy.port, login=False) as client:
+            client.send(startup(user="ada"))
+            assert client.next() == (b"R", b"\0\0\0\5" + salt)
+            client.send(message(b"p", b"md5 of everything\0"))
+            greeting = dict(client.until_ready())
+    assert heard == [(b"p", b"md5 of everything\0")]
+    # The client's key is as long, and opens nothing at the server: the proxy changes one for the other.
+    assert greeting[b"K"][:4] == b"\0\0\0\7" and len(greeting[b"K"]) == 4 + len(key)
+    assert greeting[b"K"][4:] != key
+    assert proxy.stop() == 0
+    recorded = contents(scratch / "recording")
+    assert b"\0\0\0\7" + bytes(len(key)) in recorded
+    for secret in (salt, key, greeting[b"K"][4:], b"md5 of everything"):
+        assert secret not in recorded + proxy.log().encode("utf-8", "replace"), secret
+
+
+def test_channel_binding_is_not_offered_where_there_is_no_tls(encrypting, make_proxy):
+    """The server has TLS and offers SCRAM-SHA-256-PLUS with it; the proxy speaks none, to either side."""
+    proxy = make_proxy(encrypting.tcp)
+    with encrypting.connect(user="scram", password=PASSWORD, sslmode="require", channel_binding="require"):
+        pass
+    with RawSession(proxy.port, login=False) as client:
+        client.send(startup(user="scram", database="postgres"))
+        assert client.next() == (b"R", b"\0\0\0\x0aSCRAM-SHA-256\0\0")
+    with proxy.connect(user="scram", password=PASSWORD, sslmode="prefer", channel_binding="prefer") as connection:
+        assert connection.execute("SELECT current_user").fetchone() == ("scram",)
+    with pytest.raises(psycopg.OperationalError, match="channel binding"):
+        proxy.connect(user="scram", password=PASSWORD, channel_binding="require")
+
+
+def test_a_server_that_insists_on_tls_says_so_itself(encrypting, make_proxy):
+    with pytest.raises(psycopg.OperationalError, match='user "tls_only", database "postgres", no encryption'):
+        make_proxy(encrypting.tcp).connect(user="tls_only")
+
+
+@pytest.fixture(scope="module")
+def encrypting(template):
+    """A server with TLS."""
+    from postgres_server import Server
+    with Server(template, settings="ssl = on\n", hba="local all all trust\nhost all postgres all trust\n"
+                "host all scram all scram-sha-256\nhostssl all tls_only all trust\n") as server:
+        for name in ("server.crt", "server.key"):
+            give_to_server(make_certificate(server.data) / name)
+        server.start()
+        server.execute(f"CREATE ROLE scram LOGIN PASSWORD '{PASSWORD}'; CREATE ROLE tls_only LOGIN")
+        yield server
+
+
+def make_certificate(directory):
+    directory = pathlib.Path(directory)
+    if not (directory / "server.key").exists():
+        subprocess.run(["openssl", "req", "-new", "-x509", "-nodes", "-subj", "/CN=localhost", "-days", "2",
+                        "-out", directory / "server.crt", "-keyout", directory / "server.key"],
+                       check=True, capture_output=True, timeout=60)
+    return directory
 
 
 @pytest.mark.parametrize("method", METHODS[1:])

@@ -39,6 +39,15 @@ def test_a_thousand_clients_at_once(make_server, make_proxy):
     assert f"sessions={clients}" in proxy.log()
 
 
+def test_pgbench_with_a_thousand_clients(make_server, make_proxy):
+    clients = scaled(1000, least=200)
+    server = make_server(settings=f"max_connections = {clients + 20}\n")
+    proxy = make_proxy(server.tcp)
+    pgbench(proxy, "-i", "-q", "-s", "1")
+    assert transactions(pgbench(proxy, "-n", "-S", "-c", clients, "-j", "4", "-t", "5")) == 5 * clients
+    assert proxy.counts()["backend_failures"] == 0
+
+
 def test_pgbench_by_every_protocol(server, make_proxy):
     proxy = make_proxy(server.tcp)
     pgbench(proxy, "-i", "-q", "-s", "1")
@@ -58,9 +67,19 @@ def test_the_limit_of_clients_is_told_and_counted(server, make_proxy):
     import psycopg
     import pytest
     proxy = make_proxy(server.tcp, "--max-client-conn", "2")
-    with proxy.connect() as one, proxy.connect():
+    with proxy.connect() as one, proxy.connect() as two:
         with pytest.raises(psycopg.OperationalError, match="too many clients already"):
             proxy.connect()
+        proxy.await_log("session_refused session=3 .*max_client_conn=2")
+        assert proxy.counts()["refused"] == 1
+        # A cancel is no client: whoever is in may still use it.
+        one.pgconn.send_query(b"SELECT pg_sleep(600)")
+        one.pgconn.flush()
+        await_condition(lambda: two.execute("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
+                        .fetchone()[0], "the statement to run")
+        one.cancel()
+        assert one.pgconn.get_result().status == psycopg.pq.ExecStatus.FATAL_ERROR
+        assert one.pgconn.get_result() is None
         assert one.execute("SELECT 1").fetchone() == (1,)
 
     def come_again():

@@ -7,6 +7,7 @@ import signal
 import subprocess
 
 from postgres_server import BIN
+from understudy_process import run_understudy
 from waiting import await_condition, free_port
 
 SCRIPT = pathlib.Path(__file__).with_name("compatibility.sql")
@@ -44,10 +45,10 @@ def test_a_database_that_does_not_exist_is_the_servers_own_error(server, make_pr
     assert runs[0].returncode == runs[1].returncode == 2
 
 
-def interrupt_a_sleeping_query(server, port):
+def interrupt_a_sleeping_query(server, port, host="127.0.0.1"):
     """psql, interrupted once its statement runs, as Ctrl-C does it."""
     running = subprocess.Popen(
-        [str(BIN / "psql"), "-X", "-h", "127.0.0.1", "-p", str(port), "-U", "postgres", "-d", "postgres",
+        [str(BIN / "psql"), "-X", "-h", host, "-p", str(port), "-U", "postgres", "-d", "postgres",
          "-c", "SELECT pg_sleep(600)"],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     await_condition(lambda: server.value("SELECT count(*) FROM pg_stat_activity WHERE state = 'active'"
@@ -64,6 +65,13 @@ def test_an_interrupted_statement_is_cancelled_at_the_server(server, make_proxy)
     assert through == direct
 
 
+def test_an_interrupt_works_over_unix_sockets_too(server, make_proxy, scratch):
+    proxy = make_proxy(server.socket, listen=[f"{scratch}:6432"])
+    _, errors = interrupt_a_sleeping_query(server, 6432, host=str(scratch))
+    assert b"Cancel request sent" in errors and b"canceling statement due to user request" in errors
+    assert proxy.counts()["cancels"] == 1
+
+
 def test_a_cancel_reaches_no_other_session(server, make_proxy):
     proxy = make_proxy(server.tcp)
     with proxy.connect() as bystander:
@@ -78,6 +86,31 @@ def test_unix_sockets_on_both_sides(server, make_proxy, scratch):
     assert os.path.exists(scratch / ".s.PGSQL.6432")
     assert proxy.stop() == 0
     assert not os.path.exists(scratch / ".s.PGSQL.6432")
+
+
+def test_the_permissions_of_a_unix_socket_are_those_asked_for(server, make_proxy, scratch):
+    make_proxy(server.socket, "--unix-socket-mode", "0600", listen=[f"{scratch}:6432"])
+    assert os.stat(scratch / ".s.PGSQL.6432").st_mode & 0o777 == 0o600
+
+
+def test_a_unix_socket_left_by_a_killed_proxy_is_taken_over_and_a_living_ones_is_not(server, make_proxy, scratch):
+    make_proxy(server.socket, listen=[f"{scratch}:6432"]).kill()
+    assert os.path.exists(scratch / ".s.PGSQL.6432")
+    make_proxy(server.socket, listen=[f"{scratch}:6432"])
+    refused = run_understudy("proxy", "--backend", server.socket, "--listen", f"{scratch}:6432")
+    assert refused.returncode == 1 and "another process listens there" in refused.stderr
+    assert psql(6432, "-At", "-c", "SELECT 1", host=str(scratch)).stdout == b"1\n"
+
+
+def test_a_file_is_imported_and_exported_as_a_large_object(server, make_proxy, scratch):
+    """psql's \\lo_import and \\lo_export are function calls of libpq."""
+    data = bytes(range(256)) * 10_000
+    (scratch / "in").write_bytes(data)
+    proxy = make_proxy(server.tcp)
+    result = psql(proxy.port, "-At", "-c", f"\\lo_import {scratch}/in", "-c", "SELECT max(oid) FROM pg_largeobject_metadata")
+    oid = int(re.match(rb"lo_import (\d+)", result.stdout).group(1))
+    assert psql(proxy.port, "-c", f"\\lo_export {oid} {scratch}/out").returncode == 0
+    assert (scratch / "out").read_bytes() == data
 
 
 def test_ipv6_on_both_sides_and_several_addresses_at_once(server, make_proxy, scratch):

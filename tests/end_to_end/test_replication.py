@@ -3,8 +3,10 @@
 import signal
 import subprocess
 
+import pytest
+
 from postgres_server import BIN
-from processes import until_parent_ends
+from processes import as_server_user, make_directory, remove_directory, until_parent_ends
 from waiting import await_condition
 
 
@@ -54,6 +56,44 @@ def test_a_receiver_of_logical_changes_gets_them_and_its_feedback_arrives(server
                     "the feedback to arrive")
     stop(process)
     assert out.read_bytes().count(b"table public.followed: INSERT") == 1000
+
+
+@pytest.fixture
+def backup_directory():
+    """A directory of the server's user."""
+    directory = make_directory("backup")
+    yield f"{directory}/data"
+    remove_directory(directory)
+
+
+def test_a_standby_is_made_and_fed_through_the_proxy(server, make_server, make_proxy, backup_directory):
+    proxy = make_proxy(server.tcp)
+    as_server_user([BIN / "pg_basebackup", "-D", backup_directory, "-c", "fast", "-X", "stream", "-R", "--no-sync"],
+                   env=proxy.environment, timeout=300)
+    standby = make_server(template=backup_directory, name="standby", settings="max_connections = 300\n")
+    server.execute("CREATE TABLE streamed AS SELECT n FROM generate_series(1, 1000) n")
+    written = server.value("SELECT pg_current_wal_insert_lsn()::text")
+    await_condition(lambda: standby.value(f"SELECT pg_last_wal_replay_lsn() >= '{written}'"), "the standby to follow")
+    assert standby.value("SELECT count(*) FROM streamed") == 1000
+    # Its feedback, the stream's other direction, arrives at the primary.
+    await_condition(lambda: server.value("SELECT count(*) FROM pg_stat_replication"
+                                         f" WHERE replay_lsn >= '{written}'"), "the standby's feedback")
+
+
+def test_a_subscription_follows_through_the_proxy(server, make_server, make_proxy):
+    proxy = make_proxy(server.tcp)
+    subscriber = make_server(name="subscriber")
+    for one in (server, subscriber):
+        one.execute("CREATE TABLE published (n int PRIMARY KEY, t text)")
+    server.execute("INSERT INTO published VALUES (1, 'copied')")
+    server.execute("CREATE PUBLICATION news FOR TABLE published")
+    subscriber.execute(f"CREATE SUBSCRIPTION news CONNECTION 'host=127.0.0.1 port={proxy.port} user=postgres"
+                       " dbname=postgres' PUBLICATION news")
+    await_condition(lambda: subscriber.value("SELECT count(*) FROM published"), "the first copy")
+    server.execute("INSERT INTO published VALUES (2, 'streamed')")
+    await_condition(lambda: subscriber.value("SELECT count(*) FROM published") == 2, "the stream")
+    subscriber.execute("DROP SUBSCRIPTION news")
+    assert server.value("SELECT count(*) FROM pg_replication_slots WHERE slot_name = 'news'") == 0
 
 
 def test_a_base_backup_streams(server, make_proxy, scratch):

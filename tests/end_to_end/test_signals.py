@@ -1,10 +1,12 @@
 """Does SIGTERM drain, a second one end, and SIGHUP reread the configuration?"""
 
 import signal
+import struct
 
 import psycopg
 import pytest
 
+from raw_session import RawSession, error_fields, query, startup
 from waiting import await_condition
 
 
@@ -26,6 +28,45 @@ def test_sigterm_lets_transactions_end_and_idle_sessions_go(server, make_proxy):
     assert busy.execute("SELECT count(*) FROM kept").fetchone() == (1,)
     busy.commit()
     assert proxy.wait() == 0
+
+
+def test_a_drain_ends_replication_streams_and_does_so_last(server, make_proxy):
+    """They are never idle; a COMMIT may be waiting for what a standby says in one."""
+    proxy = make_proxy(server.tcp, "--workers", "2")
+    position = server.value("SELECT pg_current_wal_lsn()::text")
+    with proxy.connect(autocommit=False) as busy, RawSession(proxy.port, login=False) as stream:
+        busy.execute("CREATE TABLE draining (n int)")
+        stream.send(startup(user="postgres", replication="true"))
+        stream.until_ready()
+        stream.send(query(f"START_REPLICATION PHYSICAL {position}"))
+        assert stream.next()[0] == b"W"
+        proxy.signal(signal.SIGTERM)
+        proxy.await_log("draining sessions=2")
+        busy.execute("INSERT INTO draining SELECT generate_series(1, 1000)")
+        server.execute("CREATE TABLE meanwhile (n int)")
+        written = server.value("SELECT pg_current_wal_lsn() - '0/0'")
+        for _, payload in iter(stream.next, None):
+            # WAL data: where it begins, where the server's WAL ends, when, and the WAL itself.
+            if payload[:1] == b"w" and struct.unpack("!q", payload[1:9])[0] + len(payload) - 25 >= written:
+                break
+        busy.commit()
+        messages = stream.to_end()
+        assert [error["C"] for error in error_fields(messages)] == ["57P01"]
+    assert proxy.wait() == 0
+
+
+def test_a_drain_ends_what_goes_on_after_its_time_out(server, make_proxy):
+    proxy = make_proxy(server.tcp, "--drain-timeout", "300ms")
+    with RawSession(proxy.port) as in_transaction, RawSession(proxy.port) as busy:
+        in_transaction.ask("BEGIN")
+        busy.send(query("SELECT pg_sleep(600)"))
+        proxy.signal(signal.SIGINT)  # a Ctrl-C drains, too
+        assert proxy.wait() == 0
+        for session in (in_transaction, busy):
+            [error] = error_fields(session.to_end())
+            assert error["C"] == "57P01" and "drain_timeout" in error["M"]
+    # As when a client dies: the server notices when it next has something to say.
+    server.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(600)'")
 
 
 def test_a_second_sigterm_ends_what_is_left(server, make_proxy, scratch):
@@ -58,15 +99,37 @@ def test_sighup_rereads_the_configuration_and_refuses_a_broken_one(server, make_
         proxy.await_log(r" reloaded ")
         with proxy.connect() as second:
             assert second.execute("SELECT 1").fetchone() == (1,)
+        # What cannot change while it runs is said, and is not mixed up with what was applied.
+        configuration.write_text("[understudy]\nmax_client_conn = 6\nworkers = 3\n")
+        proxy.signal(signal.SIGHUP)
+        assert proxy.await_log(r"restart_needed keys=(\S+)").group(1) == "workers"
+
+
+def test_sigusr1_logs_what_was_counted_without_a_change(server, make_proxy, scratch):
+    proxy = make_proxy(server.tcp, record=scratch / "recording")
+    with proxy.connect() as connection:
+        connection.execute("SELECT 1")
+        counts = proxy.counts()
+        assert (counts["connections"], counts["sessions"], counts["open"]) == (1, 1, 1)
+        assert proxy.await_log(r" recording sessions=(\d+)").group(1) == "1"
+        assert connection.execute("SELECT 'undisturbed'").fetchone() == ("undisturbed",)
 
 
 def test_an_idle_client_is_closed_after_its_time_out(server, make_proxy):
     proxy = make_proxy(server.tcp, "--client-idle-timeout", "200ms")
     with proxy.connect() as connection:
-        await_condition(lambda: server.value("SELECT count(*) FROM pg_stat_activity WHERE backend_type ="
-                                             " 'client backend'") == 1, "the idle session to end")
+        await_condition(lambda: server.value("SELECT count(*) FROM pg_stat_activity WHERE pid ="
+                                             f" {connection.info.backend_pid}") == 0, "the idle session to end")
         with pytest.raises(psycopg.OperationalError, match="client_idle_timeout"):
             connection.execute("SELECT 1")
+    assert proxy.counts()["idle_timeouts"] == 1
+
+
+def test_a_long_statement_is_not_an_idle_client(server, make_proxy):
+    proxy = make_proxy(server.tcp, "--client-idle-timeout", "200ms")
+    with proxy.connect() as connection:
+        assert connection.execute("SELECT pg_sleep(0.8)::text || 'done'").fetchone() == ("done",)
+    assert proxy.counts()["idle_timeouts"] == 0
 
 
 @pytest.mark.parametrize("wrong", [["--listen", "1.2.3.4:port"], ["--backend", "host:port:more"], ["--no-such-option"],

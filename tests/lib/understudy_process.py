@@ -67,6 +67,13 @@ class Proxy:
         return await_condition(lambda: re.search(pattern, self.log()) or self._ended(pattern),
                                lambda: f"{pattern} in the proxy's log:\n{self.log()}", timeout_s)
 
+    def counts(self):
+        """What it has counted so far, by name: asked for with SIGUSR1."""
+        asked = self.log().count(" statistics ")
+        self.signal(signal.SIGUSR1)
+        line = await_condition(lambda: re.findall(r" statistics (.*)\n", self.log())[asked:], "the statistics")[0]
+        return {name: int(number) for name, number in re.findall(r"(\w+)=(\d+)", line)}
+
     def _ended(self, pattern):
         if self.process.poll() is None:
             return None

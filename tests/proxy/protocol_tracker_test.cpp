@@ -167,8 +167,10 @@ TEST_F(ProtocolTrackerTest, SuspendedPortalKeepsThePipelineOpen) {
 TEST_F(ProtocolTrackerTest, CopyBothOfReplication) {
   ASSERT_TRUE(client(message('Q', "START_REPLICATION")) && server(message('W', "x")));
   EXPECT_EQ(tracker_.state(), S::kCopy);
+  EXPECT_TRUE(tracker_.streams_replication());
   ASSERT_TRUE(server(message('d', "wal")) && client(message('d', "status")) && client(message('c')));
   ASSERT_TRUE(server(message('c') + message('C', "COPY 0")) && ready());
+  EXPECT_FALSE(tracker_.streams_replication());
   EXPECT_TRUE(tracker_.idle());
 }
 
