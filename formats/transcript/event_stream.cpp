@@ -42,6 +42,7 @@ struct EventStream::State {
   std::size_t next_chunk = 0;          // in chunks_by_time
   std::unique_ptr<OpenChunk> current;  // gave out the last event; apart from the heap while it leads
   std::vector<std::unique_ptr<OpenChunk>> heap;  // the other chunks that overlap it
+  std::vector<ChunkPosition> damaged;
 
   void open_chunk(ChunkPosition position);
   void open_needed();
@@ -52,7 +53,10 @@ void EventStream::State::open_chunk(ChunkPosition position) {
   auto opened = std::make_unique<OpenChunk>();
   opened->position = position;
   opened->chunk = recording.load(position);
-  if (!opened->chunk) return;  // damaged, and counted
+  if (!opened->chunk) {
+    damaged.push_back(position);
+    return;
+  }
   const std::size_t size = opened->chunk->size();
   for (std::size_t i = 1; i < size && opened->order.empty(); ++i) {
     if (opened->chunk->time(i) < opened->chunk->time(i - 1)) opened->order = sorted_by_time(*opened->chunk);
@@ -92,9 +96,12 @@ void EventStream::State::choose() {
 }
 
 EventStream::EventStream(const Recording& recording, TimeNs from)
-    : state_(new State{.recording = recording, .from = from, .current = nullptr, .heap = {}}) {}
+    : state_(new State{.recording = recording, .from = from, .current = nullptr, .heap = {}, .damaged = {}}) {
+}
 
 EventStream::~EventStream() = default;
+
+const std::vector<ChunkPosition>& EventStream::damaged() const { return state_->damaged; }
 
 std::optional<Event> EventStream::next() {
   State& state = *state_;

@@ -84,6 +84,8 @@ class EventStream {
   // The next event, valid until the next call; none at the end. Damaged chunks are passed over
   // (Recording::damage).
   [[nodiscard]] std::optional<Event> next();
+  // Those, so far: every session in their heads has a hole before its next event.
+  [[nodiscard]] const std::vector<ChunkPosition>& damaged() const;
 
  private:
   struct State;

@@ -29,6 +29,21 @@ class SessionSet {
     return true;
   }
 
+  void insert_all(const SessionSet& other) {
+    for (const auto& [first, last] : other.runs_) {
+      for (std::uint64_t key = first;; ++key) {
+        insert(SessionId::unpack(key));
+        if (key == last) break;
+      }
+    }
+  }
+
+  [[nodiscard]] std::uint64_t size() const {
+    std::uint64_t count = 0;
+    for (const auto& [first, last] : runs_) count += last - first + 1;
+    return count;
+  }
+
   [[nodiscard]] bool contains(SessionId id) const {
     const auto after = runs_.upper_bound(id.packed());
     return after != runs_.begin() && std::prev(after)->second >= id.packed();

@@ -20,10 +20,19 @@ class BorrowedFile final : public ReadableFile {
   const ReadableFile& file_;
 };
 
+void add_event(SegmentReport& report, const Event& event) {
+  report.data_bytes += event.data.size();
+  Gap gap;
+  if (event.kind != EventKind::kGap || !decode(event.data, gap)) return;
+  ++report.gaps;
+  report.gap_bytes += gap.client_bytes + gap.server_bytes;
+}
+
 void add_chunk(SegmentReport& report, const SegmentWalk::Step& step, const Chunk& chunk) {
   const bool first = report.chunks++ == 0;
+  for (const ChunkHead::Session& session : step.head.sessions) report.sessions.insert(session.id);
   report.events += chunk.size();
-  for (std::size_t i = 0; i < chunk.size(); ++i) report.data_bytes += chunk.event(i).data.size();
+  for (std::size_t i = 0; i < chunk.size(); ++i) add_event(report, chunk.event(i));
   report.stored_bytes += step.end - step.offset;
   report.first_time = first ? step.head.first_time : std::min(report.first_time, step.head.first_time);
   report.last_time = first ? step.head.last_time : std::max(report.last_time, step.head.last_time);

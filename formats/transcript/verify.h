@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "formats/transcript/segment_reader.h"
+#include "formats/transcript/session_set.h"
 
 namespace understudy {
 
@@ -18,8 +19,11 @@ struct SegmentReport {
   std::uint64_t lost_bytes = 0;   // the rest: size_bytes == whole_bytes + lost_bytes
   std::uint64_t chunks = 0;       // intact ones
   std::uint64_t damaged_chunks = 0;
+  SessionSet sessions;             // with events in intact chunks
   std::uint64_t events = 0;        // in intact chunks
   std::uint64_t data_bytes = 0;    // what these events carry
+  std::uint64_t gaps = 0;          // among them: holes in sessions that the recorder told of
+  std::uint64_t gap_bytes = 0;     // that are missing in these holes
   std::uint64_t stored_bytes = 0;  // what intact chunks take in the file, heads included
   TimeNs first_time = 0;           // of intact chunks; both 0 when there is none
   TimeNs last_time = 0;
@@ -27,7 +31,9 @@ struct SegmentReport {
   std::vector<Damage> damage;      // found by reading: lost since, or cut off by a crash
 
   // Nothing is missing: closed, whole, and the recorder lost nothing.
-  [[nodiscard]] bool whole() const { return clean && index_agrees && damage.empty() && losses.empty(); }
+  [[nodiscard]] bool whole() const {
+    return clean && index_agrees && damage.empty() && losses.empty() && gaps == 0;
+  }
 };
 
 // Throws RecordingError when the file is no transcript, a newer one, or cannot be read. `file` is borrowed.

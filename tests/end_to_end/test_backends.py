@@ -8,6 +8,7 @@ import pytest
 
 from fake_backend import LOGGED_IN, FakeBackend, read_message
 from raw_session import RawSession, error_fields, kinds, message, query, startup
+from waiting import await_condition
 
 ONE_ROW = message(b"T", b"\0\0") + message(b"D", b"\0\0") + message(b"C", b"SELECT 1\0")
 
@@ -65,7 +66,7 @@ def test_a_server_that_breaks_the_protocol_later_ends_only_that_session(make_pro
             client.send(query("SELECT"))
             client.to_end()
             proxy.await_log(r"protocol_error session=2 from=server")
-            assert proxy.counts()["open"] == 1
+            await_condition(lambda: proxy.counts()["open"] == 1, "its session to end")
             assert bystander.socket.send(b"Q") == 1
 
 

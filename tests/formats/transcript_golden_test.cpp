@@ -14,7 +14,7 @@ namespace understudy::test {
 namespace {
 
 std::filesystem::path golden(const std::string& name) {
-  return std::filesystem::path(__FILE__).parent_path().parent_path() / "golden" / name;
+  return std::filesystem::path(UNDERSTUDY_SOURCE_DIR) / "tests/golden" / name;
 }
 
 std::string escaped(std::string_view bytes) {

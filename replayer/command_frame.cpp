@@ -1,0 +1,58 @@
+#include "replayer/command_frame.h"
+
+#include <cstdio>
+#include <stdexcept>
+
+#include "formats/command.h"
+#include "replayer/output.h"
+
+namespace understudy::replayer {
+namespace {
+
+constexpr int kHelpColumns = 100;
+
+}  // namespace
+
+void usage(const std::string& what) { throw std::invalid_argument(what); }
+
+cxxopts::Options command_options(const std::string& name, const std::string& summary) {
+  cxxopts::Options options("understudy " + name, summary + "\n");
+  options.set_width(kHelpColumns);
+  options.custom_help("RECORDING [options]");
+  options.positional_help("");
+  options.add_options()("h,help", "this text");
+  options.add_options("hidden")("recording", "", cxxopts::value<std::vector<std::string>>());
+  options.parse_positional({"recording"});
+  return options;
+}
+
+int run_command(cxxopts::Options& options, const std::string& notes, int argc, char** argv,
+                const std::function<int(const cxxopts::ParseResult&, const std::string&)>& body) {
+  std::string problem;
+  try {
+    const auto given = options.parse(argc, argv);
+    if (given.count("help") > 0) {
+      std::fputs((options.help({""}) + notes).c_str(), stdout);
+      return 0;
+    }
+    const auto paths = given.count("recording") > 0 ? given["recording"].as<std::vector<std::string>>()
+                                                    : std::vector<std::string>{};
+    if (paths.size() != 1) usage("give one RECORDING, a directory or a file");
+    return body(given, paths.front());
+  } catch (const OutputClosed&) {
+    return 0;
+  } catch (const cxxopts::exceptions::exception& error) {
+    problem = error.what();
+  } catch (const std::invalid_argument& error) {
+    problem = error.what();
+  }
+  std::fprintf(stderr, "%s: %s\nSee %s --help.\n", options.program().c_str(), problem.c_str(),
+               options.program().c_str());
+  return kExitUsage;
+}
+
+std::string option(const cxxopts::ParseResult& given, const char* name) {
+  return given.count(name) > 0 ? given[name].as<std::string>() : std::string();
+}
+
+}  // namespace understudy::replayer

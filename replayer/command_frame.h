@@ -1,0 +1,25 @@
+// What show, verify and export have in common on the command line: one RECORDING, --help with exit codes, bad
+// usage told and answered with 2, a reader that closed the pipe. Called by the main thread.
+#pragma once
+
+#include <cxxopts.hpp>
+#include <functional>
+#include <string>
+
+namespace understudy::replayer {
+
+// Bad usage: what() is told, with a hint at --help.
+[[noreturn]] void usage(const std::string& what);
+
+// Options with --help and the positional RECORDING; add the command's own with add_options().
+[[nodiscard]] cxxopts::Options command_options(const std::string& name, const std::string& summary);
+
+// Parses and runs `body(given, path of the recording)`, whose exit code it returns. `notes` end the help.
+// Exceptions of `body` pass, but for std::invalid_argument (bad usage: 2) and OutputClosed (0).
+int run_command(cxxopts::Options& options, const std::string& notes, int argc, char** argv,
+                const std::function<int(const cxxopts::ParseResult&, const std::string&)>& body);
+
+// The value of an option; "" when it was not given.
+[[nodiscard]] std::string option(const cxxopts::ParseResult& given, const char* name);
+
+}  // namespace understudy::replayer

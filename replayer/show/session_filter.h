@@ -1,0 +1,28 @@
+// Which sessions a user wants to see. A value; any thread.
+#pragma once
+
+#include <limits>
+#include <string>
+
+#include "formats/transcript/event.h"
+
+namespace understudy::replayer {
+
+struct SessionFilter {
+  // Patterns with * (anything) and ? (one character); empty: any.
+  std::string user;
+  std::string database;
+  std::string application;
+  std::string client;  // its address, with or without the port
+  // Only sessions open at some time in [from, until).
+  TimeNs from = std::numeric_limits<TimeNs>::min();
+  TimeNs until = std::numeric_limits<TimeNs>::max();
+
+  // All but `from`, which asks when the session ended.
+  [[nodiscard]] bool matches(const SessionDescriptor& session) const;
+};
+
+// Whether the text is as the pattern says: * is anything, ? is one character, the rest itself.
+[[nodiscard]] bool matches_pattern(std::string_view pattern, std::string_view text);
+
+}  // namespace understudy::replayer

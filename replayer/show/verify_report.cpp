@@ -1,0 +1,291 @@
+#include "replayer/show/verify_report.h"
+
+#include <Poco/JSON/Array.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+
+#include "formats/command.h"
+#include "replayer/counted.h"
+#include "replayer/message_json.h"
+#include "replayer/readable.h"
+#include "replayer/recorded_names.h"
+#include "replayer/recording_lookup.h"
+
+namespace understudy::replayer {
+namespace {
+
+using Poco::JSON::Array;
+using Poco::JSON::Object;
+
+constexpr std::size_t kDamagesShown = 20;
+constexpr std::size_t kTextBytes = 500;
+
+std::string padded(std::string text, std::size_t width) {
+  if (text.size() < width) text.append(width - text.size(), ' ');
+  return text;
+}
+
+// The last bytes of the file are half of something: what a killed writer leaves.
+const Damage* torn_tail(const SegmentReport& segment) {
+  if (segment.clean || segment.damage.empty()) return nullptr;
+  const Damage& last = segment.damage.back();
+  const bool at_end = last.offset + last.bytes == segment.size_bytes;
+  return at_end && last.what.starts_with("file ends inside") ? &last : nullptr;
+}
+
+std::string verdict(const SegmentReport& segment) {
+  if (segment.whole()) return "whole";
+  const std::size_t torn = torn_tail(segment) != nullptr ? 1 : 0;
+  const bool damaged = segment.damage.size() > torn || !segment.index_agrees;
+  if (!segment.clean) return damaged ? "unclean, damaged" : "unclean";
+  return damaged ? "damaged" : "incomplete";
+}
+
+std::string describe(const LossRecord& loss) {
+  return "the recorder lost " + counted(loss.sessions, "session") + ", " + counted(loss.events, "event") +
+         ", " + format_size(loss.bytes) + " (" + std::string(gap_reason_name(loss.reason)) +
+         (loss.detail.empty() ? "" : ": " + readable_text(loss.detail, kTextBytes)) + ") from " +
+         format_time(loss.from) + " to " + format_time(loss.to);
+}
+
+std::string describe_unclean(const SegmentReport& segment) {
+  if (segment.size_bytes == 0) return "empty: its writer ended, or has just begun, before it wrote anything";
+  const std::string why = "not closed: its writer was killed, lost power, or is still writing; ";
+  const Damage* const tail = torn_tail(segment);
+  if (tail == nullptr) return why + "all that was sealed is here";
+  return why + "the last " + counted(tail->bytes, "byte") + ", from offset " + std::to_string(tail->offset) +
+         " on, are the beginning of something it did not finish (" + tail->what +
+         "), and lost; all that was sealed before is here";
+}
+
+Object json_damage(const Damage& damage) {
+  Object out = json_object();
+  out.set("offset", damage.offset);
+  out.set("bytes", damage.bytes);
+  out.set("what", damage.what);
+  return out;
+}
+
+Object json_loss(const LossRecord& loss) {
+  Object out = json_object();
+  out.set("reason", std::string(gap_reason_name(loss.reason)));
+  out.set("from", format_time(loss.from, 9));
+  out.set("to", format_time(loss.to, 9));
+  out.set("sessions", loss.sessions);
+  out.set("events", loss.events);
+  out.set("bytes", loss.bytes);
+  out.set("detail", json_text(loss.detail));
+  return out;
+}
+
+Object json_segment(const SegmentReport& segment) {
+  Object out = json_object();
+  out.set("file", json_text(segment.name));
+  out.set("verdict", verdict(segment));
+  out.set("closed", segment.clean);
+  out.set("index_agrees", segment.index_agrees);
+  out.set("size_bytes", segment.size_bytes);
+  out.set("whole_bytes", segment.whole_bytes);
+  out.set("lost_bytes", segment.lost_bytes);
+  out.set("sessions", segment.sessions.size());
+  out.set("chunks", segment.chunks);
+  out.set("damaged_chunks", segment.damaged_chunks);
+  out.set("events", segment.events);
+  out.set("event_bytes", segment.data_bytes);
+  if (segment.chunks > 0) {
+    out.set("from", format_time(segment.first_time, 9));
+    out.set("to", format_time(segment.last_time, 9));
+  }
+  out.set("gaps", segment.gaps);
+  out.set("gap_bytes", segment.gap_bytes);
+  Array losses;
+  for (const LossRecord& loss : segment.losses) losses.add(json_loss(loss));
+  out.set("losses", losses);
+  Array damages;
+  for (const Damage& damage : segment.damage) damages.add(json_damage(damage));
+  out.set("damage", damages);
+  return out;
+}
+
+}  // namespace
+
+VerifyReport::VerifyReport(Output& out, std::string recording, bool json)
+    : out_(out), recording_(std::move(recording)), json_(json) {
+  if (!json_) return;
+  Object name = json_object();
+  name.set("recording", json_text(recording_));
+  std::string head = to_line(name);
+  head.pop_back();
+  out_.write(head + ",\"segments\":[");
+}
+
+void VerifyReport::put_object(const Object& object) {
+  out_.write(totals_.segments > 1 ? ",\n" : "\n");
+  out_.write(to_line(object));
+}
+
+void VerifyReport::add(const SegmentReport& segment) {
+  sum_up(segment);
+  if (json_) {
+    put_object(json_segment(segment));
+  } else {
+    print(segment);
+  }
+}
+
+void VerifyReport::add_unusable(const std::string& name, const std::string& why) {
+  ++totals_.segments;
+  ++totals_.unusable;
+  std::fprintf(stderr, "understudy verify: %s\n", why.c_str());
+  if (!json_) {
+    out_.line(padded(std::filesystem::path(name).filename().string(), 26) + "  unusable");
+    out_.line("  " + why);
+    return;
+  }
+  Object object = json_object();
+  object.set("file", json_text(name));
+  object.set("verdict", "unusable");
+  object.set("error", json_text(why));
+  put_object(object);
+}
+
+void VerifyReport::sum_up(const SegmentReport& segment) {
+  ++totals_.segments;
+  totals_.whole += segment.whole() ? 1 : 0;
+  totals_.unclean += segment.clean ? 0 : 1;
+  totals_.damaged += verdict(segment).ends_with("damaged") ? 1 : 0;
+  if (segment.chunks > 0) {
+    const bool first = totals_.chunks == 0;
+    totals_.first_time = first ? segment.first_time : std::min(totals_.first_time, segment.first_time);
+    totals_.last_time = first ? segment.last_time : std::max(totals_.last_time, segment.last_time);
+  }
+  totals_.sessions.insert_all(segment.sessions);
+  totals_.chunks += segment.chunks;
+  totals_.events += segment.events;
+  totals_.data_bytes += segment.data_bytes;
+  totals_.stored_bytes += segment.stored_bytes;
+  totals_.size_bytes += segment.size_bytes;
+  totals_.lost_bytes += segment.lost_bytes;
+  totals_.damaged_chunks += segment.damaged_chunks;
+  totals_.gaps += segment.gaps;
+  totals_.gap_bytes += segment.gap_bytes;
+  for (const LossRecord& loss : segment.losses) {
+    ++totals_.losses;
+    totals_.losses_sessions += loss.sessions;
+    totals_.losses_events += loss.events;
+    totals_.losses_bytes += loss.bytes;
+  }
+}
+
+void VerifyReport::print(const SegmentReport& segment) {
+  std::string line = padded(std::filesystem::path(segment.name).filename().string(), 26) + "  " +
+                     padded(verdict(segment), 10) + "  " + padded(format_size(segment.size_bytes), 10) +
+                     "  " + counted(segment.sessions.size(), "session") + ", " +
+                     counted(segment.chunks, "chunk") + ", " + counted(segment.events, "event");
+  if (segment.chunks > 0)
+    line += "  " + format_time(segment.first_time, 3) + " to " + format_time(segment.last_time, 3);
+  out_.line(line);
+  print_problems(segment);
+}
+
+void VerifyReport::print_problems(const SegmentReport& segment) {
+  if (!segment.clean) out_.line("  " + describe_unclean(segment));
+  const Damage* const tail = torn_tail(segment);
+  std::size_t shown = 0;
+  for (const Damage& damage : segment.damage) {
+    if (&damage == tail || (damage.bytes == 0 && segment.size_bytes == 0)) continue;
+    if (++shown > kDamagesShown) continue;
+    out_.line("  damaged at offset " + std::to_string(damage.offset) + ": " + damage.what + "; " +
+              counted(damage.bytes, "byte") + " lost");
+  }
+  if (shown > kDamagesShown)
+    out_.line("  and " + counted(shown - kDamagesShown, "more place") + " (all with --json)");
+  if (!segment.index_agrees) out_.line("  damaged: its index does not agree with what is there");
+  for (const LossRecord& loss : segment.losses) out_.line("  " + describe(loss));
+  if (segment.gaps > 0) {
+    out_.line("  the recorder left " + counted(segment.gaps, "gap") + " in sessions: " +
+              format_size(segment.gap_bytes) + " missing (show --stats says of whom and why)");
+  }
+}
+
+void VerifyReport::finish() {
+  if (json_) {
+    out_.write("\n],\"summary\":" + to_line(summary_json()) + "}\n");
+  } else {
+    print_summary();
+  }
+  out_.finish();
+}
+
+void VerifyReport::print_summary() {
+  std::string segments =
+      counted(totals_.segments, "segment") + ": " + std::to_string(totals_.whole) + " whole";
+  if (totals_.unclean > 0) segments += ", " + std::to_string(totals_.unclean) + " unclean";
+  if (totals_.damaged > 0) segments += ", " + std::to_string(totals_.damaged) + " damaged";
+  if (totals_.unusable > 0) segments += ", " + std::to_string(totals_.unusable) + " unusable";
+  out_.line("\n" + segments);
+  std::string whole = "  whole  " + counted(totals_.sessions.size(), "session") + ", " +
+                      counted(totals_.chunks, "chunk") + ", " + counted(totals_.events, "event") + ", " +
+                      format_size(totals_.data_bytes) + " of traffic in " + format_size(totals_.stored_bytes);
+  if (totals_.chunks > 0) {
+    whole += "; " + format_time(totals_.first_time, 3) + " to " + format_time(totals_.last_time, 3) + " (" +
+             format_duration(time_between(totals_.first_time, totals_.last_time)) + ")";
+  }
+  out_.line(whole);
+  if (exit_code() == 0) {
+    out_.line("  lost   nothing");
+    return;
+  }
+  out_.line("  lost   " + counted(totals_.lost_bytes, "byte") + " of the files, " +
+            counted(totals_.damaged_chunks, "damaged chunk"));
+  if (totals_.losses > 0) {
+    out_.line("         by the recorder: " + counted(totals_.losses_sessions, "session") + ", " +
+              counted(totals_.losses_events, "event") + ", " + format_size(totals_.losses_bytes) + " (" +
+              counted(totals_.losses, "loss record") + ")");
+  }
+  if (totals_.gaps > 0) {
+    out_.line("         in sessions: " + counted(totals_.gaps, "gap") + ", " +
+              format_size(totals_.gap_bytes));
+  }
+}
+
+Object VerifyReport::summary_json() const {
+  Object out = json_object();
+  const std::pair<const char*, std::uint64_t> counts[] = {
+      {"segments", totals_.segments},
+      {"segments_whole", totals_.whole},
+      {"segments_unclean", totals_.unclean},
+      {"segments_damaged", totals_.damaged},
+      {"segments_unusable", totals_.unusable},
+      {"size_bytes", totals_.size_bytes},
+      {"sessions", totals_.sessions.size()},
+      {"chunks", totals_.chunks},
+      {"events", totals_.events},
+      {"event_bytes", totals_.data_bytes},
+      {"stored_bytes", totals_.stored_bytes},
+      {"lost_bytes", totals_.lost_bytes},
+      {"damaged_chunks", totals_.damaged_chunks},
+      {"loss_records", totals_.losses},
+      {"loss_sessions", totals_.losses_sessions},
+      {"loss_events", totals_.losses_events},
+      {"loss_bytes", totals_.losses_bytes},
+      {"gaps", totals_.gaps},
+      {"gap_bytes", totals_.gap_bytes},
+  };
+  for (const auto& [key, value] : counts) out.set(key, value);
+  if (totals_.chunks > 0) {
+    out.set("from", format_time(totals_.first_time, 9));
+    out.set("to", format_time(totals_.last_time, 9));
+  }
+  out.set("whole", exit_code() == 0);
+  return out;
+}
+
+int VerifyReport::exit_code() const {
+  if (totals_.unusable > 0) return 2;
+  return totals_.whole == totals_.segments ? 0 : 1;
+}
+
+}  // namespace understudy::replayer

@@ -1,0 +1,64 @@
+// What `verify` says: a line a segment, what is wrong with it in plain words, a summary; or JSON. Holds
+// totals only, however many segments there are. One thread at a time.
+#pragma once
+
+#include <Poco/JSON/Object.h>
+
+#include <string>
+
+#include "formats/transcript/verify.h"
+#include "replayer/output.h"
+
+namespace understudy::replayer {
+
+class VerifyReport {
+ public:
+  // `out` is borrowed.
+  VerifyReport(Output& out, std::string recording, bool json);
+
+  void add(const SegmentReport& segment);
+  // A segment that cannot be used at all; `why` names file and offset.
+  void add_unusable(const std::string& name, const std::string& why);
+  void finish();
+
+  // 0: nothing is missing; 1: something is; 2: a segment cannot be used.
+  [[nodiscard]] int exit_code() const;
+
+ private:
+  struct Totals {
+    std::uint64_t segments = 0;
+    std::uint64_t whole = 0;
+    std::uint64_t unclean = 0;
+    std::uint64_t damaged = 0;
+    std::uint64_t unusable = 0;
+    SessionSet sessions;
+    std::uint64_t chunks = 0;
+    std::uint64_t events = 0;
+    std::uint64_t data_bytes = 0;
+    std::uint64_t stored_bytes = 0;
+    std::uint64_t size_bytes = 0;
+    TimeNs first_time = 0;
+    TimeNs last_time = 0;
+    std::uint64_t lost_bytes = 0;
+    std::uint64_t damaged_chunks = 0;
+    std::uint64_t losses = 0;
+    std::uint64_t losses_sessions = 0;
+    std::uint64_t losses_events = 0;
+    std::uint64_t losses_bytes = 0;
+    std::uint64_t gaps = 0;
+    std::uint64_t gap_bytes = 0;
+  };
+  void sum_up(const SegmentReport& segment);
+  void print(const SegmentReport& segment);
+  void print_problems(const SegmentReport& segment);
+  void print_summary();
+  void put_object(const Poco::JSON::Object& object);
+  [[nodiscard]] Poco::JSON::Object summary_json() const;
+
+  Output& out_;
+  const std::string recording_;
+  const bool json_;
+  Totals totals_;
+};
+
+}  // namespace understudy::replayer

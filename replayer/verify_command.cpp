@@ -1,0 +1,94 @@
+// understudy verify: reads every byte of every segment, one after the other.
+#include <filesystem>
+#include <system_error>
+
+#include "formats/transcript/segment_name.h"
+#include "replayer/command_frame.h"
+#include "replayer/commands.h"
+#include "replayer/progress.h"
+#include "replayer/show/verify_report.h"
+
+namespace understudy::replayer {
+namespace {
+
+constexpr const char* kNotes =
+    "\nRECORDING is a directory or one file. Every checksum of every record and chunk is compared, and "
+    "every\n"
+    "chunk decoded. A segment that cannot be used at all does not keep the others from being checked.\n"
+    "\nExit codes: 0 whole, nothing is missing; 1 damaged, not closed by its writer, or the recorder left\n"
+    "something out; 2 a segment cannot be used (foreign, of a newer version, unreadable), there is none, or\n"
+    "bad usage.\n";
+
+// Counts what is read of a file.
+class WatchedFile final : public ReadableFile {
+ public:
+  WatchedFile(std::unique_ptr<ReadableFile> file, Progress& progress, std::uint64_t before,
+              std::uint64_t total)
+      : file_(std::move(file)), progress_(progress), before_(before), total_(total) {}
+  std::error_code read(std::uint64_t offset, std::size_t length, ByteBuffer& out) const override {
+    const std::error_code error = file_->read(offset, length, out);
+    read_ = std::min(read_ + out.size(), file_->size());
+    progress_.at(before_ + read_, total_);
+    return error;
+  }
+  std::uint64_t size() const override { return file_->size(); }
+
+ private:
+  std::unique_ptr<ReadableFile> file_;
+  Progress& progress_;
+  std::uint64_t before_;
+  std::uint64_t total_;
+  mutable std::uint64_t read_ = 0;
+};
+
+std::uint64_t size_of(const std::filesystem::path& path) {
+  std::error_code error;
+  const std::uintmax_t size = std::filesystem::file_size(path, error);
+  return error ? 0 : size;
+}
+
+void verify_one(const std::filesystem::path& path, std::uint64_t before, std::uint64_t total,
+                Progress& progress, VerifyReport& report) {
+  try {
+    const WatchedFile file(open_file(path), progress, before, total);
+    report.add(verify_segment(file, path.string()));
+  } catch (const RecordingError& error) {
+    report.add_unusable(path.string(), error.what());
+  } catch (const std::system_error& error) {
+    report.add_unusable(path.string(),
+                        path.string() + ": cannot be opened: " + error.code().message() + " (at byte 0)");
+  }
+}
+
+int verify(const cxxopts::ParseResult& given, const std::string& recording) {
+  const std::vector<std::filesystem::path> segments = list_segments(recording);
+  // In a directory this is what a crash at rotation leaves; by itself it is hardly what was meant.
+  std::error_code error;
+  if (!std::filesystem::is_directory(recording, error) && std::filesystem::is_empty(recording, error))
+    throw RecordingError(recording, 0, "is empty: nothing was recorded in it");
+  std::uint64_t total = 0;
+  for (const std::filesystem::path& segment : segments) total += size_of(segment);
+  Output out;
+  VerifyReport report(out, recording, given.count("json") > 0);
+  {
+    Progress progress;
+    std::uint64_t before = 0;
+    for (const std::filesystem::path& segment : segments) {
+      verify_one(segment, before, total, progress, report);
+      before += size_of(segment);
+    }
+  }
+  report.finish();
+  return report.exit_code();
+}
+
+}  // namespace
+
+int run_verify(int argc, char** argv) {
+  cxxopts::Options options =
+      command_options("verify", "Checks every checksum of a recording; says what is whole and what is lost.");
+  options.add_options()("json", "the report as JSON");
+  return run_command(options, kNotes, argc, argv, verify);
+}
+
+}  // namespace understudy::replayer
