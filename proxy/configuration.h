@@ -10,6 +10,7 @@
 #include "formats/transcript/event.h"
 #include "proxy/address.h"
 #include "proxy/socket_connection.h"
+#include "proxy/tls_settings.h"
 
 namespace understudy::proxy {
 
@@ -37,6 +38,7 @@ struct Configuration {
   unsigned listen_backlog = 512;
   unsigned unix_socket_mode = 0777;
   Limits limits;
+  TlsSettings tls;
 };
 
 // One key of the configuration.

@@ -38,6 +38,7 @@ Proxy::Proxy(const Configuration& configuration, TrafficObserver* observer) : co
 Proxy::~Proxy() { stop(); }
 
 void Proxy::start() {
+  shared_.tls.set(load_tls(configuration_.tls));
   shared_.backend_addresses.set(resolve(configuration_.backend, false));
   for (const Address& address : configuration_.listen) {
     sockets_.open(address, configuration_.listen_backlog, configuration_.unix_socket_mode);

@@ -13,6 +13,7 @@
 #include "proxy/event_loop.h"
 #include "proxy/observer.h"
 #include "proxy/statistics.h"
+#include "proxy/tls_context.h"
 
 namespace understudy::proxy {
 
@@ -40,6 +41,7 @@ struct ProxyShared {
   Address backend;
   BackendAddresses backend_addresses;
   CancelRegistry cancels;
+  CurrentTls tls;
   Statistics statistics;
   TrafficObserver* observer = nullptr;  // borrowed; null: nothing is recorded
   std::atomic<std::uint32_t> next_session{1};
