@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <unordered_map>
@@ -16,11 +17,15 @@
 
 namespace understudy::proxy {
 
+class ServerTls;
+
 // What is needed to cancel at the server, and to tell the session's owner.
 struct CancelTarget {
   SocketAddress backend;
   std::uint32_t process_id = 0;
   ByteBuffer server_key;  // secret; never logged, never recorded
+  // The session's own connection is encrypted by this: the key must not travel in plain text.
+  std::shared_ptr<const ServerTls> tls;
   std::uint32_t session_number = 0;
   std::function<void()> noticed;  // called when a cancel is accepted, on the caller's thread
 };

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "proxy/endpoint.h"
+#include "proxy/server_encryption.h"
 #include "proxy/session_context.h"
 
 namespace understudy::proxy {
@@ -19,8 +20,11 @@ class CancelRelay final : public Runnable {
   void run(std::uint32_t client_events, std::uint32_t server_events) override;
 
  private:
+  // True when the packet may be sent.
+  [[nodiscard]] bool encrypted();
   void connect();
   void fail(const std::string& why);
+  void await_end();
   void end();
 
   SessionContext& context_;
@@ -31,6 +35,8 @@ class CancelRelay final : public Runnable {
   Endpoint server_;
   EventLoop::TimerId retry_ = 0;
   EventLoop::TimerId deadline_ = 0;
+  ServerEncryption encryption_{server_};
+  std::shared_ptr<const ServerTls> tls_;
 };
 
 }  // namespace understudy::proxy

@@ -13,7 +13,6 @@ namespace {
 constexpr int kReadsPerTurn = 4;
 // A closed session waits so long for its client to take the last bytes.
 constexpr TimeNs kLinger = 30'000'000'000;
-constexpr std::uint32_t kReadable = EPOLLIN | EPOLLHUP | EPOLLERR;
 
 }  // namespace
 
@@ -51,8 +50,8 @@ void ClientSession::run(std::uint32_t client_events, std::uint32_t server_events
              !server_.endpoint().flush()) {
     server_write_failed_ = true;
   }
-  if (client_.in_process() || (client_events & kReadable) != 0) pump_client();
-  if ((server_events & kReadable) != 0) pump_server();
+  if (client_.in_process() || client_.ready_to_read(client_events)) pump_client();
+  if (server_.connected() && server_.endpoint().ready_to_read(server_events)) pump_server();
   settle();
 }
 
@@ -70,12 +69,14 @@ bool ClientSession::client_readable() {
 bool ClientSession::server_readable() { return server_.connected() && !client_.backlogged(); }
 
 void ClientSession::pump_client() {
+  if (login_ && !login_->direct_tls_decided) look_for_direct_tls();
   for (int reads = 0; reads < kReadsPerTurn; ++reads) {
     if (!client_readable()) return;
     const ReadResult result = client_.read(context_.scratch);
     if (result.status == IoStatus::kWouldBlock) return;
     if (result.status == IoStatus::kClosed) return client_ended();
     if (result.status == IoStatus::kError) {
+      note_tls_failure();
       return close(CloseReason::kClientLeft, client_.connection().error_text());
     }
     take_client(result.bytes);

@@ -70,8 +70,10 @@ class ClientSession final : public Runnable {
     TimeNs connecting_since = 0;
     bool ssl_answered = false;
     bool gss_answered = false;
-    bool server_error = false;      // the server refused; its end of file is announced
-    std::unique_ptr<OwnLogin> own;  // the proxy authenticates the client itself
+    bool direct_tls_decided = false;  // the first byte was looked at
+    bool binding_taken_out = false;   // the server offered SCRAM-SHA-256-PLUS and the client was not told
+    bool server_error = false;        // the server refused; its end of file is announced
+    std::unique_ptr<OwnLogin> own;    // the proxy authenticates the client itself
   };
 
   void pump_client();
@@ -85,6 +87,15 @@ class ClientSession final : public Runnable {
   void client_ended();
   void server_ended(const std::string& error);
   void deliver(ByteView bytes);
+
+  // client_tls.cpp
+  void look_for_direct_tls();
+  [[nodiscard]] bool offer_tls();
+  void begin_tls(const ClientTls& tls, bool direct);
+  [[nodiscard]] bool admits_client(const SessionDescriptor& descriptor);
+  void note_tls_failure();
+  [[nodiscard]] std::size_t adapt_mechanisms(std::span<Byte> message);
+  [[nodiscard]] bool scram_can_pass(ByteView message);
 
   // client_login.cpp
   void read_startup();

@@ -41,6 +41,11 @@ std::string set_flag(bool& out, std::string_view value) {
   return {};
 }
 
+std::string set_file(std::string& out, std::string_view value) {
+  out = value;
+  return {};
+}
+
 std::string set_level(LogLevel& out, std::string_view value) {
   constexpr std::string_view kNames[] = {"error", "warning", "info", "debug"};
   const auto* found = std::find(std::begin(kNames), std::end(kNames), value);
@@ -145,6 +150,27 @@ constexpr ConfigurationKey kKeys[] = {
      [](C& c, V v) { return set_duration(c.limits.pool.server_idle_timeout, v); }},
     {"server_lifetime", "duration, 1h", "a pooled server this old is not used again; 0: for ever", true,
      [](C& c, V v) { return set_duration(c.limits.pool.server_lifetime, v); }},
+    {"client_tls_sslmode", "word",
+     "TLS with clients: disable, allow, require, verify-ca or verify-full; default: allow when there is a "
+     "certificate, else disable",
+     true, [](C& c, V v) { return set_client_tls_mode(c.tls.clients.mode, v); }},
+    {"client_tls_cert_file", "file", "certificate shown to clients (PEM), with its chain", true,
+     [](C& c, V v) { return set_file(c.tls.clients.certificate_file, v); }},
+    {"client_tls_key_file", "file", "its private key (PEM)", true,
+     [](C& c, V v) { return set_file(c.tls.clients.key_file, v); }},
+    {"client_tls_ca_file", "file", "who vouches for clients' certificates (PEM)", true,
+     [](C& c, V v) { return set_file(c.tls.clients.ca_file, v); }},
+    {"client_tls_protocols", "words, secure", "secure, or a list of tlsv1.2 and tlsv1.3", true,
+     [](C& c, V v) { return set_tls_versions(c.tls.clients, v); }},
+    {"server_tls_sslmode", "word, disable",
+     "TLS with the backend: disable, allow, prefer, require, verify-ca or verify-full, as libpq's sslmode",
+     true, [](C& c, V v) { return set_server_tls_mode(c.tls.servers.mode, v); }},
+    {"server_tls_ca_file", "file", "who vouches for the backend's certificate (PEM), or \"system\"", true,
+     [](C& c, V v) { return set_file(c.tls.servers.ca_file, v); }},
+    {"server_tls_cert_file", "file", "certificate shown to the backend (PEM)", true,
+     [](C& c, V v) { return set_file(c.tls.servers.certificate_file, v); }},
+    {"server_tls_key_file", "file", "its private key (PEM)", true,
+     [](C& c, V v) { return set_file(c.tls.servers.key_file, v); }},
     {"tcp_keepidle", "seconds, 60", "silence before TCP keepalive probes; 0: the system's", true,
      [](C& c, V v) { return set_number(c.limits.socket.keepalive_idle_s, v); }},
     {"tcp_keepintvl", "seconds, 10", "between keepalive probes; 0: the system's", true,

@@ -12,6 +12,7 @@
 #include "proxy/authentication_method.h"
 #include "proxy/pool_limits.h"
 #include "proxy/socket_connection.h"
+#include "proxy/tls_settings.h"
 
 namespace understudy::proxy {
 
@@ -48,6 +49,7 @@ struct Configuration {
   std::string auth_hba_file;
   bool auth_trust_network = false;
   Limits limits;
+  TlsSettings tls;
 };
 
 // One key of the configuration.

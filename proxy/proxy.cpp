@@ -40,6 +40,7 @@ Proxy::~Proxy() { stop(); }
 void Proxy::start() {
   shared_.access.set(load_access_policy(configuration_));
   shared_.pool.set_limits(configuration_.limits.pool);
+  shared_.tls.set(load_tls(configuration_.tls));
   shared_.backend_addresses.set(resolve(configuration_.backend, false));
   for (const Address& address : configuration_.listen) {
     sockets_.open(address, configuration_.listen_backlog, configuration_.unix_socket_mode);

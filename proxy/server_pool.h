@@ -20,11 +20,14 @@
 
 namespace understudy::proxy {
 
+class ServerTls;
+
 // A server session between clients: logged in, idle, watched by no loop.
 struct PooledServer {
   std::unique_ptr<Connection> connection;
   SocketAddress address;
   std::string address_text;
+  std::shared_ptr<const ServerTls> tls;  // what encrypts it, null when nothing does; cancels use it too
   ServerFacts facts;
   TimeNs connected_at = 0;
   TimeNs idle_since = 0;

@@ -39,10 +39,13 @@ void ServerReset::run(std::uint32_t /*client_events*/, std::uint32_t server_even
   if (!endpoint_.attached()) return;
   if ((server_events & EPOLLOUT) != 0 && !endpoint_.flush()) return finish(false);
   if ((server_events & kReadable) != 0) {
-    const ReadResult result = endpoint_.read(context_.scratch);
-    if (result.status == IoStatus::kClosed || result.status == IoStatus::kError) return finish(false);
-    if (result.status == IoStatus::kOk && !take(result.bytes)) return finish(false);
-    if (completed_) return finish(answer_.empty());
+    ReadResult result;
+    do {
+      result = endpoint_.read(context_.scratch);
+      if (result.status == IoStatus::kClosed || result.status == IoStatus::kError) return finish(false);
+      if (result.status == IoStatus::kOk && !take(result.bytes)) return finish(false);
+      if (completed_) return finish(answer_.empty() && !endpoint_.connection().holds_bytes());
+    } while (result.more || endpoint_.connection().holds_bytes());
   }
   endpoint_.set_interest(true, endpoint_.backlogged());
 }

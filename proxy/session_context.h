@@ -15,6 +15,7 @@
 #include "proxy/observer.h"
 #include "proxy/server_pool.h"
 #include "proxy/statistics.h"
+#include "proxy/tls_context.h"
 
 namespace understudy::proxy {
 
@@ -44,6 +45,7 @@ struct ProxyShared {
   CancelRegistry cancels;
   AccessPolicyHolder access;
   ServerPool pool{PoolLimits()};
+  CurrentTls tls;
   Statistics statistics;
   TrafficObserver* observer = nullptr;  // borrowed; null: nothing is recorded
   std::atomic<std::uint32_t> next_session{1};

@@ -4,21 +4,31 @@
 
 #include <charconv>
 #include <cstdlib>
+#include <filesystem>
 #include <stdexcept>
 
 namespace understudy::replayer {
 namespace {
 
-// The password libpq would use because it was given, not found in a pgpass file: that of the string or
-// PGPASSWORD.
-std::string given_password(const PGconn* connection) {
-  std::string password;
-  PQconninfoOption* const options = PQconninfo(const_cast<PGconn*>(connection));
-  for (const PQconninfoOption* option = options; option != nullptr && option->keyword != nullptr; ++option) {
-    if (std::string_view(option->keyword) == "password" && option->val != nullptr) password = option->val;
+// What libpq uses because it was given (in the string, the environment, a service file) or is its default.
+std::string option(PGconn* connection, std::string_view keyword) {
+  std::string value;
+  PQconninfoOption* const options = PQconninfo(connection);
+  for (const PQconninfoOption* known = options; known != nullptr && known->keyword != nullptr; ++known) {
+    if (known->keyword == keyword && known->val != nullptr) value = known->val;
   }
   PQconninfoFree(options);
-  return password;
+  return value;
+}
+
+// A file for TLS: given, or where libpq looks for it by itself. Empty when there is none.
+std::string file_option(PGconn* connection, std::string_view keyword, const char* default_name) {
+  std::string given = option(connection, keyword);
+  const char* const home = std::getenv("HOME");
+  if (!given.empty() || home == nullptr) return given;
+  const auto usual = std::filesystem::path(home) / ".postgresql" / default_name;
+  std::error_code error;
+  return std::filesystem::exists(usual, error) ? usual.string() : std::string();
 }
 
 std::string trimmed(std::string text) {
@@ -47,10 +57,29 @@ Target::Target(const std::string& conninfo) {
   address_.host = numeric != nullptr && *numeric != '\0' ? numeric : PQhost(connection_);
   const std::string_view port = PQport(connection_);
   std::from_chars(port.data(), port.data() + port.size(), address_.port);
-  given_password_ = given_password(connection_);
+  // Not one found in a pgpass file.
+  given_password_ = option(connection_, "password");
 }
 
 Target::~Target() { PQfinish(connection_); }
+
+proxy::TlsSettings::Servers Target::tls() const {
+  proxy::TlsSettings::Servers settings;
+  if (PQsslInUse(connection_) == 0) return settings;
+  settings.mode = proxy::ServerTlsMode::kRequire;
+  settings.host = PQhost(connection_);
+  const std::string mode = option(connection_, "sslmode");
+  if (mode == "verify-ca") settings.mode = proxy::ServerTlsMode::kVerifyCa;
+  if (mode == "verify-full") settings.mode = proxy::ServerTlsMode::kVerifyFull;
+  if (mode == "require" || mode.starts_with("verify-")) {
+    settings.ca_file = file_option(connection_, "sslrootcert", "root.crt");
+  }
+  settings.certificate_file = file_option(connection_, "sslcert", "postgresql.crt");
+  if (!settings.certificate_file.empty()) {
+    settings.key_file = file_option(connection_, "sslkey", "postgresql.key");
+  }
+  return settings;
+}
 
 std::string Target::server_version() const {
   const char* version = PQparameterStatus(connection_, "server_version");

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "proxy/address.h"
+#include "proxy/tls_settings.h"
 
 struct pg_conn;
 
@@ -26,6 +27,8 @@ class Target {
   Target& operator=(const Target&) = delete;
 
   [[nodiscard]] const proxy::Address& address() const { return address_; }
+  // TLS as libpq negotiated it: what was encrypted for it is for every session, and verified as strictly.
+  [[nodiscard]] proxy::TlsSettings::Servers tls() const;
   [[nodiscard]] std::string server_version() const;
   // The password for a replayed session's login: that of the URI or PGPASSWORD for whoever, else pgpass's.
   // Remembers what it found. Empty when there is none.
