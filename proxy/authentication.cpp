@@ -33,7 +33,12 @@ ScramClient::ScramClient(const ScramKeys& keys, std::string nonce)
 
 // The server takes the user from the start-up packet and ignores the one here, so it is left empty as libpq
 // does.
-std::string ScramClient::first_message() const { return "n,," + first_bare_; }
+std::string ScramClient::first_message() const { return header_ + first_bare_; }
+
+void ScramClient::bind_to(const ByteBuffer& end_point) {
+  header_ = "p=tls-server-end-point,,";
+  binding_ = end_point;
+}
 
 std::string ScramClient::final_message(std::string_view server_first, std::string& error) {
   const std::string_view nonce = scram_attribute(server_first, 'r');
@@ -50,7 +55,9 @@ std::string ScramClient::final_message(std::string_view server_first, std::strin
     const ScramDigest salted = salt_password(password_, salt, iterations);
     keys_ = ScramKeys{hmac_sha256(salted, "Client Key"), hmac_sha256(salted, "Server Key")};
   }
-  const std::string without_proof = "c=biws,r=" + std::string(nonce);
+  ByteBuffer bound(header_.begin(), header_.end());
+  append_bytes(bound, binding_);
+  const std::string without_proof = "c=" + to_base64(bound) + ",r=" + std::string(nonce);
   const std::string signed_text = first_bare_ + "," + std::string(server_first) + "," + without_proof;
   const ScramDigest signature = hmac_sha256(sha256(keys_->client_key), signed_text);
   server_signature_ = to_base64(hmac_sha256(keys_->server_key, signed_text));
@@ -111,9 +118,14 @@ ClientAuthenticator::Step ClientAuthenticator::begin_scram(ByteView mechanisms) 
   } else {
     scram_ = std::make_unique<ScramClient>(password_, make_scram_nonce());
   }
+  const bool binds =
+      !end_point_.empty() &&
+      as_text(mechanisms).find(std::string_view("SCRAM-SHA-256-PLUS\0", 19)) != std::string_view::npos;
+  if (binds) scram_->bind_to(end_point_);
   const std::string first = scram_->first_message();
   Step step;
-  wire::append_sasl_initial_response(step.reply, "SCRAM-SHA-256", {as_bytes(first)});
+  wire::append_sasl_initial_response(step.reply, binds ? "SCRAM-SHA-256-PLUS" : "SCRAM-SHA-256",
+                                     {as_bytes(first)});
   return step;
 }
 

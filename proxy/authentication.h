@@ -17,7 +17,7 @@ namespace understudy::proxy {
 // The md5 of `text` and `salt` in hexadecimal; empty where OpenSSL has md5 switched off (FIPS).
 [[nodiscard]] std::string hex_md5(std::string_view text, ByteView salt);
 
-// The client half of one SCRAM-SHA-256 exchange without channel binding.
+// The client half of one SCRAM-SHA-256 exchange, bound to the server's certificate or not.
 class ScramClient {
  public:
   // `nonce` is printable ASCII without a comma, fresh for every exchange.
@@ -25,6 +25,9 @@ class ScramClient {
   // With keys of an earlier login in the password's place.
   ScramClient(const ScramKeys& keys, std::string nonce);
 
+  // Before the first message: makes it SCRAM-SHA-256-PLUS, with the hash of the server's certificate
+  // ("tls-server-end-point", RFC 5929).
+  void bind_to(const ByteBuffer& end_point);
   [[nodiscard]] std::string first_message() const;
   // The client-final-message that answers the server's first; empty with `error` set when that is malformed
   // or not an answer to ours.
@@ -35,6 +38,8 @@ class ScramClient {
  private:
   std::string password_;
   std::optional<ScramKeys> keys_;  // computed from the password when it is asked for
+  std::string header_ = "n,,";     // GS2
+  ByteBuffer binding_;
   std::string first_bare_;
   std::string nonce_;
   std::string server_signature_;  // base64
@@ -54,6 +59,8 @@ class ClientAuthenticator {
   // Logs in where SCRAM is asked for, with keys of an earlier login; nowhere else.
   ClientAuthenticator(std::string user, const ScramKeys& keys) : user_(std::move(user)), keys_(keys) {}
 
+  // The hash of the certificate the server showed; SCRAM is then bound to it where the server can.
+  void bind_to(ByteBuffer end_point) { end_point_ = std::move(end_point); }
   // `payload` of an Authentication message ('R').
   [[nodiscard]] Step answer(ByteView payload);
 
@@ -66,6 +73,7 @@ class ClientAuthenticator {
   std::string user_;
   std::string password_;
   std::optional<ScramKeys> keys_;
+  ByteBuffer end_point_;
   std::unique_ptr<ScramClient> scram_;
 };
 

@@ -68,8 +68,10 @@ void ClientSession::begin_own_login(std::shared_ptr<const AccessPolicy> policy) 
     wire::append_negotiate_protocol_version(negotiation, wire::kProtocol30, options);
     deliver(negotiation);
   }
-  login_->own->authentication = std::make_unique<ClientAuthentication>(*method, descriptor.user(),
-                                                                       access.users.find(descriptor.user()));
+  const TlsConnection* const tls = client_.connection().tls();
+  login_->own->authentication =
+      std::make_unique<ClientAuthentication>(*method, descriptor.user(), access.users.find(descriptor.user()),
+                                             tls != nullptr ? tls->server_end_point() : ByteBuffer());
   follow(login_->own->authentication->begin());
 }
 
@@ -169,6 +171,8 @@ void ClientSession::log_in_at_server() {
   own.server_login = std::make_unique<ServerLogin>(password.empty() && keys
                                                        ? ClientAuthenticator(descriptor.user(), *keys)
                                                        : ClientAuthenticator(descriptor.user(), password));
+  const TlsConnection* const tls = server_.endpoint().connection().tls();
+  if (tls != nullptr) own.server_login->bind_to(tls->server_end_point());
   count(context_.shared.statistics.servers_connected);
   ByteBuffer packet;
   wire::append_startup_message(packet, startup);

@@ -26,6 +26,8 @@ class ServerLogin {
   // `authenticator` answers for the user.
   explicit ServerLogin(ClientAuthenticator authenticator) : authenticator_(std::move(authenticator)) {}
 
+  // The certificate the server showed, for SCRAM-SHA-256-PLUS.
+  void bind_to(ByteBuffer end_point) { authenticator_.bind_to(std::move(end_point)); }
   // Takes what has arrived; messages taken whole are removed from the front of `bytes`. What must be sent is
   // appended to `reply`.
   [[nodiscard]] Progress take(ByteBuffer& bytes, ByteBuffer& reply);

@@ -86,6 +86,21 @@ TEST(ScramServer, AStrippedOfferOfChannelBindingIsNoticed) {
   EXPECT_TRUE(plain.first("SCRAM-SHA-256", "y,,n=,r=abc").error.empty());
 }
 
+TEST(ScramServer, ABoundExchangeHoldsOnOneCertificateOnly) {
+  const auto bound_exchange = [](const ByteBuffer& shown, const ByteBuffer& seen) {
+    ScramServer server = server_for("pencil", shown);
+    ScramClient client("pencil", make_scram_nonce());
+    client.bind_to(seen);
+    const auto first = server.first("SCRAM-SHA-256-PLUS", client.first_message());
+    EXPECT_EQ(first.error, "");
+    std::string error;
+    (void)server.final(client.final_message(first.message, error));
+    return server.proven();
+  };
+  EXPECT_TRUE(bound_exchange({1, 2, 3}, {1, 2, 3}));
+  EXPECT_FALSE(bound_exchange({1, 2, 3}, {4, 5, 6}));  // somebody between shows a certificate of his own
+}
+
 TEST(ScramServer, RefusesMessagesThatAreNone) {
   for (const char* first : {"", ",", ",,", "n", "n,,", "n,,n=", "n,,r=abc", "n,a=root,n=,r=abc",
                             "n,,m=x,n=,r=abc", "p=tls-unique,,n=,r=abc", "x,,n=,r=abc"}) {
