@@ -34,14 +34,17 @@ class CancelRegistry {
  public:
   // A key for the client, as long as the target's. Empty when the system has no randomness to give.
   [[nodiscard]] ByteBuffer enroll(CancelTarget target);
-  void remove(std::uint32_t process_id, ByteView client_key);
+  // Returns whether a cancel was ever accepted for it: one may still be on its way, and must not meet the
+  // next client of the same server.
+  bool remove(std::uint32_t process_id, ByteView client_key);
   // The session with that key, compared in constant time.
-  [[nodiscard]] std::optional<CancelTarget> find(std::uint32_t process_id, ByteView client_key) const;
+  [[nodiscard]] std::optional<CancelTarget> find(std::uint32_t process_id, ByteView client_key);
 
  private:
   struct Entry {
     ByteBuffer client_key;
     CancelTarget target;
+    bool found = false;
   };
   mutable std::mutex mutex_;
   std::unordered_multimap<std::uint32_t, Entry> entries_;  // by process id

@@ -92,6 +92,7 @@ void ClientSession::begin_session(ByteView packet, std::uint32_t version,
   descriptor.client_tls = client_.connection().tls() != nullptr;
   if (!admits_client(descriptor)) return;
   if (!tracker_.advance(SessionEvent::kStartupReceived)) return;
+  if (auto policy = context_.shared.access.get()) return begin_own_login(std::move(policy));
   login_->connecting_since = now_ns();
   if (server_.start() == ServerSession::Progress::kFailed) server_ended(server_.failure());
 }
@@ -117,6 +118,14 @@ void ClientSession::begin_cancel(std::uint32_t process_id, ByteView key) {
 
 void ClientSession::server_connected() {
   login_->connecting_since = 0;
+  if (login_->own) return log_in_at_server();
+  open_observer();
+  if (!server_.endpoint().send(login_->startup_packet)) server_write_failed_ = true;
+  login_->startup_packet = {};
+  relay_client_login();
+}
+
+void ClientSession::open_observer() {
   SessionDescriptor& descriptor = login_->descriptor;
   descriptor.opened_at = now_ns();
   descriptor.backend = server_.address_text();
@@ -135,9 +144,6 @@ void ClientSession::server_connected() {
   if (context_.shared.observer != nullptr && options_.observed) {
     observer_ = context_.shared.observer->open_session(context_.worker_index, descriptor);
   }
-  if (!server_.endpoint().send(login_->startup_packet)) server_write_failed_ = true;
-  login_->startup_packet = {};
-  relay_client_login();
 }
 
 void ClientSession::relay_client_login() {

@@ -41,8 +41,8 @@ class Proxy {
   // No new clients; sessions end at their next idle moment outside a transaction. `drained` is called from a
   // worker's thread when the last has ended.
   void drain(std::function<void()> drained);
-  // Applies what may change while running.
-  void reload(const Limits& limits);
+  // Applies what may change while running. `access` as load_access_policy() gives it.
+  void reload(const Limits& limits, std::shared_ptr<const AccessPolicy> access);
   // For connections made from now on.
   void reload_tls(TlsContexts contexts) { shared_.tls.set(std::move(contexts)); }
   // Ends every session and the workers; returns when they have ended. Safe to call again.

@@ -33,6 +33,12 @@ class ServerEncryption {
   [[nodiscard]] const std::string& failure() const { return failure_; }
   // The handshake failed, and the server may be tried again without TLS. Not so where it spoke out of turn.
   [[nodiscard]] bool plain_may_do() const { return plain_may_do_; }
+  // The endpoint was given a connection that was made elsewhere.
+  void adopt(std::shared_ptr<const ServerTls> tls) {
+    reset();
+    tls_ = std::move(tls);
+    step_ = Step::kDone;
+  }
   // For another attempt, on another socket.
   void reset();
 

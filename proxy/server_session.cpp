@@ -19,6 +19,23 @@ ServerSession::Progress ServerSession::start() {
   return try_next();
 }
 
+void ServerSession::adopt(PooledServer server) {
+  address_ = server.address;
+  endpoint_.attach(std::move(server.connection));
+  encryption_.adopt(std::move(server.tls));
+  connected_ = true;
+}
+
+PooledServer ServerSession::release() {
+  PooledServer server;
+  server.address = address_;
+  server.address_text = address_text();
+  server.tls = tls();
+  server.connection = endpoint_.release();
+  connected_ = false;
+  return server;
+}
+
 ServerSession::Progress ServerSession::try_next() {
   while (next_address_ < addresses_->size()) {
     address_ = (*addresses_)[next_address_];

@@ -23,11 +23,21 @@ class ServerSession {
   ServerSession(const ServerSession&) = delete;
   ServerSession& operator=(const ServerSession&) = delete;
 
+  // Takes over a server that waited in a pool.
+  void adopt(PooledServer server);
+  // Gives the server up, unwatched: for a pool.
+  [[nodiscard]] PooledServer release();
+
   // Begins to connect to the backend's addresses, one after the other until one accepts and, where TLS is
   // wanted, has shaken hands.
   Progress start();
   // While connecting, at each turn: the socket may have become ready, which decides the next step.
   Progress continue_connecting(bool socket_ready);
+
+  // Connected, with nothing left to send.
+  [[nodiscard]] bool reusable() const {
+    return connected_ && endpoint_.attached() && !endpoint_.backlogged();
+  }
 
   [[nodiscard]] bool connected() const { return connected_; }
   [[nodiscard]] Endpoint& endpoint() { return endpoint_; }
