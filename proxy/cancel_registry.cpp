@@ -17,25 +17,29 @@ ByteBuffer CancelRegistry::enroll(CancelTarget target) {
   if (RAND_bytes(key.data(), static_cast<int>(key.size())) != 1) return {};
   const std::lock_guard lock(mutex_);
   const std::uint32_t process_id = target.process_id;
-  entries_.emplace(process_id, Entry{key, std::move(target)});
+  entries_.emplace(process_id, Entry{key, std::move(target), false});
   return key;
 }
 
-void CancelRegistry::remove(std::uint32_t process_id, ByteView client_key) {
+bool CancelRegistry::remove(std::uint32_t process_id, ByteView client_key) {
   const std::lock_guard lock(mutex_);
   auto [at, end] = entries_.equal_range(process_id);
   for (; at != end; ++at) {
     if (!same_key(at->second.client_key, client_key)) continue;
+    const bool found = at->second.found;
     entries_.erase(at);
-    return;
+    return found;
   }
+  return false;
 }
 
-std::optional<CancelTarget> CancelRegistry::find(std::uint32_t process_id, ByteView client_key) const {
+std::optional<CancelTarget> CancelRegistry::find(std::uint32_t process_id, ByteView client_key) {
   const std::lock_guard lock(mutex_);
   auto [at, end] = entries_.equal_range(process_id);
   for (; at != end; ++at) {
-    if (same_key(at->second.client_key, client_key)) return at->second.target;
+    if (!same_key(at->second.client_key, client_key)) continue;
+    at->second.found = true;
+    return at->second.target;
   }
   return std::nullopt;
 }

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <unordered_map>
@@ -16,11 +17,15 @@
 
 namespace understudy::proxy {
 
+class ServerTls;
+
 // What is needed to cancel at the server, and to tell the session's owner.
 struct CancelTarget {
   SocketAddress backend;
   std::uint32_t process_id = 0;
   ByteBuffer server_key;  // secret; never logged, never recorded
+  // The session's own connection is encrypted by this: the key must not travel in plain text.
+  std::shared_ptr<const ServerTls> tls;
   std::uint32_t session_number = 0;
   std::function<void()> noticed;  // called when a cancel is accepted, on the caller's thread
 };
@@ -29,14 +34,17 @@ class CancelRegistry {
  public:
   // A key for the client, as long as the target's. Empty when the system has no randomness to give.
   [[nodiscard]] ByteBuffer enroll(CancelTarget target);
-  void remove(std::uint32_t process_id, ByteView client_key);
+  // Returns whether a cancel was ever accepted for it: one may still be on its way, and must not meet the
+  // next client of the same server.
+  bool remove(std::uint32_t process_id, ByteView client_key);
   // The session with that key, compared in constant time.
-  [[nodiscard]] std::optional<CancelTarget> find(std::uint32_t process_id, ByteView client_key) const;
+  [[nodiscard]] std::optional<CancelTarget> find(std::uint32_t process_id, ByteView client_key);
 
  private:
   struct Entry {
     ByteBuffer client_key;
     CancelTarget target;
+    bool found = false;
   };
   mutable std::mutex mutex_;
   std::unordered_multimap<std::uint32_t, Entry> entries_;  // by process id

@@ -21,6 +21,7 @@ CancelRelay::CancelRelay(SessionContext& context, const CancelTarget& target,
       session_number_(target.session_number),
       client_(std::move(client)),
       server_(context.loop, *this, Runnable::Slot::kServer),
+      tls_(target.tls),
       done_(std::move(done)) {
   wire::append_cancel_request(packet_, target.process_id, target.server_key);
 }
@@ -49,6 +50,7 @@ void CancelRelay::connect() {
 void CancelRelay::run(std::uint32_t /*client_events*/, std::uint32_t /*server_events*/) {
   if (!server_.attached()) return;
   if (!packet_.empty()) {
+    if (!encrypted()) return;
     const bool sent = server_.send(packet_);
     packet_.clear();
     if (!sent) return fail(server_.connection().error_text());
@@ -56,8 +58,29 @@ void CancelRelay::run(std::uint32_t /*client_events*/, std::uint32_t /*server_ev
   } else if (server_.backlogged() && server_.flush()) {
     server_.want_read(true);
   } else {
-    end();
+    await_end();
   }
+}
+
+// Over TLS the socket may become readable for less than the end of file.
+void CancelRelay::await_end() {
+  ReadResult result;
+  do result = server_.read(context_.scratch);
+  while (result.status == IoStatus::kOk);
+  if (result.status != IoStatus::kWouldBlock) return end();
+  server_.want_read(true);
+}
+
+bool CancelRelay::encrypted() {
+  using Progress = ServerEncryption::Progress;
+  const bool begun = encryption_.begun();
+  const Progress progress =
+      begun ? encryption_.advance() : encryption_.begin(tls_, context_.shared.backend.host);
+  if (progress == Progress::kFailed) fail(encryption_.failure());
+  if (progress != Progress::kDone) return false;
+  // The key went to the client encrypted; in plain text it would let others cancel.
+  if (tls_ && server_.connection().tls() == nullptr) fail("the server no longer takes TLS");
+  return server_.attached();
 }
 
 void CancelRelay::fail(const std::string& why) {

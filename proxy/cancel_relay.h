@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "proxy/endpoint.h"
+#include "proxy/server_encryption.h"
 #include "proxy/session_context.h"
 
 namespace understudy::proxy {
@@ -22,8 +23,11 @@ class CancelRelay final : public Runnable {
   void run(std::uint32_t client_events, std::uint32_t server_events) override;
 
  private:
+  // True when the packet may be sent.
+  [[nodiscard]] bool encrypted();
   void connect();
   void fail(const std::string& why);
+  void await_end();
   void end();
 
   SessionContext& context_;
@@ -32,6 +36,8 @@ class CancelRelay final : public Runnable {
   std::uint32_t session_number_;
   std::unique_ptr<Connection> client_;
   Endpoint server_;
+  ServerEncryption encryption_{server_};
+  std::shared_ptr<const ServerTls> tls_;
   std::function<void()> done_;
   EventLoop::TimerId retry_ = 0;
   EventLoop::TimerId deadline_ = 0;

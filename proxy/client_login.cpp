@@ -26,6 +26,10 @@ bool whole_message(ByteView bytes, std::size_t& size) {
   return true;
 }
 
+std::string tls_version(const Connection& connection) {
+  return connection.tls() == nullptr ? "off" : connection.tls()->version();
+}
+
 void drop_front(ByteBuffer& buffer, std::size_t count) {
   buffer.erase(buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(count));
 }
@@ -46,6 +50,7 @@ void ClientSession::read_startup() {
     const bool ssl = std::holds_alternative<wire::SslRequest>(packet);
     // Bytes that came before the answer could later pass for encrypted ones (CVE-2021-23214 and its kin).
     if (more) return protocol_error(true, "bytes after an encryption request, before its answer");
+    if (ssl && offer_tls()) return;
     return answer_encryption_request(ssl ? login_->ssl_answered : login_->gss_answered,
                                      ssl ? "SSLRequest" : "GSSENCRequest");
   }
@@ -84,7 +89,10 @@ void ClientSession::begin_session(ByteView packet, std::uint32_t version,
   descriptor.startup_parameters = std::move(parameters);
   descriptor.peer = client_.connection().peer();
   descriptor.attributes = std::move(options_.attributes);
+  descriptor.client_tls = client_.connection().tls() != nullptr;
+  if (!admits_client(descriptor)) return;
   if (!tracker_.advance(SessionEvent::kStartupReceived)) return;
+  if (auto policy = context_.shared.access.get()) return begin_own_login(std::move(policy));
   login_->connecting_since = now_ns();
   if (server_.start() == ServerSession::Progress::kFailed) server_ended(server_.failure());
 }
@@ -110,9 +118,18 @@ void ClientSession::begin_cancel(std::uint32_t process_id, ByteView key) {
 
 void ClientSession::server_connected() {
   login_->connecting_since = 0;
+  if (login_->own) return log_in_at_server();
+  open_observer();
+  if (!server_.endpoint().send(login_->startup_packet)) server_write_failed_ = true;
+  login_->startup_packet = {};
+  relay_client_login();
+}
+
+void ClientSession::open_observer() {
   SessionDescriptor& descriptor = login_->descriptor;
   descriptor.opened_at = now_ns();
   descriptor.backend = server_.address_text();
+  descriptor.server_tls = server_.tls() != nullptr;
   count(context_.shared.statistics.sessions_opened);
   if (context_.limits.log_connections) {
     log_event(LogLevel::kInfo, "session_opened",
@@ -120,14 +137,13 @@ void ClientSession::server_connected() {
                {"user", descriptor.user()},
                {"database", descriptor.database()},
                {"peer", descriptor.peer},
-               {"backend", descriptor.backend}});
+               {"backend", descriptor.backend},
+               {"client_tls", tls_version(client_.connection())},
+               {"server_tls", tls_version(server_.endpoint().connection())}});
   }
   if (context_.shared.observer != nullptr && options_.observed) {
     observer_ = context_.shared.observer->open_session(context_.worker_index, descriptor);
   }
-  if (!server_.endpoint().send(login_->startup_packet)) server_write_failed_ = true;
-  login_->startup_packet = {};
-  relay_client_login();
 }
 
 void ClientSession::relay_client_login() {
@@ -138,6 +154,7 @@ void ClientSession::relay_client_login() {
     if (!whole_message(bytes, size))
       return protocol_error(true, "invalid length of an authentication message");
     if (size == 0) return;
+    if (!scram_can_pass(ByteView(bytes).first(size))) return;
     if (observer_)
       observer_->redacted({Direction::kFromClient, login_->filter.client_response()}, last_activity_);
     if (!server_.endpoint().send(ByteView(bytes).first(size))) server_write_failed_ = true;
@@ -154,6 +171,12 @@ void ClientSession::relay_server_login() {
       return protocol_error(false, "invalid message length during authentication");
     }
     if (size == 0) break;
+    const std::size_t kept = adapt_mechanisms(std::span<Byte>(bytes).subspan(taken, size));
+    if (kept < size) {
+      const auto at = bytes.begin() + static_cast<std::ptrdiff_t>(taken);
+      bytes.erase(at + static_cast<std::ptrdiff_t>(kept), at + static_cast<std::ptrdiff_t>(size));
+      size = kept;
+    }
     const std::span<Byte> message = std::span<Byte>(bytes).subspan(taken, size);
     if (!show_login_message(message)) return;
     taken += size;
@@ -194,6 +217,7 @@ bool ClientSession::replace_cancel_key(std::span<Byte> payload) {
   const std::span<Byte> key = payload.subspan(4);
   CancelTarget target;
   target.backend = server_.address();
+  target.tls = server_.tls();
   target.process_id = process_id_;
   target.server_key.assign(key.begin(), key.end());
   target.session_number = number_;

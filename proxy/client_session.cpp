@@ -13,7 +13,6 @@ namespace {
 constexpr int kReadsPerTurn = 4;
 // A closed session waits so long for its client to take the last bytes.
 constexpr TimeNs kLinger = 30'000'000'000;
-constexpr std::uint32_t kReadable = EPOLLIN | EPOLLHUP | EPOLLERR;
 
 }  // namespace
 
@@ -51,8 +50,8 @@ void ClientSession::run(std::uint32_t client_events, std::uint32_t server_events
              !server_.endpoint().flush()) {
     server_write_failed_ = true;
   }
-  if (client_.in_process() || (client_events & kReadable) != 0) pump_client();
-  if ((server_events & kReadable) != 0) pump_server();
+  if (client_.in_process() || client_.ready_to_read(client_events)) pump_client();
+  if (server_.connected() && server_.endpoint().ready_to_read(server_events)) pump_server();
   settle();
 }
 
@@ -60,22 +59,24 @@ bool ClientSession::client_readable() {
   if (state() == SessionState::kClosed || client_eof_ || !client_.attached()) return false;
   if (state() == SessionState::kStartup) return true;
   if (server_.endpoint().backlogged() || server_write_failed_) return false;
-  // During authentication nothing but answers to the server is taken; the rest waits in the client's socket.
+  // During authentication nothing but answers is taken; the rest waits in the client's socket.
   if (state() != SessionState::kAuthenticating) return true;
   const ByteBuffer& held = login_->client_bytes;
-  return server_.connected() &&
+  return (server_.connected() || login_->own) &&
          (held.empty() || static_cast<char>(held.front()) == wire::frontend::kPassword);
 }
 
 bool ClientSession::server_readable() { return server_.connected() && !client_.backlogged(); }
 
 void ClientSession::pump_client() {
+  if (login_ && !login_->direct_tls_decided) look_for_direct_tls();
   for (int reads = 0; reads < kReadsPerTurn; ++reads) {
     if (!client_readable()) return;
     const ReadResult result = client_.read(context_.scratch);
     if (result.status == IoStatus::kWouldBlock) return;
     if (result.status == IoStatus::kClosed) return client_ended();
     if (result.status == IoStatus::kError) {
+      note_tls_failure();
       return close(CloseReason::kClientLeft, client_.connection().error_text());
     }
     take_client(result.bytes);
@@ -102,6 +103,9 @@ void ClientSession::settle() {
     if (!client_.backlogged()) return finish_close();
     return client_.set_interest(false, true);
   }
+  if (pooled_ && client_eof_ && state() == SessionState::kReady) {
+    return close(CloseReason::kClientLeft, {});
+  }
   if (draining_ && (tracker_.idle() || state() == SessionState::kStartup)) {
     return terminate(CloseReason::kShutdown, "57P01", "terminating connection due to administrator command");
   }
@@ -115,9 +119,12 @@ void ClientSession::take_client(ByteView bytes) {
   last_activity_ = now_ns();
   if (login_) {
     append_bytes(login_->client_bytes, bytes);
-    return state() == SessionState::kStartup ? read_startup() : relay_client_login();
+    if (state() == SessionState::kStartup) return read_startup();
+    return login_->own ? take_own_client_login() : relay_client_login();
   }
   if (!tracker_.client_bytes(bytes)) return protocol_error(true, tracker_.violation());
+  // A pooled server is not told of the client's end: it will serve another.
+  if (pooled_ && tracker_.terminate_seen()) return client_ended();
   if (observer_) observer_->relayed(Direction::kFromClient, last_activity_, bytes);
   if (!server_.endpoint().send(bytes)) server_write_failed_ = true;
 }
@@ -126,7 +133,7 @@ void ClientSession::take_server(ByteView bytes) {
   last_activity_ = now_ns();
   if (login_) {
     append_bytes(login_->server_bytes, bytes);
-    return relay_server_login();
+    return login_->own ? take_own_server_login() : relay_server_login();
   }
   if (!tracker_.server_bytes(bytes)) return protocol_error(false, tracker_.violation());
   if (observer_) observer_->relayed(Direction::kFromServer, last_activity_, bytes);
@@ -141,6 +148,10 @@ void ClientSession::client_ended() {
   client_eof_ = true;
   if (!server_.connected()) return close(CloseReason::kClientLeft, "the client left before it was logged in");
   // As without a proxy: the server answers what it was asked before it sees the end.
+  if (pooled_) {
+    if (state() == SessionState::kReady) close(CloseReason::kClientLeft, {});
+    return;
+  }
   server_.endpoint().finish_writing();
 }
 
@@ -159,7 +170,8 @@ void ClientSession::server_ended(const std::string& error) {
              {"backend", backend},
              {"error", error.empty() ? "end of file" : error}});
   terminate(CloseReason::kServerLeft, server_.connected() ? "08006" : "08001", what,
-            "Is the server running on that host and accepting connections?");
+            server_.failed_to_encrypt() ? "Compare server_tls_sslmode with the server's own settings."
+                                        : "Is the server running on that host and accepting connections?");
 }
 
 void ClientSession::protocol_error(bool client, const std::string& what) {
@@ -214,7 +226,16 @@ void ClientSession::check_deadlines(TimeNs now) {
              now - login_->connecting_since > limits.connect_timeout) {
     server_ended("timed out after " + std::to_string(limits.connect_timeout / 1'000'000) + " ms");
     settle();
-  } else if (login_ && limits.login_timeout > 0 && now - login_->started_at > limits.login_timeout) {
+  } else if (login_ && login_->own && login_->own->refuse_at > 0 && now > login_->own->refuse_at) {
+    tell_refusal();
+    settle();
+  } else if (login_ && login_->own && login_->own->waiting_since > 0 && limits.query_wait_timeout > 0 &&
+             now - login_->own->waiting_since > limits.query_wait_timeout) {
+    count(context_.shared.statistics.wait_timeouts);
+    terminate(CloseReason::kTimeout, "08P01", "query_wait_timeout: no server became free");
+    settle();
+  } else if (login_ && (!login_->own || login_->own->waiting_since == 0) && limits.login_timeout > 0 &&
+             now - login_->started_at > limits.login_timeout) {
     count(context_.shared.statistics.login_timeouts);
     log_event(LogLevel::kWarning, "login_timeout",
               {{"session", std::to_string(number_)}, {"peer", client_.connection().peer()}});
@@ -231,10 +252,13 @@ void ClientSession::check_deadlines(TimeNs now) {
 void ClientSession::close(CloseReason reason, const std::string& text) {
   if (state() == SessionState::kClosed) return;
   const bool logged_in = !login_;
+  const bool reusable = reason == CloseReason::kClientLeft && server_is_reusable();
   [[maybe_unused]] const bool closed = tracker_.advance(SessionEvent::kClose);
   if (observer_) observer_->closed({reason, text}, now_ns());
   observer_.reset();
-  if (!client_key_.empty()) context_.shared.cancels.remove(process_id_, client_key_);
+  // A cancel on its way must not meet the server's next client.
+  const bool cancelled = !client_key_.empty() && context_.shared.cancels.remove(process_id_, client_key_);
+  leave_server(reusable && !cancelled);
   server_.endpoint().close();
   linger_until_ = now_ns() + kLinger;
   if (context_.limits.log_connections) {

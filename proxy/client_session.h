@@ -17,6 +17,7 @@
 #include "proxy/authentication_filter.h"
 #include "proxy/endpoint.h"
 #include "proxy/observer.h"
+#include "proxy/own_login.h"
 #include "proxy/protocol_tracker.h"
 #include "proxy/server_session.h"
 #include "proxy/session_context.h"
@@ -43,6 +44,8 @@ class ClientSession final : public Runnable {
   bool request_cancel(std::function<void()> done = {});
   // A CancelRequest for this session was accepted somewhere.
   void note_cancelled();
+  // Its turn in the queue for a server has come.
+  void called();
   // Ends the session at its next idle moment; at once if that is now.
   void drain();
   // Ends the session now, telling the client why in PostgreSQL's words.
@@ -73,7 +76,10 @@ class ClientSession final : public Runnable {
     TimeNs connecting_since = 0;
     bool ssl_answered = false;
     bool gss_answered = false;
-    bool server_error = false;  // the server refused; its end of file is announced
+    bool direct_tls_decided = false;  // the first byte was looked at
+    bool binding_taken_out = false;   // the server offered SCRAM-SHA-256-PLUS and the client was not told
+    bool server_error = false;        // the server refused; its end of file is announced
+    std::unique_ptr<OwnLogin> own;    // the proxy authenticates the client itself
   };
 
   void pump_client();
@@ -88,6 +94,15 @@ class ClientSession final : public Runnable {
   void server_ended(const std::string& error);
   void deliver(ByteView bytes);
 
+  // client_tls.cpp
+  void look_for_direct_tls();
+  [[nodiscard]] bool offer_tls();
+  void begin_tls(const ClientTls& tls, bool direct);
+  [[nodiscard]] bool admits_client(const SessionDescriptor& descriptor);
+  void note_tls_failure();
+  [[nodiscard]] std::size_t adapt_mechanisms(std::span<Byte> message);
+  [[nodiscard]] bool scram_can_pass(ByteView message);
+
   // client_login.cpp
   void read_startup();
   void answer_encryption_request(bool& answered, const char* name);
@@ -95,12 +110,26 @@ class ClientSession final : public Runnable {
                      std::vector<std::pair<std::string, std::string>> parameters);
   void begin_cancel(std::uint32_t process_id, ByteView key);
   void server_connected();
+  void open_observer();
   void relay_client_login();
   void relay_server_login();
   [[nodiscard]] bool show_login_message(std::span<Byte> message);
   [[nodiscard]] bool replace_cancel_key(std::span<Byte> payload);
   // `answer` begins with the rest of the login; what follows `login_bytes` is the session's.
   void finish_login(char status, ByteView answer, std::size_t login_bytes);
+
+  // client_own_login.cpp
+  void begin_own_login(std::shared_ptr<const AccessPolicy> policy);
+  void take_own_client_login();
+  void take_own_server_login();
+  void follow(ClientAuthentication::Step step);
+  void tell_refusal();
+  void ask_for_server();
+  void take_answer(ServerPool::Answer answer);
+  void log_in_at_server();
+  void greet();
+  [[nodiscard]] bool server_is_reusable() const;
+  void leave_server(bool reusable);
 
   void protocol_error(bool client, const std::string& what);
   void close(CloseReason reason, const std::string& text);
@@ -112,6 +141,7 @@ class ClientSession final : public Runnable {
   ProtocolTracker tracker_;
   std::unique_ptr<SessionObserver> observer_;
   std::unique_ptr<Login> login_;
+  std::unique_ptr<PoolMembership> pooled_;  // null when authentication was relayed
   AdoptOptions options_;
   std::uint32_t number_;
   TimeNs last_activity_ = 0;

@@ -41,6 +41,11 @@ std::string set_flag(bool& out, std::string_view value) {
   return {};
 }
 
+std::string set_file(std::string& out, std::string_view value) {
+  out = value;
+  return {};
+}
+
 std::string set_level(LogLevel& out, std::string_view value) {
   constexpr std::string_view kNames[] = {"error", "warning", "info", "debug"};
   const auto* found = std::find(std::begin(kNames), std::end(kNames), value);
@@ -77,6 +82,21 @@ std::string set_backend(Configuration& configuration, std::string_view value) {
   return {};
 }
 
+std::string set_auth(Configuration& configuration, std::string_view value) {
+  constexpr std::string_view kNames[] = {"relay", "file", "trust"};
+  const auto* found = std::find(std::begin(kNames), std::end(kNames), value);
+  if (found == std::end(kNames)) return not_a("one of relay, file, trust", value);
+  configuration.auth = static_cast<AuthenticationSource>(found - kNames);
+  return {};
+}
+
+std::string set_auth_type(Configuration& configuration, std::string_view value) {
+  const auto method = authentication_method_named(value);
+  if (!method) return not_a("one of scram-sha-256, md5, plain, trust, reject", value);
+  configuration.auth_type = *method;
+  return {};
+}
+
 using C = Configuration;
 using V = std::string_view;
 
@@ -102,6 +122,55 @@ constexpr ConfigurationKey kKeys[] = {
      true, [](C& c, V v) { return set_duration(c.limits.client_idle_timeout, v); }},
     {"drain_timeout", "duration, 0", "after SIGTERM, transactions still open are ended after this; 0: never",
      true, [](C& c, V v) { return set_duration(c.limits.drain_timeout, v); }},
+    {"auth", "word, relay", "who judges clients: relay (their server), file (auth_file), trust (nobody)",
+     true, set_auth},
+    {"auth_type", "word, scram-sha-256",
+     "what clients are asked for: scram-sha-256, md5, plain, trust, reject", true, set_auth_type},
+    {"auth_file", "path, none", "users and secrets, in pgbouncer's format", true,
+     [](C& c, V v) {
+       c.auth_file = v;
+       return std::string();
+     }},
+    {"auth_hba_file", "path, none", "which client may come in how, in the manner of pg_hba.conf", true,
+     [](C& c, V v) {
+       c.auth_hba_file = v;
+       return std::string();
+     }},
+    {"auth_trust_network", "on or off, off", "let trust be enough for clients of other machines too", true,
+     [](C& c, V v) { return set_flag(c.auth_trust_network, v); }},
+    {"default_pool_size", "number, 0", "servers of one user, database and start-up parameters; 0: no limit",
+     true, [](C& c, V v) { return set_number(c.limits.pool.pool_size, v); }},
+    {"reserve_pool_size", "number, 0", "more of them for clients that waited for reserve_pool_timeout", true,
+     [](C& c, V v) { return set_number(c.limits.pool.reserve_pool_size, v); }},
+    {"reserve_pool_timeout", "duration, 5s", "a client that waited so long may use the reserve", true,
+     [](C& c, V v) { return set_duration(c.limits.pool.reserve_pool_timeout, v); }},
+    {"query_wait_timeout", "duration, 120s", "longest wait for a server of a full pool; 0: for ever", true,
+     [](C& c, V v) { return set_duration(c.limits.query_wait_timeout, v); }},
+    {"server_idle_timeout", "duration, 10min", "a pooled server idle for so long is closed; 0: never", true,
+     [](C& c, V v) { return set_duration(c.limits.pool.server_idle_timeout, v); }},
+    {"server_lifetime", "duration, 1h", "a pooled server this old is not used again; 0: for ever", true,
+     [](C& c, V v) { return set_duration(c.limits.pool.server_lifetime, v); }},
+    {"client_tls_sslmode", "word",
+     "TLS with clients: disable, allow, require, verify-ca or verify-full; default: allow when there is a "
+     "certificate, else disable",
+     true, [](C& c, V v) { return set_client_tls_mode(c.tls.clients.mode, v); }},
+    {"client_tls_cert_file", "file", "certificate shown to clients (PEM), with its chain", true,
+     [](C& c, V v) { return set_file(c.tls.clients.certificate_file, v); }},
+    {"client_tls_key_file", "file", "its private key (PEM)", true,
+     [](C& c, V v) { return set_file(c.tls.clients.key_file, v); }},
+    {"client_tls_ca_file", "file", "who vouches for clients' certificates (PEM)", true,
+     [](C& c, V v) { return set_file(c.tls.clients.ca_file, v); }},
+    {"client_tls_protocols", "words, secure", "secure, or a list of tlsv1.2 and tlsv1.3", true,
+     [](C& c, V v) { return set_tls_versions(c.tls.clients, v); }},
+    {"server_tls_sslmode", "word, disable",
+     "TLS with the backend: disable, allow, prefer, require, verify-ca or verify-full, as libpq's sslmode",
+     true, [](C& c, V v) { return set_server_tls_mode(c.tls.servers.mode, v); }},
+    {"server_tls_ca_file", "file", "who vouches for the backend's certificate (PEM), or \"system\"", true,
+     [](C& c, V v) { return set_file(c.tls.servers.ca_file, v); }},
+    {"server_tls_cert_file", "file", "certificate shown to the backend (PEM)", true,
+     [](C& c, V v) { return set_file(c.tls.servers.certificate_file, v); }},
+    {"server_tls_key_file", "file", "its private key (PEM)", true,
+     [](C& c, V v) { return set_file(c.tls.servers.key_file, v); }},
     {"tcp_keepidle", "seconds, 60", "silence before TCP keepalive probes; 0: the system's", true,
      [](C& c, V v) { return set_number(c.limits.socket.keepalive_idle_s, v); }},
     {"tcp_keepintvl", "seconds, 10", "between keepalive probes; 0: the system's", true,

@@ -9,7 +9,10 @@
 
 #include "formats/transcript/event.h"
 #include "proxy/address.h"
+#include "proxy/authentication_method.h"
+#include "proxy/pool_limits.h"
 #include "proxy/socket_connection.h"
+#include "proxy/tls_settings.h"
 
 namespace understudy::proxy {
 
@@ -26,6 +29,8 @@ struct Limits {
   bool log_connections = false;
   LogLevel log_level = LogLevel::kInfo;
   SocketOptions socket;
+  PoolLimits pool;
+  TimeNs query_wait_timeout = 120'000'000'000;  // for a server of a full pool; 0: for ever
   bool operator==(const Limits&) const = default;
 };
 
@@ -36,7 +41,15 @@ struct Configuration {
       0;  // 0: one for every two processors, at least one (measured: the database needs the rest)
   unsigned listen_backlog = 512;
   unsigned unix_socket_mode = 0777;
+  // Read again at a reload, with the files they name.
+  AuthenticationSource auth = AuthenticationSource::kRelay;
+  AuthenticationMethod auth_type =
+      AuthenticationMethod::kScram;  // where no rule of auth_hba_file says otherwise
+  std::string auth_file;
+  std::string auth_hba_file;
+  bool auth_trust_network = false;
   Limits limits;
+  TlsSettings tls;
 };
 
 // One key of the configuration.

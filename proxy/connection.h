@@ -12,6 +12,8 @@
 
 namespace understudy::proxy {
 
+class TlsConnection;
+
 enum class IoStatus : std::uint8_t {
   kOk,          // some bytes moved
   kWouldBlock,  // none now; the event loop will say when
@@ -43,6 +45,13 @@ class Connection {
   [[nodiscard]] virtual const std::string& peer() const = 0;
   // The last error in words, after kError.
   [[nodiscard]] virtual std::string error_text() const = 0;
+
+  // A read may bring bytes without the descriptor becoming readable: the connection holds them already.
+  [[nodiscard]] virtual bool holds_bytes() const { return false; }
+  // A read cannot go on before the descriptor is writable.
+  [[nodiscard]] virtual bool read_wants_write() const { return false; }
+  // Not null when the stream is encrypted on its way.
+  [[nodiscard]] virtual const TlsConnection* tls() const { return nullptr; }
 };
 
 }  // namespace understudy::proxy

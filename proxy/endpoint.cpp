@@ -64,6 +64,10 @@ void Endpoint::finish_writing() {
 }
 
 void Endpoint::set_interest(bool readable, bool writable) {
+  if (readable && connection_) {
+    writable = writable || connection_->read_wants_write();
+    if (connection_->holds_bytes()) loop_.make_runnable(owner_);
+  }
   const std::uint32_t wanted =
       (readable ? std::uint32_t{EPOLLIN} : 0U) | (writable ? std::uint32_t{EPOLLOUT} : 0U);
   if (wanted == interest_ || !connection_ || connection_->descriptor() < 0) return;

@@ -28,6 +28,11 @@ class Endpoint {
   [[nodiscard]] bool in_process() const { return connection_ && connection_->descriptor() < 0; }
   [[nodiscard]] Connection& connection() { return *connection_; }
 
+  // Whether a turn with these epoll events should read: the descriptor says so, or the connection does.
+  [[nodiscard]] bool ready_to_read(std::uint32_t events) const {
+    return (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0 || (connection_ && connection_->holds_bytes()) ||
+           ((events & EPOLLOUT) != 0 && connection_ && connection_->read_wants_write());
+  }
   [[nodiscard]] ReadResult read(std::span<Byte> scratch) { return connection_->read(scratch); }
   // Writes now what can be, keeps the rest. False when the peer is gone.
   [[nodiscard]] bool send(ByteView bytes);
@@ -38,7 +43,8 @@ class Endpoint {
   void finish_writing();
 
   // What the loop should watch for; applied when it differs from what it does. A descriptor nothing is wanted
-  // of leaves the poll set, else a hang-up would be reported for ever.
+  // of leaves the poll set, else a hang-up would be reported for ever. Bytes that the connection already
+  // holds make the owner runnable: the descriptor will not speak of them.
   void set_interest(bool readable, bool writable);
   void want_read(bool wanted) { set_interest(wanted, backlogged()); }
 

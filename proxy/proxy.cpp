@@ -38,6 +38,9 @@ Proxy::Proxy(const Configuration& configuration, TrafficObserver* observer) : co
 Proxy::~Proxy() { stop(); }
 
 void Proxy::start() {
+  shared_.access.set(load_access_policy(configuration_));
+  shared_.pool.set_limits(configuration_.limits.pool);
+  shared_.tls.set(load_tls(configuration_.tls));
   shared_.backend_addresses.set(resolve(configuration_.backend, false));
   for (const Address& address : configuration_.listen) {
     sockets_.open(address, configuration_.listen_backlog, configuration_.unix_socket_mode);
@@ -91,7 +94,9 @@ void Proxy::worker_drained() {
   if (drained) drained();
 }
 
-void Proxy::reload(const Limits& limits) {
+void Proxy::reload(const Limits& limits, std::shared_ptr<const AccessPolicy> access) {
+  shared_.pool.set_limits(limits.pool);
+  shared_.access.set(std::move(access));
   for (const auto& worker : workers_) worker->reload(limits);
 }
 

@@ -28,8 +28,8 @@ class Proxy {
   Proxy(const Proxy&) = delete;
   Proxy& operator=(const Proxy&) = delete;
 
-  // Looks up the backend, binds every listening address, starts the workers. Throws std::runtime_error naming
-  // the address that could not be used.
+  // Reads certificates, looks up the backend, binds every listening address, starts the workers. Throws
+  // std::runtime_error naming the file or the address that could not be used.
   void start();
   // What is listened on, with the ports the kernel chose.
   [[nodiscard]] const std::vector<std::string>& listening() const { return sockets_.names(); }
@@ -41,8 +41,10 @@ class Proxy {
   // No new clients; sessions end at their next idle moment outside a transaction. `drained` is called from a
   // worker's thread when the last has ended.
   void drain(std::function<void()> drained);
-  // Applies what may change while running.
-  void reload(const Limits& limits);
+  // Applies what may change while running. `access` as load_access_policy() gives it.
+  void reload(const Limits& limits, std::shared_ptr<const AccessPolicy> access);
+  // For connections made from now on.
+  void reload_tls(TlsContexts contexts) { shared_.tls.set(std::move(contexts)); }
   // Ends every session and the workers; returns when they have ended. Safe to call again.
   void stop();
 

@@ -19,9 +19,27 @@ ServerSession::Progress ServerSession::start() {
   return try_next();
 }
 
+void ServerSession::adopt(PooledServer server) {
+  address_ = server.address;
+  endpoint_.attach(std::move(server.connection));
+  encryption_.adopt(std::move(server.tls));
+  connected_ = true;
+}
+
+PooledServer ServerSession::release() {
+  PooledServer server;
+  server.address = address_;
+  server.address_text = address_text();
+  server.tls = tls();
+  server.connection = endpoint_.release();
+  connected_ = false;
+  return server;
+}
+
 ServerSession::Progress ServerSession::try_next() {
   while (next_address_ < addresses_->size()) {
     address_ = (*addresses_)[next_address_];
+    encryption_.reset();
     auto attempt = SocketConnection::connect(address_, to_string(address_), context_.limits.socket);
     failure_ = std::move(attempt.error);
     if (attempt.try_again) {
@@ -29,7 +47,10 @@ ServerSession::Progress ServerSession::try_next() {
       return Progress::kConnecting;
     }
     ++next_address_;
-    if (!attempt.connection) continue;
+    if (!attempt.connection) {
+      plain_ = false;
+      continue;
+    }
     endpoint_.attach(std::move(attempt.connection));
     endpoint_.set_interest(false, true);
     return Progress::kConnecting;
@@ -45,11 +66,36 @@ void ServerSession::try_again_soon() {
   });
 }
 
+ServerSession::Progress ServerSession::encrypt() {
+  auto progress = ServerEncryption::Progress::kDone;
+  if (encryption_.begun()) {
+    progress = encryption_.advance();
+  } else {
+    const bool wanted = !plain_ && address_.family() != AF_UNIX;
+    progress =
+        encryption_.begin(wanted ? context_.shared.tls.get().servers : nullptr, context_.shared.backend.host);
+  }
+  if (progress == ServerEncryption::Progress::kPending) return Progress::kConnecting;
+  if (progress == ServerEncryption::Progress::kDone) return Progress::kConnected;
+  failure_ = encryption_.failure();
+  plain_ = encryption_.plain_may_do();
+  if (plain_) --next_address_;  // the same once more
+  return Progress::kFailed;
+}
+
 ServerSession::Progress ServerSession::continue_connecting(bool socket_ready) {
   if (std::exchange(retry_due_, false)) return try_next();
   if (!socket_ready || !endpoint_.attached()) return Progress::kConnecting;
-  failure_ = static_cast<SocketConnection&>(endpoint_.connection()).connect_result();
-  if (!failure_.empty()) return try_next();
+  if (!encryption_.begun()) {
+    failure_ = static_cast<SocketConnection&>(endpoint_.connection()).connect_result();
+    if (!failure_.empty()) {
+      plain_ = false;  // the next address may have TLS
+      return try_next();
+    }
+  }
+  const Progress progress = encrypt();
+  if (progress == Progress::kConnecting) return progress;
+  if (progress == Progress::kFailed) return try_next();
   connected_ = true;
   addresses_.reset();
   return Progress::kConnected;

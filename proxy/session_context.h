@@ -8,11 +8,14 @@
 #include <span>
 #include <vector>
 
+#include "proxy/access_policy.h"
 #include "proxy/cancel_registry.h"
 #include "proxy/configuration.h"
 #include "proxy/event_loop.h"
 #include "proxy/observer.h"
+#include "proxy/server_pool.h"
 #include "proxy/statistics.h"
+#include "proxy/tls_context.h"
 
 namespace understudy::proxy {
 
@@ -40,6 +43,9 @@ struct ProxyShared {
   Address backend;
   BackendAddresses backend_addresses;
   CancelRegistry cancels;
+  AccessPolicyHolder access;
+  ServerPool pool{PoolLimits()};
+  CurrentTls tls;
   Statistics statistics;
   TrafficObserver* observer = nullptr;  // borrowed; null: nothing is recorded
   std::atomic<std::uint32_t> next_session{1};
@@ -56,6 +62,8 @@ class RunnableOwner {
   virtual void ended(Runnable& runnable) = 0;
   // A cancel request for the session with that number was accepted; it may have ended since.
   virtual void session_cancelled(std::uint32_t number) = 0;
+  // The turn of the session with that number in a pool's queue has come; it may have ended since.
+  virtual void session_called(std::uint32_t number) = 0;
 };
 
 struct SessionContext {

@@ -12,8 +12,9 @@
 //                    +------- copy ends, or an error -+              (skipping to Sync)
 //
 //   DEPENDENCIES (READY -> dependencies replayed -> QUERY), FAILOVER (from any busy state) and RESET (READY
-//   -> pool) are the states of a session that changes its server; this version relays to one server for life,
-//   so nothing raises their events. CLOSED is reached from every state and left by none.
+//   -> pool) are the states of a session that changes its server. A client's session keeps its server for
+//   life in this version, so nothing raises the events of the first two; RESET is what ServerReset is,
+//   without a client. CLOSED is reached from every state and left by none.
 #pragma once
 
 #include <cstdint>

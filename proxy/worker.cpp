@@ -87,8 +87,14 @@ void Worker::session_cancelled(std::uint32_t number) {
   if (found != sessions_.end()) found->second->note_cancelled();
 }
 
+void Worker::session_called(std::uint32_t number) {
+  const auto found = sessions_.find(number);
+  if (found != sessions_.end()) found->second->called();
+}
+
 void Worker::sweep() {
   const TimeNs now = now_ns();
+  if (context_.worker_index == 0) context_.shared.pool.sweep(now);
   std::vector<ClientSession*> sessions;  // a deadline may end a session, which changes the map
   sessions.reserve(sessions_.size());
   for (const auto& [number, session] : sessions_) sessions.push_back(session);

@@ -48,6 +48,7 @@ class Worker final : private RunnableOwner {
   void keep(std::unique_ptr<Runnable> runnable) override;
   void ended(Runnable& runnable) override;
   void session_cancelled(std::uint32_t number) override;
+  void session_called(std::uint32_t number) override;
   void sweep();
   void end_streams();
   void check_drained();

@@ -119,6 +119,7 @@ void log_relayed(std::string_view event, const proxy::Statistics& counted) {
              {"refused", text(counted.refused_too_many)},
              {"protocol_errors", text(counted.protocol_errors_client)},
              {"server_protocol_errors", text(counted.protocol_errors_server)},
+             {"tls_failures", text(counted.tls_failures)},
              {"login_timeouts", text(counted.login_timeouts)},
              {"idle_timeouts", text(counted.idle_timeouts)},
              {"backend_failures", text(counted.backend_failures)},
@@ -150,13 +151,16 @@ void reload(proxy::Proxy& proxy, ProxySettings& current, const std::string& conf
   try {
     ProxySettings fresh = load(config, from_command_line);
     const std::vector<std::string> waiting = need_restart(current, fresh);
+    auto access = proxy::load_access_policy(fresh.configuration);
+    proxy::TlsContexts tls = proxy::load_tls(fresh.configuration.tls);
     proxy::set_log_level(fresh.configuration.limits.log_level);
-    proxy.reload(fresh.configuration.limits);
+    proxy.reload_tls(std::move(tls));
+    proxy.reload(fresh.configuration.limits, std::move(access));
     log_event(LogLevel::kInfo, "reloaded", {{"file", config}});
     if (!waiting.empty()) log_event(LogLevel::kWarning, "restart_needed", {{"keys", joined(waiting)}});
     // Keys that wait for a restart stay as they were: said again at the next reload.
     current.configuration.limits = fresh.configuration.limits;
-  } catch (const SettingsError& error) {
+  } catch (const std::runtime_error& error) {  // SettingsError is one, a bad file another
     log_event(LogLevel::kError, "reload_refused", {{"error", error.what()}});
   }
 }

@@ -256,6 +256,7 @@ int replay(const cxxopts::ParseResult& given, const std::string& path) {
 
   proxy::Configuration configuration;
   configuration.backend = target.address();
+  configuration.tls.servers = target.tls();
   configuration.workers = 1;
   configuration.limits.max_client_connections = std::numeric_limits<std::uint32_t>::max();
   std::unique_ptr<recorder::Recorder> recorder;

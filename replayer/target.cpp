@@ -4,6 +4,7 @@
 
 #include <charconv>
 #include <cstdlib>
+#include <filesystem>
 #include <stdexcept>
 
 namespace understudy::replayer {
@@ -29,6 +30,16 @@ std::string setting(std::string_view keyword, std::string_view value) {
     text += letter;
   }
   return text + "' ";
+}
+
+// A file for TLS: given, or where libpq looks for it by itself. Empty when there is none.
+std::string file_option(PGconn* connection, std::string_view keyword, const char* default_name) {
+  std::string given = option_of(connection, keyword);
+  const char* const home = std::getenv("HOME");
+  if (!given.empty() || home == nullptr) return given;
+  const auto usual = std::filesystem::path(home) / ".postgresql" / default_name;
+  std::error_code error;
+  return std::filesystem::exists(usual, error) ? usual.string() : std::string();
 }
 
 std::string trimmed(std::string text) {
@@ -65,6 +76,24 @@ Target::Target(const std::string& conninfo) : conninfo_(conninfo) {
 }
 
 Target::~Target() { PQfinish(connection_); }
+
+proxy::TlsSettings::Servers Target::tls() const {
+  proxy::TlsSettings::Servers settings;
+  if (PQsslInUse(connection_) == 0) return settings;
+  settings.mode = proxy::ServerTlsMode::kRequire;
+  settings.host = PQhost(connection_);
+  const std::string mode = option_of(connection_, "sslmode");
+  if (mode == "verify-ca") settings.mode = proxy::ServerTlsMode::kVerifyCa;
+  if (mode == "verify-full") settings.mode = proxy::ServerTlsMode::kVerifyFull;
+  if (mode == "require" || mode.starts_with("verify-")) {
+    settings.ca_file = file_option(connection_, "sslrootcert", "root.crt");
+  }
+  settings.certificate_file = file_option(connection_, "sslcert", "postgresql.crt");
+  if (!settings.certificate_file.empty()) {
+    settings.key_file = file_option(connection_, "sslkey", "postgresql.key");
+  }
+  return settings;
+}
 
 std::string Target::server_version() const {
   const char* version = PQparameterStatus(connection_, "server_version");

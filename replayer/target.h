@@ -7,6 +7,7 @@
 #include <string>
 
 #include "proxy/address.h"
+#include "proxy/tls_settings.h"
 #include "replayer/target_tables.h"
 
 struct pg_conn;
@@ -27,6 +28,8 @@ class Target {
   Target& operator=(const Target&) = delete;
 
   [[nodiscard]] const proxy::Address& address() const { return address_; }
+  // TLS as libpq negotiated it: what was encrypted for it is for every session, and verified as strictly.
+  [[nodiscard]] proxy::TlsSettings::Servers tls() const;
   [[nodiscard]] std::string server_version() const;
   // The password for a replayed session's login. One that was given (in the string, by a service, in
   // PGPASSWORD) is the target's own user's first of all; others have pgpass's, or else that one. Remembers

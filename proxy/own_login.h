@@ -1,0 +1,33 @@
+// What a login needs when the proxy itself authenticates the client and logs in at the server, and what stays
+// of it afterwards. Owned by a ClientSession.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "proxy/access_policy.h"
+#include "proxy/client_authentication.h"
+#include "proxy/server_pool.h"
+
+namespace understudy::proxy {
+
+struct OwnLogin {
+  std::shared_ptr<const AccessPolicy> policy;
+  std::unique_ptr<ClientAuthentication> authentication;
+  bool let_in = false;
+  TimeNs refuse_at = 0;                       // a failed login is told only then, so that guessing is slow
+  std::unique_ptr<ServerLogin> server_login;  // at a server that was just connected
+  ServerPool::Ticket ticket = 0;
+  TimeNs waiting_since = 0;  // for a server of a full pool
+};
+
+// The session's place in a pool, from the moment it asks for a server.
+struct PoolMembership {
+  std::string key;
+  bool acquired = false;  // has a server, or leave to connect to one
+  bool reusable = true;   // a replication session's server is not
+  ServerFacts facts;
+  TimeNs connected_at = 0;
+};
+
+}  // namespace understudy::proxy

@@ -1,0 +1,103 @@
+// Server sessions that wait for a client, and clients that wait for a server session: one pool for each
+// combination of backend, database, user and start-up parameters, with pgbouncer's limits and words. A server
+// comes back only after it was reset (server_reset.h). First come, first served.
+//
+// Any thread. Callbacks are called without a lock held, on the thread that made the room.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "proxy/address.h"
+#include "proxy/connection.h"
+#include "proxy/pool_limits.h"
+#include "proxy/server_login.h"
+
+namespace understudy::proxy {
+
+class ServerTls;
+
+// A server session between clients: logged in, idle, watched by no loop.
+struct PooledServer {
+  std::unique_ptr<Connection> connection;
+  SocketAddress address;
+  std::string address_text;
+  std::shared_ptr<const ServerTls> tls;  // what encrypts it, null when nothing does; cancels use it too
+  ServerFacts facts;
+  TimeNs connected_at = 0;
+  TimeNs idle_since = 0;
+};
+
+class ServerPool {
+ public:
+  // Names a client's place in the queue; 0 names none.
+  using Ticket = std::uint64_t;
+  struct Answer {
+    enum class Kind : std::uint8_t { kServer, kConnect, kWait };
+    Kind kind = Kind::kWait;
+    PooledServer server;  // kServer
+    Ticket ticket = 0;    // kWait
+  };
+  struct Counts {
+    std::uint64_t pools = 0;
+    std::uint64_t open = 0;  // servers, with a client or without, being connected included
+    std::uint64_t idle = 0;
+    std::uint64_t waiting = 0;  // clients
+  };
+
+  explicit ServerPool(const PoolLimits& limits) : limits_(limits) {}
+
+  // A server, leave to connect to one (which then counts as open), or a place in the queue: `called` is
+  // called when its turn has come, and collect() then gives one of the other two.
+  [[nodiscard]] Answer acquire(const std::string& key, TimeNs now, std::function<void()> called);
+  [[nodiscard]] Answer collect(const std::string& key, Ticket ticket);
+  // The client leaves the queue; what it was called for goes to the next.
+  void abandon(const std::string& key, Ticket ticket, TimeNs now);
+
+  // A server that was reset and may serve another client.
+  void release(const std::string& key, PooledServer server, TimeNs now);
+  // A server that was acquired, or being connected, is no more.
+  void gone(const std::string& key, TimeNs now);
+  // Ends idle servers whose time has come, and lets in the reserve; called a few times a second.
+  void sweep(TimeNs now);
+  // Ends all idle servers (a reload, a backend that is no longer wanted).
+  void clear();
+
+  void set_limits(const PoolLimits& limits);
+  [[nodiscard]] Counts counts() const;
+
+ private:
+  struct Waiter {
+    Ticket ticket;
+    TimeNs since;
+    std::function<void()> called;
+  };
+  struct Pool {
+    std::deque<PooledServer> idle;  // the last used at the back
+    std::deque<Waiter> waiting;
+    std::map<Ticket, Answer> granted;  // called, and not yet collected
+    std::uint64_t open = 0;
+  };
+
+  [[nodiscard]] bool may_connect(const Pool& pool, bool reserve) const;
+  [[nodiscard]] std::optional<PooledServer> take_idle(Pool& pool, TimeNs now) const;
+  [[nodiscard]] bool expired(const PooledServer& server, TimeNs now) const;
+  void serve(Pool& pool, TimeNs now, std::vector<std::function<void()>>& calls) const;
+  void forget_if_empty(const std::string& key);
+
+  mutable std::mutex mutex_;
+  PoolLimits limits_;
+  std::map<std::string, Pool> pools_;
+  Ticket next_ticket_ = 1;
+};
+
+// Whether a server that waits in a pool is still there and has said nothing: an idle server's word is its
+// good-bye.
+[[nodiscard]] bool is_silent(const Connection& connection);
+
+}  // namespace understudy::proxy

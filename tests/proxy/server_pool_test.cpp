@@ -1,0 +1,141 @@
+// Servers that wait for clients and clients that wait for servers: limits, fairness, and who left meanwhile.
+#include "proxy/server_pool.h"
+
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "proxy/socket_connection.h"
+
+namespace understudy::proxy {
+namespace {
+
+using Kind = ServerPool::Answer::Kind;
+constexpr TimeNs kSecond = 1'000'000'000;
+
+class ServerPoolTest : public testing::Test {
+ protected:
+  ~ServerPoolTest() override {
+    for (const int end : far_ends_) ::close(end);
+  }
+  // A live connection whose other end the test holds.
+  PooledServer server(TimeNs connected_at = 0) {
+    int ends[2];
+    EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
+    far_ends_.push_back(ends[1]);
+    PooledServer made;
+    made.connection = std::make_unique<SocketConnection>(ends[0], "unix:", SocketOptions());
+    made.connected_at = connected_at;
+    return made;
+  }
+  Kind ask(const std::string& key = "k", TimeNs now = 0) {
+    last_ = pool_.acquire(key, now, [this] { ++calls_; });
+    return last_.kind;
+  }
+  void limit(std::uint32_t size, std::uint32_t reserve = 0) {
+    PoolLimits limits;
+    limits.pool_size = size;
+    limits.reserve_pool_size = reserve;
+    pool_.set_limits(limits);
+  }
+
+  ServerPool pool_{PoolLimits()};
+  ServerPool::Answer last_;
+  int calls_ = 0;
+  std::vector<int> far_ends_;
+};
+
+TEST_F(ServerPoolTest, AServerIsUsedAgainByItsOwnKindOnly) {
+  EXPECT_EQ(ask("ada"), Kind::kConnect);
+  pool_.release("ada", server(), 0);
+  EXPECT_EQ(ask("bob"), Kind::kConnect);
+  EXPECT_EQ(ask("ada"), Kind::kServer);
+  EXPECT_EQ(ask("ada"), Kind::kConnect);
+}
+
+TEST_F(ServerPoolTest, AFullPoolServesInOrderOfArrival) {
+  limit(1);
+  EXPECT_EQ(ask(), Kind::kConnect);
+  EXPECT_EQ(ask(), Kind::kWait);
+  const auto first = last_.ticket;
+  EXPECT_EQ(ask(), Kind::kWait);
+  const auto second = last_.ticket;
+  pool_.release("k", server(), 0);
+  EXPECT_EQ(calls_, 1);
+  EXPECT_EQ(pool_.collect("k", second).kind, Kind::kWait);
+  EXPECT_EQ(pool_.collect("k", first).kind, Kind::kServer);
+  pool_.gone("k", 0);
+  EXPECT_EQ(calls_, 2);
+  EXPECT_EQ(pool_.collect("k", second).kind, Kind::kConnect);
+}
+
+TEST_F(ServerPoolTest, AClientThatLeftPassesItsTurnOn) {
+  limit(1);
+  EXPECT_EQ(ask(), Kind::kConnect);
+  EXPECT_EQ(ask(), Kind::kWait);
+  const auto first = last_.ticket;
+  EXPECT_EQ(ask(), Kind::kWait);
+  const auto second = last_.ticket;
+  pool_.release("k", server(), 0);
+  pool_.abandon("k", first, 0);  // called, but gone before it came
+  EXPECT_EQ(calls_, 2);
+  EXPECT_EQ(pool_.collect("k", second).kind, Kind::kServer);
+  EXPECT_EQ(pool_.counts().open, 1U);
+}
+
+TEST_F(ServerPoolTest, WhoArrivesLaterDoesNotOvertake) {
+  limit(1);
+  EXPECT_EQ(ask(), Kind::kConnect);
+  EXPECT_EQ(ask(), Kind::kWait);
+  limit(2);
+  EXPECT_EQ(ask(), Kind::kWait);  // there is room, but for the one before
+  pool_.sweep(0);
+  EXPECT_EQ(calls_, 1);
+}
+
+TEST_F(ServerPoolTest, TheReserveIsForThoseWhoWaitedLong) {
+  limit(1, 1);
+  EXPECT_EQ(ask("k", 0), Kind::kConnect);
+  EXPECT_EQ(ask("k", 0), Kind::kWait);
+  pool_.sweep(4 * kSecond);
+  EXPECT_EQ(calls_, 0);
+  pool_.sweep(6 * kSecond);
+  EXPECT_EQ(calls_, 1);
+  EXPECT_EQ(pool_.collect("k", last_.ticket).kind, Kind::kConnect);
+}
+
+TEST_F(ServerPoolTest, AServerThatWentAwayWhileItWaitedIsNotHandedOut) {
+  EXPECT_EQ(ask(), Kind::kConnect);
+  pool_.release("k", server(), 0);
+  ::shutdown(far_ends_.back(), SHUT_RDWR);
+  EXPECT_EQ(ask(), Kind::kConnect);
+  EXPECT_EQ(pool_.counts().open, 1U);
+}
+
+TEST_F(ServerPoolTest, AServerThatSpokeWhileItWaitedIsNotHandedOut) {
+  EXPECT_EQ(ask(), Kind::kConnect);
+  pool_.release("k", server(), 0);
+  ASSERT_EQ(::write(far_ends_.back(), "E", 1), 1);  // its good-bye
+  EXPECT_EQ(ask(), Kind::kConnect);
+}
+
+TEST_F(ServerPoolTest, IdleAndOldServersAreClosed) {
+  EXPECT_EQ(ask(), Kind::kConnect);
+  EXPECT_EQ(ask(), Kind::kConnect);
+  pool_.release("k", server(0), 0);
+  pool_.sweep(599 * kSecond);
+  EXPECT_EQ(pool_.counts().idle, 1U);
+  pool_.sweep(601 * kSecond);
+  EXPECT_EQ(pool_.counts().idle, 0U);
+  pool_.release("k", server(0), 3601 * kSecond);
+  EXPECT_EQ(ask("k", 3602 * kSecond), Kind::kConnect);
+}
+
+TEST_F(ServerPoolTest, EmptyPoolsAreForgotten) {
+  EXPECT_EQ(ask(), Kind::kConnect);
+  pool_.gone("k", 0);
+  EXPECT_EQ(pool_.counts().pools, 0U);
+}
+
+}  // namespace
+}  // namespace understudy::proxy
