@@ -78,17 +78,25 @@ std::optional<double> parse_with_unit(std::string_view text, std::span<const Uni
 
 int run_command_line(int argc, char** argv, const std::vector<Subcommand>& commands) {
   const std::string_view name = argc > 1 ? argv[1] : "";
+  const auto asks_version = [](std::string_view word) { return word == "--version" || word == "-V"; };
+  const auto named = [&](std::string_view word) {
+    return std::find_if(commands.begin(), commands.end(),
+                        [&](const Subcommand& command) { return command.name == word; });
+  };
+  if (name == "help" && argc > 2 && named(argv[2]) != commands.end()) {
+    char option[] = "--help";
+    char* const asked[] = {argv[2], option, nullptr};
+    return run_guarded(*named(argv[2]), 2, const_cast<char**>(asked));
+  }
   if (name == "--help" || name == "-h" || name == "help") {
     print_help(commands, stdout);
     return 0;
   }
-  if (name == "--version" || name == "-V") {
+  if (asks_version(name) || (argc == 3 && named(name) != commands.end() && asks_version(argv[2]))) {
     std::puts("understudy " UNDERSTUDY_VERSION);
     return 0;
   }
-  for (const Subcommand& command : commands) {
-    if (command.name == name) return run_guarded(command, argc - 1, argv + 1);
-  }
+  if (named(name) != commands.end()) return run_guarded(*named(name), argc - 1, argv + 1);
   if (!name.empty()) {
     std::fprintf(stderr, "understudy: no command \"%.*s\"\n\n", static_cast<int>(name.size()), name.data());
   }

@@ -60,6 +60,8 @@ Address Address::parse(std::string_view text, std::uint16_t default_port) {
     address.port = parse_port(text, text.substr(colon + 1));
   }
   if (text.empty()) refuse(text, "it is empty");
+  if (host == text && text.find_first_not_of("0123456789") == std::string_view::npos)
+    refuse(text, "a port by itself is written with a colon before it");
   address.host = host == "*" ? "" : std::string(host);
   return address;
 }

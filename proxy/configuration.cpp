@@ -69,6 +69,9 @@ std::string set_listen(Configuration& configuration, std::string_view value) {
     return error.what();
   }
   if (addresses.empty()) return "no address given";
+  for (auto one = addresses.begin(); one != addresses.end(); ++one) {
+    if (std::find(addresses.begin(), one, *one) != one) return one->to_string() + " is given twice";
+  }
   configuration.listen = std::move(addresses);
   return {};
 }
@@ -101,8 +104,9 @@ using C = Configuration;
 using V = std::string_view;
 
 constexpr ConfigurationKey kKeys[] = {
-    {"listen", "addresses, :6432", "where clients connect: HOST:PORT, :PORT, [IPV6]:PORT, /SOCKET/DIRECTORY",
-     false, set_listen},
+    {"listen", "addresses, 127.0.0.1:6432",
+     "where clients connect: HOST:PORT, :PORT (all interfaces), [IPV6]:PORT, /SOCKET/DIRECTORY", false,
+     set_listen},
     {"backend", "address, 127.0.0.1:5432", "the PostgreSQL server to relay to", false, set_backend},
     {"workers", "number, 0", "worker threads; 0: one for every two processors", false,
      [](C& c, V v) { return set_number(c.workers, v); }},

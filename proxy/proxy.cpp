@@ -2,8 +2,11 @@
 
 #include <arpa/inet.h>
 
+#include <algorithm>
 #include <chrono>
+#include <cstring>
 
+#include "proxy/access_rules.h"
 #include "proxy/log.h"
 
 namespace understudy::proxy {
@@ -28,6 +31,25 @@ Worker& place(std::vector<std::unique_ptr<Worker>>& workers, Worker& acceptor) {
   return acceptor.session_count() > least->session_count() + 1 ? *least : acceptor;
 }
 
+// A proxy that is its own backend would connect to itself until it runs out of descriptors.
+void refuse_loop(const Configuration& configuration, const std::vector<SocketAddress>& backend) {
+  for (const Address& listen : configuration.listen) {
+    for (const SocketAddress& mine : resolve(listen, true)) {
+      const bool same = std::any_of(backend.begin(), backend.end(), [&](const SocketAddress& one) {
+        return one.length == mine.length && std::memcmp(&one.storage, &mine.storage, one.length) == 0;
+      });
+      const bool loopback = listen.host.empty() && listen.port == configuration.backend.port &&
+                            std::any_of(backend.begin(), backend.end(), [](const SocketAddress& one) {
+                              return is_local_peer(to_string(one));
+                            });
+      if (same || loopback) {
+        throw std::runtime_error("backend " + configuration.backend.to_string() +
+                                 " is where the proxy itself listens (" + listen.to_string() + ")");
+      }
+    }
+  }
+}
+
 }  // namespace
 
 Proxy::Proxy(const Configuration& configuration, TrafficObserver* observer) : configuration_(configuration) {
@@ -42,6 +64,7 @@ void Proxy::start() {
   shared_.pool.set_limits(configuration_.limits.pool);
   shared_.tls.set(load_tls(configuration_.tls));
   shared_.backend_addresses.set(resolve(configuration_.backend, false));
+  refuse_loop(configuration_, *shared_.backend_addresses.get());
   for (const Address& address : configuration_.listen) {
     sockets_.open(address, configuration_.listen_backlog, configuration_.unix_socket_mode);
   }

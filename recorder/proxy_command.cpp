@@ -94,10 +94,13 @@ void raise_descriptor_limit(std::uint64_t clients) {
   (void)::setrlimit(RLIMIT_NOFILE, &limit);
   const std::uint64_t needed = 2 * clients + kOthers;
   if (limit.rlim_max >= needed) return;
-  log_event(LogLevel::kWarning, "few_descriptors",
-            {{"limit", std::to_string(limit.rlim_max)},
-             {"needed", std::to_string(needed)},
-             {"max_client_conn", std::to_string(clients)}});
+  log_event(
+      LogLevel::kWarning, "few_descriptors",
+      {{"limit", std::to_string(limit.rlim_max)},
+       {"needed", std::to_string(needed)},
+       {"max_client_conn", std::to_string(clients)},
+       {"enough_for", std::to_string((limit.rlim_max - std::min(limit.rlim_max, kOthers)) / 2)},
+       {"remedy", "raise the hard limit of open files (ulimit -Hn, LimitNOFILE), or lower max_client_conn"}});
 }
 
 void log_start(const proxy::Proxy& proxy, const ProxySettings& settings, const Recorder* recorder) {

@@ -95,7 +95,7 @@ ProxySettings apply_settings(const std::vector<Setting>& settings) {
     if (!wrong.empty()) throw SettingsError(setting.where + of_key + wrong);
     result.given.insert_or_assign(setting.key, setting.value);
   }
-  if (result.configuration.listen.empty()) result.configuration.listen.push_back({"", 6432});
+  if (result.configuration.listen.empty()) result.configuration.listen.push_back({"127.0.0.1", 6432});
   return result;
 }
 

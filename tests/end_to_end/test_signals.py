@@ -155,6 +155,14 @@ def test_what_cannot_be_found_is_said_with_status_1(missing):
 
 def test_an_address_in_use_is_said_with_status_1(server):
     from understudy_process import run_understudy
-    result = run_understudy("proxy", "--backend", server.tcp, "--listen", server.tcp)
+    result = run_understudy("proxy", "--backend", "127.0.0.1:5432", "--listen", server.tcp)
     assert result.returncode == 1
     assert server.tcp in result.stderr and "in use" in result.stderr
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1:7777", ":7777", "localhost:7777"])
+def test_a_proxy_does_not_stand_before_itself(listen):
+    from understudy_process import run_understudy
+    result = run_understudy("proxy", "--backend", "127.0.0.1:7777", "--listen", listen)
+    assert result.returncode == 1
+    assert "is where the proxy itself listens" in result.stderr

@@ -8,7 +8,10 @@
 namespace understudy {
 namespace {
 
-int succeed(int argc, char** argv) { return argc == 2 && std::string_view(argv[1]) == "--flag" ? 0 : 9; }
+int succeed(int argc, char** argv) {
+  const std::string_view option = argc == 2 ? argv[1] : "";
+  return option == "--flag" ? 0 : option == "--help" ? 7 : 9;
+}
 int fail(int, char**) { throw std::runtime_error("the disk is gone"); }
 
 const std::vector<Subcommand> kCommands = {{"proxy", "relay", succeed},
@@ -47,6 +50,13 @@ TEST(Command, HelpListsEveryCommand) {
 TEST(Command, VersionIsPrinted) {
   EXPECT_EQ(run({"--version"}).out.find("understudy "), 0U);
   EXPECT_EQ(run({"--version"}).code, 0);
+}
+
+TEST(Command, VersionAndHelpOfACommandMayBeAskedForEitherWay) {
+  EXPECT_EQ(run({"proxy", "--version"}).out, run({"--version"}).out);
+  EXPECT_EQ(run({"help", "proxy"}).code, run({"proxy", "--help"}).code);
+  EXPECT_EQ(run({"help", "proxy"}).code, 7);
+  EXPECT_EQ(run({"help", "nothing"}).code, 0);
 }
 
 TEST(Command, UnknownCommandOrNoneIsBadUsage) {

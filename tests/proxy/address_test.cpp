@@ -25,7 +25,7 @@ TEST(Address, WritesWhatItRead) {
 
 TEST(Address, RefusesWhatIsNone) {
   for (const char* text :
-       {"", "host:", "host:0", "host:65536", "host:54x", "::1:5432", "[::1", "[::1]5432"}) {
+       {"", "host:", "host:0", "host:65536", "host:54x", "6432", "::1:5432", "[::1", "[::1]5432"}) {
     EXPECT_THROW((void)Address::parse(text), std::invalid_argument) << text;
   }
 }
