@@ -21,7 +21,9 @@ constexpr const char* kNotes =
     "that were open at some time between --from and --until; with --session, what passed between them.\n"
     "REQUESTS counts Query, Execute and FunctionCall messages. SENT is what the client sent, RECEIVED what "
     "it\n"
-    "was sent. Control characters of recorded text are shown escaped, bytes that are no text as \\xhex.\n"
+    "was sent. Control characters of recorded text are shown as \\n, \\t, \\r or \\xhh; in 'values' a "
+    "backslash is "
+    "\\\\ and a quote \\'.\nBytes that are no text are \\xhex without quotes.\n"
     "\nExit codes: 0 shown; 1 could not; 2 bad usage.\n";
 
 // Where there is no terminal to say how wide it is.

@@ -45,7 +45,7 @@ TEST(MessageText, SaysWhatAMessageSays) {
       {query("select 1"), "Query  select 1"},
       {parse("s", "select $1", {23}), "Parse  statement s (23): select $1"},
       {bind("p", "s", {{"7"}, {"it's"}, {"", false, true}, {std::string("\0\1", 2), true}}),
-       "Bind  portal p of statement s: '7', 'it's', NULL, \\x0001"},
+       "Bind  portal p of statement s: '7', 'it\\'s', NULL, \\x0001"},
       {describe('S', ""), "Describe  unnamed statement"},
       {execute("", 10), "Execute  unnamed portal, at most 10 rows"},
       {sync(), "Sync"},
