@@ -87,8 +87,8 @@ void append_escaped(std::string& out, char c) {
 bool is_text(std::string_view bytes, bool cut) {
   if (is_utf8(bytes)) return true;
   for (std::size_t half = 1; cut && half < 4 && half < bytes.size(); ++half) {
-    const bool begins = (static_cast<unsigned char>(bytes[bytes.size() - half]) & 0xC0) == 0xC0;
-    if (begins) return is_utf8(bytes.substr(0, bytes.size() - half));
+    const auto byte = static_cast<unsigned char>(bytes[bytes.size() - half]);
+    if (byte >= 0xC2 && byte < 0xF5) return is_utf8(bytes.substr(0, bytes.size() - half));
   }
   return false;
 }
