@@ -170,13 +170,6 @@ TEST(MessageText, AGapSaysHowMuchIsMissingWhateverTimesItClaims) {
               HasSubstr("gap  overload: 3 events, 1 KiB of the client and 2 KiB of the server are missing"));
 }
 
-TEST(MessageText, LinesAreAbridgedByCharactersNotBytes) {
-  EXPECT_EQ(replayer::abridged("äöüäöü", 6), "äöüäöü");
-  EXPECT_EQ(replayer::abridged("äöüäöüä", 6), "äöü...");
-  EXPECT_EQ(replayer::abridged("abc", 2), "...");
-  EXPECT_EQ(replayer::columns_of("äöü"), 3U);
-}
-
 TEST(MessageText, AHugeValueDoesNotMakeAHugeLine) {
   const std::string bytes = row({std::string(1'000'000, 'x')});
   EXPECT_LT(text(message(Direction::kFromServer, bytes), {}, 100).size(), 400U);

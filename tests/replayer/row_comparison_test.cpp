@@ -309,7 +309,7 @@ TEST_F(RowComparisonTest, CopiedLinesHaveCellsAndNoLineEnds) {
   EXPECT_EQ(outcome.examples.at(0).a, "1 | ada | \\N");
   EXPECT_EQ(outcome.examples.at(0).b, "1 | ada | y");
   EXPECT_THAT(outcome.examples.at(0).columns, ElementsAre(2U));
-  EXPECT_EQ(outcome.examples.at(1).b, "0 | new | \\\\N");
+  EXPECT_EQ(outcome.examples.at(1).b, "0 | new | \\N");
 }
 
 TEST_F(RowComparisonTest, BinaryCopiesAreNotTakenApart) {
