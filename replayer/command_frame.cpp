@@ -1,9 +1,12 @@
 #include "replayer/command_frame.h"
 
+#include <charconv>
 #include <cstdio>
+#include <filesystem>
 #include <stdexcept>
 
 #include "formats/command.h"
+#include "formats/transcript/segment_name.h"
 #include "replayer/output.h"
 
 namespace understudy::replayer {
@@ -49,6 +52,35 @@ int run_command(cxxopts::Options& options, const std::string& notes, int argc, c
   std::fprintf(stderr, "%s: %s\nSee %s --help.\n", options.program().c_str(), problem.c_str(),
                options.program().c_str());
   return kExitUsage;
+}
+
+std::uint64_t count_option(const cxxopts::ParseResult& given, const std::string& name) {
+  const std::string text = given[name].as<std::string>();
+  const char* const end = text.data() + text.size();
+  std::uint64_t count = 0;
+  const auto [last, error] = std::from_chars(text.data(), end, count);
+  if (error != std::errc() || last != end)
+    usage("--" + name + " \"" + text + "\" is not a whole number, such as 20");
+  return count;
+}
+
+void refuse_to_overwrite(const Recording& recording, const std::string& option, const std::string& file) {
+  namespace fs = std::filesystem;
+  // An error means that the file is not there yet, and so is no segment.
+  std::error_code error;
+  const fs::path output = fs::weakly_canonical(file, error);
+  const fs::path source(recording.path());
+  for (const fs::path& segment : list_segments(source)) {
+    if (fs::equivalent(output, segment, error)) {
+      usage("--" + option + " \"" + file + "\" is a segment of the recording " + recording.path() +
+            ": name another file");
+    }
+  }
+  const fs::path directory = fs::is_directory(source, error) ? source : fs::absolute(source).parent_path();
+  if (output.extension() == ".transcript" && fs::equivalent(output.parent_path(), directory, error)) {
+    usage("--" + option + " \"" + file + "\" would be taken for a segment of the recording in " +
+          directory.string() + ": give it a name that does not end in .transcript, or another directory");
+  }
 }
 
 std::string option(const cxxopts::ParseResult& given, const char* name) {

@@ -5,12 +5,14 @@
 #include <iostream>
 
 #include "formats/command.h"
+#include "replayer/command_frame.h"
 #include "replayer/commands.h"
 #include "replayer/diff.h"
 #include "replayer/diff_json.h"
 #include "replayer/diff_report.h"
 #include "replayer/progress.h"
 #include "replayer/recording_lookup.h"
+#include "replayer/text_width.h"
 
 namespace understudy::replayer {
 namespace {
@@ -35,13 +37,14 @@ cxxopts::Options command_options() {
   options.custom_help("A B [options]");
   options.positional_help("");
   auto add = options.add_options();
-  add("json", "write all differences, and the summary, as JSON; - for standard output",
+  add("json", "write all differences, and the summary, as JSON; - for standard output, in place of the text",
       cxxopts::value<std::string>(), "FILE");
-  add("examples", "how many kinds of differences to show", cxxopts::value<std::size_t>()->default_value("10"),
+  add("examples", "how many kinds of differences to show", cxxopts::value<std::string>()->default_value("10"),
       "N");
   add("statements", "how many statements' latencies to show",
-      cxxopts::value<std::size_t>()->default_value("10"), "N");
-  add("ignore-unpaired", "sessions that only one recording has are counted, but no difference");
+      cxxopts::value<std::string>()->default_value("10"), "N");
+  add("ignore-unpaired",
+      "sessions that only one recording has are counted, but no difference (replay --from, --until)");
   add("quiet", "no progress");
   add("h,help", "this text");
   options.add_options("hidden")("recordings", "", cxxopts::value<std::vector<std::string>>());
@@ -57,11 +60,17 @@ const char* nothing_compared(const DiffTotals& totals) {
 }
 
 int diff(const cxxopts::ParseResult& given, const std::string& path_a, const std::string& path_b) {
+  DiffReportOptions report;
+  report.examples = count_option(given, "examples");
+  report.statements = count_option(given, "statements");
+  report.columns = output_columns(report.columns);
   const Recording a(path_a);
   const Recording b(path_b);
   const std::string json_path = given.count("json") > 0 ? given["json"].as<std::string>() : "";
   std::ofstream file;
   if (!json_path.empty() && json_path != "-") {
+    refuse_to_overwrite(a, "json", json_path);
+    refuse_to_overwrite(b, "json", json_path);
     file.open(json_path, std::ios::trunc);
     if (!file) throw std::runtime_error(json_path + ": cannot be written");
   }
@@ -89,8 +98,7 @@ int diff(const cxxopts::ParseResult& given, const std::string& path_a, const std
   const DiffSubjects subjects{a, b, comparison.paired_by()};
   if (json) json->finish(result, subjects);
   if (json_path != "-") {
-    print_diff(std::cout, result, subjects,
-               {given["examples"].as<std::size_t>(), given["statements"].as<std::size_t>()});
+    print_diff(std::cout, result, subjects, report);
   }
   if (json && !json_out.flush()) throw std::runtime_error(json_path + ": could not be written to its end");
   if (!std::cout.flush()) throw std::runtime_error("standard output: could not be written to its end");

@@ -69,8 +69,10 @@ Object json_subject(const Recording& recording) {
   Object out = object();
   out.set("path", text(recording.path()));
   out.set("id", text(recording.id()));
-  out.set("from", format_time(first, 9));
-  out.set("to", format_time(last, 9));
+  if (!recording.chunks_by_time().empty()) {
+    out.set("from", format_time(first, 9));
+    out.set("to", format_time(last, 9));
+  }
   return out;
 }
 

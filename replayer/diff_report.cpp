@@ -12,7 +12,6 @@
 namespace understudy::replayer {
 namespace {
 
-constexpr std::size_t kColumns = 98;
 constexpr std::size_t kIndent = 5;      // of an example's lines
 constexpr std::size_t kLabelBytes = 7;  // "asked  "
 
@@ -20,11 +19,14 @@ void print_count(std::ostream& out, std::string_view words, std::uint64_t count)
   out << "    " << std::left << std::setw(36) << words << std::right << std::setw(12) << count << "\n";
 }
 
-void print_subject(std::ostream& out, const char* name, const Recording& recording) {
+void print_subject(std::ostream& out, const char* name, const Recording& recording, std::size_t columns) {
   const auto [first, last] = recording.time_range();
-  out << "  " << name << "  " << abridged(readable_text(recording.path(), kColumns), kColumns - 5)
-      << "\n     recorded " << format_time(first, 0) << ", " << format_duration(time_between(first, last))
-      << "\n";
+  out << "  " << name << "  " << abridged(readable_text(recording.path(), columns), columns - 5) << "\n     ";
+  if (recording.chunks_by_time().empty()) {
+    out << "nothing recorded\n";
+  } else {
+    out << "recorded " << format_time(first, 0) << ", " << format_duration(time_between(first, last)) << "\n";
+  }
 }
 
 void print_verdict(std::ostream& out, const DiffResult& result) {
@@ -35,7 +37,9 @@ void print_verdict(std::ostream& out, const DiffResult& result) {
   const std::string compared = counted(totals.exchanges, "exchange") + " of " +
                                counted(totals.sessions, "session") + " compared, " +
                                counted(totals.rows, "row");
-  if (result.same()) {
+  if (totals.sessions == 0 && result.same()) {
+    out << "Nothing was compared\n";
+  } else if (result.same()) {
     out << (in_part ? "Same, as far as it could be compared: " : "Same: ") << compared << "\n";
   } else {
     out << "Different: " << counted(totals.differences, "difference") << " in "
@@ -43,7 +47,7 @@ void print_verdict(std::ostream& out, const DiffResult& result) {
   }
 }
 
-void print_classes(std::ostream& out, const DiffResult& result) {
+void print_classes(std::ostream& out, const DiffResult& result, std::size_t columns) {
   if (result.same()) return;
   std::array<std::uint64_t, kDifferenceClasses> primary{};
   std::array<std::uint64_t, kDifferenceClasses> downstream{};
@@ -63,14 +67,22 @@ void print_classes(std::ostream& out, const DiffResult& result) {
   if (result.ungrouped() > 0)
     out << "    " << counted(result.ungrouped(), "more difference") << " in further statements\n";
   if (result.totals.downstream > 0) {
-    out << "  Downstream: most likely a consequence, for its transaction had already diverged, or its "
-           "client\n"
-           "  sent other values. Look at the primary ones first.\n";
+    out << wrapped(
+               "  Downstream: most likely a consequence, for its transaction had already diverged, or its "
+               "client "
+               "sent other values. Look at the primary ones first.",
+               columns, 2)
+        << "\n";
   }
 }
 
+bool unpaired_are_differences(const DiffResult& result) {
+  return std::any_of(result.groups().begin(), result.groups().end(),
+                     [](const auto& entry) { return entry.first.first == DifferenceClass::kSession; });
+}
+
 // What is missing from the comparison, and why.
-void print_gaps(std::ostream& out, const DiffResult& result) {
+void print_gaps(std::ostream& out, const DiffResult& result, std::size_t columns) {
   const DiffTotals& totals = result.totals;
   const struct {
     std::uint64_t count;
@@ -91,8 +103,16 @@ void print_gaps(std::ostream& out, const DiffResult& result) {
     any = true;
     print_count(out, line.words, line.count);
   }
+  if (unpaired_are_differences(result)) {
+    out << wrapped(
+               "      Each session that only one has is a difference. If they were left out on purpose "
+               "(replay "
+               "--from, --until), --ignore-unpaired only counts them.",
+               columns, 6)
+        << "\n";
+  }
   for (const auto& [reason, count] : result.cuts())
-    out << "      in " << counted(count, "session") << ", " << abridged(reason, kColumns - 30) << "\n";
+    out << "      in " << counted(count, "session") << ", " << abridged(reason, columns - 30) << "\n";
   if (totals.requests_changed > 0)
     out << "\n  " << counted(totals.requests_changed, "exchange") << " asked the same with other values\n";
 }
@@ -107,10 +127,10 @@ void print_noise(std::ostream& out, const NoiseCounts& noise) {
 }
 
 // One line of an example. What was recorded is readable already, but may be long.
-void print_line(std::ostream& out, std::string_view label, const std::string& text) {
+void print_line(std::ostream& out, std::size_t columns, std::string_view label, const std::string& text) {
   if (text.empty()) return;
   out << std::string(kIndent, ' ') << std::left << std::setw(kLabelBytes) << label << std::right
-      << abridged(readable_text(text, kColumns), kColumns - kIndent - kLabelBytes) << "\n";
+      << abridged(readable_text(text, columns), columns - kIndent - kLabelBytes) << "\n";
 }
 
 std::string column_list(const Difference& difference, const RowExample& row) {
@@ -123,23 +143,23 @@ std::string column_list(const Difference& difference, const RowExample& row) {
   return out;
 }
 
-void print_rows(std::ostream& out, const Difference& difference) {
+void print_rows(std::ostream& out, const Difference& difference, std::size_t columns) {
   const RowOutcome& rows = difference.rows;
   if (rows.rows_a + rows.rows_b == 0) return;
   if (rows.same_rows()) {
-    print_line(out, "rows",
+    print_line(out, columns, "rows",
                "the same, " + std::to_string(rows.moved) + " of " + counted(rows.rows_a, "row") +
                    " at another place");
     return;
   }
-  print_line(out, "rows",
+  print_line(out, columns, "rows",
              (rows.estimated ? "about " : "") + std::to_string(rows.changed) + " changed, " +
                  std::to_string(rows.only_a) + " only in A, " + std::to_string(rows.only_b) + " only in B");
   for (const RowExample& row : rows.examples) {
     const bool changed = !row.a.empty() && !row.b.empty() && !row.columns.empty();
-    print_line(out, "  in", changed ? column_list(difference, row) : "");
-    print_line(out, "   A", row.a);
-    print_line(out, "   B", row.b);
+    print_line(out, columns, "  in", changed ? column_list(difference, row) : "");
+    print_line(out, columns, "   A", row.a);
+    print_line(out, columns, "   B", row.b);
   }
 }
 
@@ -150,7 +170,8 @@ bool says_order_by(const std::string& statement) {
          statement.end();
 }
 
-void print_where(std::ostream& out, const Difference& difference, const DiffSubjects& subjects) {
+void print_where(std::ostream& out, const Difference& difference, const DiffSubjects& subjects,
+                 std::size_t columns) {
   const bool has_a = difference.session_a != SessionId{};
   const bool has_b = difference.session_b != SessionId{};
   std::string where = has_a ? "session " + difference.session_a.to_string() : std::string();
@@ -160,22 +181,22 @@ void print_where(std::ostream& out, const Difference& difference, const DiffSubj
   const TimeNs start = (has_a ? subjects.a : subjects.b).time_range().first;
   where += ", " + format_duration(std::max<TimeNs>(0, time_between(start, difference.time))) +
            " after the start of " + (has_a ? "A" : "B");
-  print_line(out, "where", where);
+  print_line(out, columns, "where", where);
 }
 
 void print_example(std::ostream& out, const Difference& difference, const DiffResult& result,
-                   const DiffSubjects& subjects) {
+                   const DiffSubjects& subjects, std::size_t columns) {
   const std::string& statement = result.catalog.text(difference.statement);
   if (difference.statement != StatementCatalog::kNone)
-    out << std::string(kIndent, ' ') << abridged(statement, kColumns - kIndent) << "\n";
-  if (difference.request != statement) print_line(out, "asked", difference.request);
-  print_line(out, "with", difference.parameters);
-  print_line(out, "A", difference.in_a);
-  print_line(out, "B", difference.in_b);
-  print_rows(out, difference);
+    out << std::string(kIndent, ' ') << abridged(statement, columns - kIndent) << "\n";
+  if (difference.request != statement) print_line(out, columns, "asked", difference.request);
+  print_line(out, columns, "with", difference.parameters);
+  print_line(out, columns, "A", difference.in_a);
+  print_line(out, columns, "B", difference.in_b);
+  print_rows(out, difference, columns);
   if (difference.difference == DifferenceClass::kRowOrder && !says_order_by(statement))
-    print_line(out, "", "It has no ORDER BY: a server may return its rows in any order.");
-  print_where(out, difference, subjects);
+    print_line(out, columns, "", "It has no ORDER BY: a server may return its rows in any order.");
+  print_where(out, difference, subjects, columns);
 }
 
 using GroupList = std::vector<const DiffResult::Groups::value_type*>;
@@ -192,8 +213,8 @@ GroupList by_size(const DiffResult& result) {
 }
 
 void print_examples(std::ostream& out, const DiffResult& result, const GroupList& order,
-                    const DiffSubjects& subjects, std::size_t most) {
-  const std::size_t shown = std::min(most, order.size());
+                    const DiffSubjects& subjects, const DiffReportOptions& options) {
+  const std::size_t shown = std::min(options.examples, order.size());
   if (shown == 0) return;
   out << "\n  Examples, biggest first";
   if (shown < order.size()) out << " (" << shown << " of " << order.size() << "; --examples N shows more)";
@@ -204,7 +225,7 @@ void print_examples(std::ostream& out, const DiffResult& result, const GroupList
         << std::setw(3) << i + 1 << ". " << class_words(key.first) << ", " << counted(group.count, "time");
     if (group.downstream > 0) out << " (" << group.downstream << " downstream)";
     out << "\n";
-    print_example(out, group.first, result, subjects);
+    print_example(out, group.first, result, subjects, options.columns);
   }
 }
 
@@ -240,19 +261,26 @@ std::string percentiles(const StatementLatency& latency, double fraction) {
     const TimeNs time = histogram->percentile(fraction);
     return time == 0 ? std::string("0") : format_duration(time);
   };
-  return one(latency.a) + " > " + one(latency.b);
+  return one(latency.a) + " -> " + one(latency.b);
 }
 
-void print_latency(std::ostream& out, const StatementLatency& latency, const std::string& name) {
+// Of a percentile: "163.8 us -> 155.6 us" and a blank at least.
+int latency_columns(std::size_t columns) {
+  return static_cast<int>(std::clamp<std::size_t>((columns - 15) / 3, 21, 25));
+}
+
+void print_latency(std::ostream& out, const StatementLatency& latency, const std::string& name,
+                   std::size_t columns) {
   const std::uint64_t calls =
       std::max(latency.a ? latency.a->count() : 0, latency.b ? latency.b->count() : 0);
   out << "    " << std::right << std::setw(9) << calls;
-  for (const double fraction : {0.5, 0.95, 0.99}) out << std::setw(25) << percentiles(latency, fraction);
-  out << "\n      " << abridged(name, kColumns - 6) << "\n";
+  for (const double fraction : {0.5, 0.95, 0.99})
+    out << std::setw(latency_columns(columns)) << percentiles(latency, fraction);
+  out << "\n      " << abridged(name, columns - 6) << "\n";
 }
 
-void print_latencies(std::ostream& out, const DiffResult& result, std::size_t most) {
-  if (most == 0) return;
+void print_latencies(std::ostream& out, const DiffResult& result, const DiffReportOptions& options) {
+  if (options.statements == 0) return;
   std::vector<StatementId> order;
   for (StatementId id = 0; id < result.latencies().size(); ++id) {
     if (result.latencies()[id].a != nullptr || result.latencies()[id].b != nullptr) order.push_back(id);
@@ -264,16 +292,21 @@ void print_latencies(std::ostream& out, const DiffResult& result, std::size_t mo
            static_cast<double>(result.latencies()[id].total_b);
   };
   std::stable_sort(order.begin(), order.end(), [&](auto one, auto two) { return spent(one) > spent(two); });
-  const std::size_t shown = std::min(most, order.size());
-  out << "\n  Latency, A > B, of the " << shown << " of " << counted(order.size(), "statement")
+  const std::size_t shown = std::min(options.statements, order.size());
+  out << "\n  Latency, A -> B, of the " << shown << " of " << counted(order.size(), "statement")
       << " that took the most time in all\n    " << std::right << std::setw(9) << "calls";
-  for (const char* const title : {"p50", "p95", "p99"}) out << std::setw(25) << title;
+  for (const char* const title : {"p50", "p95", "p99"})
+    out << std::setw(latency_columns(options.columns)) << title;
   out << "\n";
-  print_latency(out, result.all_latencies(), "(all statements)");
+  print_latency(out, result.all_latencies(), "(all statements)", options.columns);
   for (std::size_t i = 0; i < shown; ++i)
-    print_latency(out, result.latencies()[order[i]], result.catalog.text(order[i]));
-  out << "    From the request, or the reply before it if that was later, to the reply. 0: in a pipeline,\n"
-         "    the reply came together with the one before it.\n";
+    print_latency(out, result.latencies()[order[i]], result.catalog.text(order[i]), options.columns);
+  out << wrapped(
+             "    From the request, or the reply before it if that was later, to the reply. 0: in a "
+             "pipeline, the "
+             "reply came together with the one before it.",
+             options.columns, 4)
+      << "\n";
 }
 
 }  // namespace
@@ -295,16 +328,17 @@ std::string paired_words(SessionPairs::By by) {
 void print_diff(std::ostream& out, const DiffResult& result, const DiffSubjects& subjects,
                 const DiffReportOptions& options) {
   const GroupList order = by_size(result);
+  const std::size_t columns = options.columns;
   print_verdict(out, result);
-  print_subject(out, "A", subjects.a);
-  print_subject(out, "B", subjects.b);
-  out << "  " << paired_words(subjects.paired_by) << "\n";
-  print_classes(out, result);
-  print_gaps(out, result);
+  print_subject(out, "A", subjects.a, columns);
+  print_subject(out, "B", subjects.b, columns);
+  out << wrapped("  " + paired_words(subjects.paired_by), columns, 2) << "\n";
+  print_classes(out, result, columns);
+  print_gaps(out, result, columns);
   print_noise(out, result.noise);
-  print_examples(out, result, order, subjects, options.examples);
-  print_latencies(out, result, options.statements);
-  print_next(out, order, subjects);
+  print_examples(out, result, order, subjects, options);
+  print_latencies(out, result, options);
+  if (options.examples > 0) print_next(out, order, subjects);
 }
 
 }  // namespace understudy::replayer

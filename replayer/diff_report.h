@@ -1,5 +1,5 @@
 // A diff's result for people: the summary first, then examples, biggest first, then latency by statement.
-// Fits a terminal of 100 columns.
+// Fits a terminal.
 #pragma once
 
 #include <iosfwd>
@@ -8,12 +8,14 @@
 #include "formats/transcript/recording.h"
 #include "replayer/diff_result.h"
 #include "replayer/session_pairs.h"
+#include "replayer/text_width.h"
 
 namespace understudy::replayer {
 
 struct DiffReportOptions {
   std::size_t examples = 10;
   std::size_t statements = 10;
+  std::size_t columns = kWrapColumns;
 };
 
 // The two recordings a report is about.

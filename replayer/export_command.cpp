@@ -28,13 +28,15 @@ std::optional<SessionSummary> session_named(const cxxopts::ParseResult& given, c
 
 int export_recording(const cxxopts::ParseResult& given, const std::string& path) {
   const std::string format = option(given, "format");
-  if (format != "jsonl" && format != "sql") usage("--format is jsonl or sql");
+  if (format.empty()) usage("--format jsonl or --format sql must be given");
+  if (format != "jsonl" && format != "sql") usage("--format \"" + format + "\" is neither jsonl nor sql");
   if (given.count("session") > 0 && !parse_session_id(option(given, "session")))
     usage("--session \"" + option(given, "session") + "\" is not RUN.NUMBER, such as 1.17");
   const Recording recording(path);
   const auto session = session_named(given, recording);
   std::optional<Output> file;
   if (given.count("output") > 0) {
+    refuse_to_overwrite(recording, "output", option(given, "output"));
     file.emplace(option(given, "output"));
   } else {
     file.emplace();
@@ -56,10 +58,12 @@ int export_recording(const cxxopts::ParseResult& given, const std::string& path)
 
 int run_export(int argc, char** argv) {
   cxxopts::Options options = command_options("export", "Turns a recording into JSON lines or SQL.");
+  options.custom_help("RECORDING --format jsonl|sql [options]");
   auto add = options.add_options();
-  add("format", "what to write", cxxopts::value<std::string>(), "jsonl|sql");
+  add("format", "what to write; must be given", cxxopts::value<std::string>(), "jsonl|sql");
   add("session", "only this session", cxxopts::value<std::string>(), "RUN.NUMBER");
-  add("output", "where to write (else standard output); overwritten", cxxopts::value<std::string>(), "FILE");
+  add("output", "where to write (else standard output); overwritten, but never a segment of RECORDING",
+      cxxopts::value<std::string>(), "FILE");
   return run_command(options, kNotes, argc, argv, export_recording);
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "formats/wire/backend_messages.h"
+#include "replayer/value_text.h"
 
 namespace understudy::replayer {
 namespace {
@@ -81,16 +82,47 @@ void append_escaped(std::string& out, char c) {
   }
 }
 
-// `cut`: more bytes follow, so that the last character may be half a one.
+// UTF-8 without NUL, control characters included. `cut`: more bytes follow, so that the last character may be
+// half a one.
 bool is_text(std::string_view bytes, bool cut) {
-  while (!bytes.empty()) {
-    const std::size_t length = utf8_length(bytes);
-    const char c = bytes.front();
-    if (length == 0 && cut && bytes.size() < 4) return true;
-    if (length == 0 || (is_control(c) && c != '\n' && c != '\t' && c != '\r')) return false;
-    bytes.remove_prefix(length);
+  if (is_utf8(bytes)) return true;
+  for (std::size_t half = 1; cut && half < 4 && half < bytes.size(); ++half) {
+    const auto byte = static_cast<unsigned char>(bytes[bytes.size() - half]);
+    if (byte >= 0xC2 && byte < 0xF5) return is_utf8(bytes.substr(0, bytes.size() - half));
   }
-  return true;
+  return false;
+}
+
+bool is_text(const wire::Value& value, std::size_t limit_bytes) {
+  const std::string_view looked_at = value.text().substr(0, std::max<std::size_t>(limit_bytes, 64));
+  return is_text(looked_at, looked_at.size() < value.bytes.size());
+}
+
+struct Escaped {
+  std::string kept;
+  bool cut = false;
+  [[nodiscard]] std::string text() const { return cut ? kept + "..." : kept; }
+};
+
+// `marked`: characters that get a backslash.
+Escaped escaped(std::string_view text, std::string_view marked, std::size_t limit_bytes) {
+  Escaped out;
+  while (!text.empty()) {
+    if (out.kept.size() >= limit_bytes) {
+      out.cut = true;
+      return out;
+    }
+    const std::size_t length = utf8_length(text);
+    if (length == 0 || is_control(text.front())) {
+      append_escaped(out.kept, text.front());
+      text.remove_prefix(1);
+      continue;
+    }
+    if (marked.find(text.front()) != std::string_view::npos) out.kept += '\\';
+    out.kept += text.substr(0, length);
+    text.remove_prefix(length);
+  }
+  return out;
 }
 
 std::string hex(ByteView bytes, std::size_t limit_bytes) {
@@ -106,32 +138,20 @@ std::string hex(ByteView bytes, std::size_t limit_bytes) {
 }  // namespace
 
 std::string readable_text(std::string_view text, std::size_t limit_bytes) {
-  std::string out;
-  while (!text.empty()) {
-    if (out.size() >= limit_bytes) return out + "...";
-    const std::size_t length = utf8_length(text);
-    if (length == 0 || is_control(text.front())) {
-      append_escaped(out, text.front());
-      text.remove_prefix(1);
-    } else {
-      out += text.substr(0, length);
-      text.remove_prefix(length);
-    }
-  }
-  return out;
+  return escaped(text, "", limit_bytes).text();
 }
 
 std::string readable_cell(const wire::Value& value, std::size_t limit_bytes) {
   if (value.is_null) return "NULL";
-  const std::string_view looked_at = value.text().substr(0, std::max<std::size_t>(limit_bytes, 64));
-  const bool cut = looked_at.size() < value.bytes.size();
-  return is_text(looked_at, cut) ? readable_text(value.text(), limit_bytes) : hex(value.bytes, limit_bytes);
+  return is_text(value, limit_bytes) ? escaped(value.text(), "\\", limit_bytes).text()
+                                     : hex(value.bytes, limit_bytes);
 }
 
 std::string readable_value(const wire::Value& value, std::size_t limit_bytes) {
-  std::string cell = readable_cell(value, limit_bytes);
-  const bool quoted = !value.is_null && !cell.starts_with("\\x");
-  return quoted ? "'" + cell + "'" : cell;
+  if (value.is_null) return "NULL";
+  if (!is_text(value, limit_bytes)) return hex(value.bytes, limit_bytes);
+  const Escaped inner = escaped(value.text(), "\\'", limit_bytes);
+  return "'" + inner.kept + "'" + (inner.cut ? "..." : "");
 }
 
 std::string readable_error(ByteView payload) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "proxy/clock.h"
+#include "replayer/recording_lookup.h"
 
 namespace understudy::replayer {
 namespace {
@@ -50,10 +51,7 @@ void Replay::stop() {
 void Replay::abandon() {
   worker_.loop().post([this] {
     result_.stopped = true;
-    if (finished_) return;
-    finished_ = true;
-    result_.wall_time = proxy::now_ns() - wall_start_;
-    done_();
+    if (!finished_) end();
   });
 }
 
@@ -138,8 +136,14 @@ bool Replay::had_more_to_say(Actor& actor) {
 
 void Replay::check_finished() {
   if (finished_ || !actors_.empty() || (!stopping_ && directory_.peek() != nullptr)) return;
-  finished_ = true;
   result_.sessions_lost = directory_.lost();
+  end();
+}
+
+void Replay::end() {
+  finished_ = true;
+  if (played_until_ > recorded_start_)
+    result_.played_span = std::min(time_between(recorded_start_, played_until_), result_.recorded_span);
   result_.wall_time = proxy::now_ns() - wall_start_;
   done_();
 }

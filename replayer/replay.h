@@ -62,6 +62,7 @@ class Replay final : private Audience {
   void check_finished();
   void fail(const std::string& why);
   void finish();
+  void end();
 
   // Reading steps (replay_reading.cpp).
   void read_steps();
@@ -142,6 +143,7 @@ class Replay final : private Audience {
   std::priority_queue<Turn, std::vector<Turn>, std::greater<>> turns_;
 
   TimeNs recorded_start_ = 0;
+  TimeNs played_until_ = std::numeric_limits<TimeNs>::min();
   TimeNs wall_start_ = 0;
   TimeNs last_progress_ = 0;
   TimeNs stall_wait_;

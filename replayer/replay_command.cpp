@@ -6,8 +6,8 @@
 #include <csignal>
 #include <cstdio>
 #include <cxxopts.hpp>
-#include <iostream>
 #include <mutex>
+#include <sstream>
 
 #include "formats/command.h"
 #include "formats/transcript/segment_name.h"
@@ -15,6 +15,7 @@
 #include "proxy/proxy.h"
 #include "recorder/recorder.h"
 #include "replayer/commands.h"
+#include "replayer/output.h"
 #include "replayer/recording_lookup.h"
 #include "replayer/replay.h"
 #include "replayer/replay_report.h"
@@ -38,9 +39,13 @@ constexpr const char* kExitCodes =
     "statement\n"
     "that waits so long for the lock of somebody who is no part of the replay is cancelled. Both are "
     "counted.\n"
-    "\nExit codes: 0 replayed; 1 could not, or ended early; 2 bad usage; 3 replayed in part: sessions could "
-    "not\n"
-    "log in, were ended by the target or because nothing moved, are damaged, or there was none to replay.\n";
+    "\nSIGINT (Ctrl-C) or SIGTERM ends it early: what runs at the target is cancelled, every session ends, "
+    "and\n"
+    "the summary is printed. A second one does not wait for the target. Either way a --record is whole up to "
+    "there.\n"
+    "\nExit codes: 0 replayed; 1 could not, ended early, or the summary could not be written; 2 bad usage;\n"
+    "3 replayed in part: sessions could not log in, were ended by the target or because nothing moved, are\n"
+    "damaged, or there was none to replay.\n";
 
 cxxopts::Options command_options() {
   cxxopts::Options options("understudy replay",
@@ -241,6 +246,23 @@ class Watch {
   std::uint64_t last_exchanges_ = 0;
 };
 
+// The summary on standard output; false when it could not be written, which is told. Nobody reading is no
+// failure.
+bool write_summary(const ReplayResult& result, bool paced, bool json) {
+  std::ostringstream text;
+  (json ? print_json : print_summary)(text, result, paced);
+  try {
+    Output out;
+    out.write(text.str());
+    out.finish();
+  } catch (const OutputClosed&) {
+  } catch (const std::runtime_error& error) {
+    std::fprintf(stderr, "understudy replay: %s\n", error.what());
+    return false;
+  }
+  return true;
+}
+
 int replay(const cxxopts::ParseResult& given, const std::string& path) {
   const Recording recording(path);
   const ReplayOptions options = replay_options(given, recording);
@@ -273,7 +295,7 @@ int replay(const cxxopts::ParseResult& given, const std::string& path) {
   stage.stop();
   const bool whole = recorder == nullptr || recorder->finish();
   const ReplayResult& result = run.result();
-  (json ? print_json : print_summary)(std::cout, result, options.speed > 0);
+  const bool told = write_summary(result, options.speed > 0, json);
   for (const Damage& damage : recording.damage()) {
     std::fprintf(stderr, "understudy replay: %s, offset %llu: %s; %s passed over\n", damage.file.c_str(),
                  static_cast<unsigned long long>(damage.offset), damage.what.c_str(),
@@ -287,7 +309,7 @@ int replay(const cxxopts::ParseResult& given, const std::string& path) {
   }
   if (result.sessions == 0) std::fputs("understudy replay: there was no session to replay\n", stderr);
   if (!result.failure.empty()) std::fprintf(stderr, "understudy replay: %s\n", result.failure.c_str());
-  if (result.stopped || nobody || !whole || !result.failure.empty()) return 1;
+  if (result.stopped || nobody || !whole || !told || !result.failure.empty()) return 1;
   return result.in_part() ? kExitInPart : 0;
 }
 

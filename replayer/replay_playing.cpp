@@ -46,6 +46,7 @@ void Replay::play(Actor& actor) {
     Step& step = actor.queue.front();
     if (!play_step(actor, step)) return;
     progress_.recorded_at.store(step.time, std::memory_order_relaxed);
+    played_until_ = std::max(played_until_, step.time);
     --queued_steps_;
     queued_bytes_ -= step.bytes.size();
     actor.queue.pop_front();

@@ -46,13 +46,17 @@ constexpr Count kCounts[] = {
      &ReplayResult::transaction_state_differs, false},
 };
 
+// The longest of them, and two blanks.
+constexpr int kWordsColumns = 50;
+
 double per_second(std::uint64_t count, TimeNs time) {
   return time > 0 ? static_cast<double>(count) * 1e9 / static_cast<double>(time) : 0;
 }
 
 void print_lag(std::ostream& out, const char* words, const Histogram& lag) {
-  out << "  " << std::left << std::setw(48) << words << "p50 " << format_duration(lag.percentile(0.5))
-      << ", p95 " << format_duration(lag.percentile(0.95)) << ", max " << format_duration(lag.max()) << "\n";
+  out << "  " << std::left << std::setw(kWordsColumns) << words << "p50 "
+      << format_duration(lag.percentile(0.5)) << ", p95 " << format_duration(lag.percentile(0.95)) << ", max "
+      << format_duration(lag.max()) << "\n";
 }
 
 Poco::JSON::Object lag_json(const Histogram& lag) {
@@ -66,14 +70,16 @@ Poco::JSON::Object lag_json(const Histogram& lag) {
 }  // namespace
 
 void print_summary(std::ostream& out, const ReplayResult& result, bool paced) {
-  out << (result.stopped || !result.failure.empty() ? "Replay stopped early," : "Replayed") << " "
+  const bool early = result.stopped || !result.failure.empty();
+  out << (early ? "Replay stopped early, after " + format_duration(result.played_span) + " of the "
+                : "Replayed ")
       << format_duration(result.recorded_span) << " of recorded time in " << format_duration(result.wall_time)
       << ", " << std::fixed << std::setprecision(0) << per_second(result.exchanges, result.wall_time)
       << " exchanges/s\n";
   for (const Count& count : kCounts) {
     const std::uint64_t value = result.*count.value;
     if (value == 0 && !count.shown_when_zero) continue;
-    out << "  " << std::left << std::setw(48) << count.words
+    out << "  " << std::left << std::setw(kWordsColumns) << count.words
         << (std::string_view(count.key) == "bytes_sent" ? format_size(value) : std::to_string(value)) << "\n";
   }
   if (paced) {
@@ -89,6 +95,7 @@ void print_json(std::ostream& out, const ReplayResult& result, bool paced) {
   Poco::JSON::Object object(Poco::JSON_PRESERVE_KEY_ORDER);
   for (const Count& count : kCounts) object.set(count.key, result.*count.value);
   object.set("recorded_span_ns", result.recorded_span);
+  object.set("played_span_ns", result.played_span);
   object.set("wall_time_ns", result.wall_time);
   object.set("exchanges_per_second", per_second(result.exchanges, result.wall_time));
   object.set("stopped", result.stopped);

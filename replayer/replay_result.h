@@ -32,6 +32,7 @@ struct ReplayResult {
   std::uint64_t transaction_state_differs = 0;
   std::map<std::string, std::uint64_t> login_errors;  // bounded; SQLSTATE and message
   TimeNs recorded_span = 0;
+  TimeNs played_span = 0;  // how much of it was played: up to the latest step of any session
   TimeNs wall_time = 0;
   Histogram server_slower;  // paced replays: what a request waits for came so much after its due time
   Histogram replayer_late;  // and so much later than both it was sent

@@ -46,13 +46,19 @@ std::size_t first_difference(std::string_view a, std::string_view b) {
   return static_cast<std::size_t>(std::mismatch(a.begin(), a.end(), b.begin(), b.end()).first - a.begin());
 }
 
-// A cell for people; of a long one the part around byte `at`.
-std::string example_cell(const wire::Value& value, std::size_t at, std::size_t limit_bytes) {
+// A cell for people; of a long one the part around byte `at`. COPY's text format has escaped backslashes
+// itself.
+std::string example_cell(const wire::Value& value, std::size_t at, std::size_t limit_bytes,
+                         RowFormat format) {
+  const auto shown = [&](const wire::Value& part) {
+    return format == RowFormat::kCopyText ? readable_text(part.text(), limit_bytes)
+                                          : readable_cell(part, limit_bytes);
+  };
   if (!value.is_null && value.bytes.empty()) return "''";
-  if (at + kContextBytes < limit_bytes) return readable_cell(value, limit_bytes);
+  if (at + kContextBytes < limit_bytes) return shown(value);
   std::size_t start = at - kContextBytes;
   while (start > 0 && (value.bytes[start] & 0xC0) == 0x80) --start;  // not inside a character
-  return "..." + readable_cell({value.bytes.subspan(start), false}, limit_bytes);
+  return "..." + shown({value.bytes.subspan(start), false});
 }
 
 // "7 | product 7 | 8.75". Of a row too long for a line the first cell and the `marked` ones, "..." for
@@ -260,7 +266,7 @@ std::string RowComparison::readable_row(const Unmatched& row, const Unmatched* c
   for (std::size_t i = 0; i < mine.size(); ++i) {
     const bool differs = i < other.size() && std::binary_search(columns.begin(), columns.end(), i);
     const std::size_t at = differs ? first_difference(mine[i].text(), other[i].text()) : 0;
-    texts.push_back(example_cell(mine[i], at, mine.size() == 1 ? kLineBytes : kCellBytes));
+    texts.push_back(example_cell(mine[i], at, mine.size() == 1 ? kLineBytes : kCellBytes, format_));
   }
   return joined(texts, columns);
 }

@@ -1,14 +1,12 @@
 // understudy show: parses its options and hands them to one of three views: the sessions, one session, the
 // statistics.
-#include <sys/ioctl.h>
-#include <unistd.h>
-
 #include "replayer/command_frame.h"
 #include "replayer/commands.h"
 #include "replayer/recording_lookup.h"
 #include "replayer/show/recording_statistics.h"
 #include "replayer/show/session_list.h"
 #include "replayer/show/session_listing.h"
+#include "replayer/text_width.h"
 
 namespace understudy::replayer {
 namespace {
@@ -18,21 +16,15 @@ constexpr const char* kNotes =
     "PATTERN may hold * (anything) and ? (one character). TIME is how far into the recording (90s, 5min, "
     "1.5h)\n"
     "or a time (2026-11-24T13:31:07.5Z; UTC unless it ends in an offset such as +02:00). Sessions are shown\n"
-    "that were open at some time between --from and --until; with --session, what passed between them.\n"
+    "that were open at some time between --from and --until; with --session, what passed between them. The\n"
+    "first column of --session is seconds since that session opened, not into the recording as TIME is.\n"
     "REQUESTS counts Query, Execute and FunctionCall messages. SENT is what the client sent, RECEIVED what "
     "it\n"
-    "was sent. Control characters of recorded text are shown escaped, bytes that are no text as \\xhex.\n"
+    "was sent. Control characters of recorded text are shown as \\n, \\t, \\r or \\xhh; in 'values' a "
+    "backslash "
+    "is\n"
+    "\\\\ and a quote \\'. Bytes that are no text are \\xhex without quotes.\n"
     "\nExit codes: 0 shown; 1 could not; 2 bad usage.\n";
-
-// Where there is no terminal to say how wide it is.
-constexpr std::size_t kDefaultColumns = 240;
-
-std::size_t output_columns(const Output& out) {
-  winsize size{};
-  if (!out.is_terminal() || ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0)
-    return kDefaultColumns;
-  return size.ws_col;
-}
 
 TimeNs moment(const cxxopts::ParseResult& given, const char* name, TimeNs start, TimeNs otherwise) {
   if (given.count(name) == 0) return otherwise;
@@ -53,18 +45,22 @@ void refuse_together(const cxxopts::ParseResult& given, const char* with,
   }
 }
 
+std::uint64_t limit(const cxxopts::ParseResult& given) {
+  return given.count("limit") > 0 ? count_option(given, "limit") : UINT64_MAX;
+}
+
+// To which what is shown is abridged; 0: not at all.
+std::size_t columns(const cxxopts::ParseResult& given) {
+  return given.count("full") > 0 ? 0 : output_columns(kAbridgeColumns);
+}
+
 void check_usage(const cxxopts::ParseResult& given) {
   refuse_together(given, "stats",
                   {"session", "user", "database", "application", "client", "from", "until", "limit", "full"});
   refuse_together(given, "session", {"user", "database", "application", "client"});
   if (given.count("session") > 0 && !parse_session_id(option(given, "session")))
     usage("--session \"" + option(given, "session") + "\" is not RUN.NUMBER, such as 1.17");
-  if (given.count("limit") > 0 && given["limit"].as<std::uint64_t>() == 0)
-    usage("--limit 0 would show nothing");
-}
-
-std::uint64_t limit(const cxxopts::ParseResult& given) {
-  return given.count("limit") > 0 ? given["limit"].as<std::uint64_t>() : UINT64_MAX;
+  if (limit(given) == 0) usage("--limit 0 would show nothing");
 }
 
 void show_list(const cxxopts::ParseResult& given, const Recording& recording, Output& out) {
@@ -77,7 +73,7 @@ void show_list(const cxxopts::ParseResult& given, const Recording& recording, Ou
   options.filter.from = moment(given, "from", start, options.filter.from);
   options.filter.until = moment(given, "until", start, options.filter.until);
   options.limit = limit(given);
-  options.full = given.count("full") > 0;
+  options.columns = columns(given);
   options.json = given.count("json") > 0;
   list_sessions(recording, options, out);
 }
@@ -91,14 +87,15 @@ void show_one(const cxxopts::ParseResult& given, const Recording& recording, Out
   options.from = moment(given, "from", start, options.from);
   options.until = moment(given, "until", start, options.until);
   options.limit = limit(given);
-  options.columns = given.count("full") > 0 ? 0 : output_columns(out);
+  options.columns = columns(given);
   options.json = given.count("json") > 0;
   show_session(recording, *session, options, out);
 }
 
 void show_statistics(const cxxopts::ParseResult& given, const Recording& recording, Output& out) {
   const RecordingStatistics statistics = collect_statistics(recording);
-  (given.count("json") > 0 ? print_statistics_json : print_statistics)(statistics, recording, out);
+  if (given.count("json") > 0) return print_statistics_json(statistics, recording, out);
+  print_statistics(statistics, recording, output_columns(kWrapColumns), out);
 }
 
 int show(const cxxopts::ParseResult& given, const std::string& path) {
@@ -129,10 +126,10 @@ int run_show(int argc, char** argv) {
   add("client", "only sessions from these addresses", cxxopts::value<std::string>(), "PATTERN");
   add("from", "only what was going on from here on", cxxopts::value<std::string>(), "TIME");
   add("until", "and before this", cxxopts::value<std::string>(), "TIME");
-  add("limit", "so many sessions, or messages, at most", cxxopts::value<std::uint64_t>(), "N");
+  add("limit", "so many sessions, or messages, at most", cxxopts::value<std::string>(), "N");
   add("session", "show what this session said", cxxopts::value<std::string>(), "RUN.NUMBER");
   add("stats", "show what the recording amounts to, and what is missing in it");
-  add("full", "abridge nothing (else to the terminal's width, or 240 columns)");
+  add("full", "abridge nothing (else to COLUMNS, the terminal's width, or 240)");
   add("json", "all of it as one JSON document, times to the nanosecond");
   return run_command(options, kNotes, argc, argv, show);
 }

@@ -7,6 +7,7 @@
 #include "replayer/commands.h"
 #include "replayer/progress.h"
 #include "replayer/show/verify_report.h"
+#include "replayer/text_width.h"
 
 namespace understudy::replayer {
 namespace {
@@ -69,7 +70,7 @@ int verify(const cxxopts::ParseResult& given, const std::string& recording) {
   std::uint64_t total = 0;
   for (const std::filesystem::path& segment : segments) total += size_of(segment);
   Output out;
-  VerifyReport report(out, recording, given.count("json") > 0);
+  VerifyReport report(out, recording, given.count("json") > 0, output_columns(kWrapColumns));
   {
     Progress progress;
     std::uint64_t before = 0;

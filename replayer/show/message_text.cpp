@@ -213,24 +213,4 @@ std::string item_text(const SessionItem& item, const std::vector<std::int16_t>& 
   return details.empty() ? out : out + "  " + details;
 }
 
-std::size_t columns_of(std::string_view utf8) {
-  std::size_t count = 0;
-  for (const char c : utf8) count += (static_cast<unsigned char>(c) & 0xC0) != 0x80 ? 1 : 0;
-  return count;
-}
-
-std::string abridged(std::string line, std::size_t columns) {
-  if (line.size() <= columns || columns_of(line) <= columns) return line;
-  constexpr std::string_view kCut = "...";
-  const std::size_t kept = columns > kCut.size() ? columns - kCut.size() : 0;
-  std::size_t count = 0;
-  std::size_t at = 0;
-  for (; at < line.size(); ++at) {
-    const bool begins = (static_cast<unsigned char>(line[at]) & 0xC0) != 0x80;
-    if (begins && count++ == kept) break;
-  }
-  line.resize(at);
-  return line + std::string(kCut);
-}
-
 }  // namespace understudy::replayer

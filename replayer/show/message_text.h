@@ -12,9 +12,5 @@ namespace understudy::replayer {
 // `row_formats`: of the columns, when it is a DataRow (request_tracker.h).
 [[nodiscard]] std::string item_text(const SessionItem& item, const std::vector<std::int16_t>& row_formats,
                                     std::size_t limit_bytes);
-// Cut to so many characters, the last of which are then "...".
-[[nodiscard]] std::string abridged(std::string line, std::size_t columns);
-// How many a terminal takes for it.
-[[nodiscard]] std::size_t columns_of(std::string_view utf8);
 
 }  // namespace understudy::replayer

@@ -52,7 +52,9 @@ struct RecordingStatistics {
 
 [[nodiscard]] RecordingStatistics collect_statistics(const Recording& recording);
 
-void print_statistics(const RecordingStatistics& statistics, const Recording& recording, Output& out);
+// Wrapped to so many columns.
+void print_statistics(const RecordingStatistics& statistics, const Recording& recording, std::size_t columns,
+                      Output& out);
 void print_statistics_json(const RecordingStatistics& statistics, const Recording& recording, Output& out);
 
 }  // namespace understudy::replayer

@@ -9,7 +9,6 @@
 #include "replayer/readable.h"
 #include "replayer/recorded_names.h"
 #include "replayer/recording_lookup.h"
-#include "replayer/show/message_text.h"
 #include "replayer/show/session_survey.h"
 #include "replayer/show/text_table.h"
 
@@ -18,7 +17,6 @@ namespace {
 
 using Poco::JSON::Object;
 
-constexpr std::size_t kNameColumns = 24;
 constexpr std::size_t kTextBytes = 1000;
 constexpr std::size_t kLostShown = 20;
 
@@ -40,14 +38,10 @@ std::string gaps_of(const SessionTally& tally) {
   return tally.has_hole() ? "damaged" : "-";
 }
 
-std::vector<std::string> row(const SurveyedSession& session, bool full) {
-  const auto name = [full](const std::string& text) {
-    const std::string shown = readable_text(text, kTextBytes);
-    return full ? shown : abridged(shown, kNameColumns);
-  };
+std::vector<std::string> row(const SurveyedSession& session) {
+  const auto name = [](const std::string& text) { return readable_text(text, kTextBytes); };
   const SessionDescriptor& descriptor = session.descriptor;
   const SessionTally& tally = session.tally;
-  const std::string end = how_it_ended(session);
   return {descriptor.id.to_string(),
           format_time(descriptor.opened_at, 3),
           format_duration(duration_of(session)),
@@ -60,7 +54,7 @@ std::vector<std::string> row(const SurveyedSession& session, bool full) {
           format_size(tally.bytes(Direction::kFromClient)),
           format_size(tally.bytes(Direction::kFromServer)),
           gaps_of(tally),
-          full ? end : abridged(end, 2 * kNameColumns)};
+          how_it_ended(session)};
 }
 
 Object json(const SurveyedSession& session) {
@@ -119,23 +113,25 @@ void list_as_json(const Recording& recording, const SessionListOptions& options,
 }
 
 void list_as_table(const Recording& recording, const SessionListOptions& options, Output& out) {
-  TextTable table(out, {{"SESSION", true},
-                        {"OPENED"},
-                        {"DURATION", true},
-                        {"USER"},
-                        {"DATABASE"},
-                        {"APPLICATION"},
-                        {"CLIENT"},
-                        {"REQUESTS", true},
-                        {"ERRORS", true},
-                        {"SENT", true},
-                        {"RECEIVED", true},
-                        {"GAPS", true},
-                        {"END"}});
+  TextTable table(out,
+                  {{"SESSION", true},
+                   {"OPENED"},
+                   {"DURATION", true},
+                   {"USER", false, 8},
+                   {"DATABASE", false, 8},
+                   {"APPLICATION", false, 11},
+                   {"CLIENT", false, 15},
+                   {"REQUESTS", true},
+                   {"ERRORS", true},
+                   {"SENT", true},
+                   {"RECEIVED", true},
+                   {"GAPS", true},
+                   {"END", false, 15}},
+                  options.columns);
   std::uint64_t count = 0;
   const std::vector<SessionId> lost =
       SessionSurvey(recording, options.filter, [&](const SurveyedSession& session) {
-        table.add(row(session, options.full));
+        table.add(row(session));
         return ++count < options.limit;
       }).run();
   table.finish();

@@ -10,7 +10,8 @@ namespace understudy::replayer {
 struct SessionListOptions {
   SessionFilter filter;
   std::uint64_t limit = UINT64_MAX;
-  bool full = false;  // names are not abridged
+  // That a row may take: names are abridged, then rows broken. 0: as many as it does.
+  std::size_t columns = 0;
   bool json = false;
 };
 

@@ -9,9 +9,12 @@
 #include "replayer/request_tracker.h"
 #include "replayer/session_messages.h"
 #include "replayer/show/message_text.h"
+#include "replayer/text_width.h"
 
 namespace understudy::replayer {
 namespace {
+
+constexpr std::size_t kTimeColumns = 14;
 
 // "+12.345678 s": since the session opened.
 std::string relative_time(TimeNs time, TimeNs opened_at) {
@@ -27,7 +30,7 @@ std::string line(const SessionItem& item, const std::vector<std::int16_t>& row_f
       relative_time(item.time, opened_at) +
       (item.is_message ? "  " + std::string(direction_name(item.direction)) + "  " : "  --      ") +
       item_text(item, row_formats, limit);
-  return columns == 0 ? out : abridged(std::move(out), columns);
+  return columns == 0 ? out : fitted(std::move(out), columns);
 }
 
 // What could not be shown, and why.
@@ -101,7 +104,10 @@ void show_session(const Recording& recording, const SessionSummary& session,
                                      out.line(line(item, formats, opened_at, options.columns));
                                    });
   if (!whole) return;
-  for (const std::string& note : missing(messages)) out.line("                --      " + note);
+  for (const std::string& note : missing(messages)) {
+    const std::string text = std::string(kTimeColumns, ' ') + "  --      " + note;
+    out.line(options.columns == 0 ? text : wrapped(text, options.columns, kTimeColumns + 10));
+  }
 }
 
 }  // namespace understudy::replayer

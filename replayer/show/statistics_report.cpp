@@ -11,6 +11,7 @@
 #include "replayer/recorded_names.h"
 #include "replayer/recording_lookup.h"
 #include "replayer/show/recording_statistics.h"
+#include "replayer/text_width.h"
 
 namespace understudy::replayer {
 namespace {
@@ -25,13 +26,13 @@ std::string one_decimal(double value) {
   return text;
 }
 
-// "Query 12, Parse 3": by name, the unknown as one.
+// ": Query 12, Parse 3", by name; nothing of nothing.
 std::string message_list(const MessageCounts& counts, Direction direction) {
   std::string out;
   for (int type = 0; type < 256; ++type) {
     const std::uint64_t count = counts.of(direction, static_cast<char>(type));
     if (count == 0) continue;
-    out += (out.empty() ? "" : ", ") + std::string(wire::message_name(direction, static_cast<char>(type))) +
+    out += (out.empty() ? ": " : ", ") + std::string(wire::message_name(direction, static_cast<char>(type))) +
            " " + std::to_string(count);
   }
   return out;
@@ -54,11 +55,21 @@ Object message_json(const MessageCounts& counts, Direction direction) {
   return out;
 }
 
-void put(Output& out, const std::string& what, const std::string& value) {
-  std::string line = "  " + what;
-  if (line.size() < 26) line.append(26 - line.size(), ' ');
-  out.line(line + "  " + value);
-}
+// Lines of a name and what it is, wrapped.
+class Lines {
+ public:
+  Lines(Output& out, std::size_t columns) : out_(out), columns_(columns) {}
+  void put(const std::string& name, const std::string& value) const {
+    std::string line = "  " + name;
+    if (line.size() < kNameColumns) line.append(kNameColumns - line.size(), ' ');
+    out_.line(wrapped(line + "  " + value, columns_, kNameColumns + 2));
+  }
+
+ private:
+  static constexpr std::size_t kNameColumns = 26;
+  Output& out_;
+  std::size_t columns_;
+};
 
 std::string sessions_text(const RecordingStatistics& statistics) {
   std::string out = std::to_string(statistics.sessions.size());
@@ -69,25 +80,34 @@ std::string sessions_text(const RecordingStatistics& statistics) {
   return out;
 }
 
-void print_missing(const RecordingStatistics& statistics, Output& out) {
+void print_missing(const RecordingStatistics& statistics, const Lines& lines) {
   for (const auto& [reason, missing] : statistics.missing) {
     const std::string name(gap_reason_name(reason));
     if (missing.gaps > 0) {
-      put(out, "gaps, " + name,
-          counted(missing.gap_sessions.size(), "session") + ", " + counted(missing.gap_events, "event") +
-              ", " + format_size(missing.gap_bytes) + " (" + counted(missing.gaps, "gap event") + ")");
+      lines.put("gaps, " + name, counted(missing.gap_sessions.size(), "session") + ", " +
+                                     counted(missing.gap_events, "event") + ", " +
+                                     format_size(missing.gap_bytes) + " (" +
+                                     counted(missing.gaps, "gap event") + ")");
     }
     if (missing.losses > 0) {
-      put(out, "lost, " + name,
-          counted(missing.loss_sessions, "session") + ", " + counted(missing.loss_events, "event") + ", " +
-              format_size(missing.loss_bytes) + " (" + counted(missing.losses, "loss record") + ")");
+      lines.put("lost, " + name, counted(missing.loss_sessions, "session") + ", " +
+                                     counted(missing.loss_events, "event") + ", " +
+                                     format_size(missing.loss_bytes) + " (" +
+                                     counted(missing.losses, "loss record") + ")");
     }
   }
-  if (statistics.missing.empty()) put(out, "left out by the recorder", "nothing");
-  if (statistics.chunks_damaged > 0) put(out, "damaged chunks", std::to_string(statistics.chunks_damaged));
+  // What a recorder leaves out it writes down by the time it closes a segment.
+  if (statistics.missing.empty()) {
+    lines.put("left out by the recorder",
+              statistics.segments_unclean == 0
+                  ? "nothing"
+                  : "not known: " + counted(statistics.segments_unclean, "segment") +
+                        (statistics.segments_unclean == 1 ? " was" : " were") + " not closed");
+  }
+  if (statistics.chunks_damaged > 0) lines.put("damaged chunks", std::to_string(statistics.chunks_damaged));
   if (statistics.segments_unclean > 0) {
-    put(out, "unclean segments",
-        std::to_string(statistics.segments_unclean) + " (not closed by their writer; see verify)");
+    lines.put("unclean segments",
+              std::to_string(statistics.segments_unclean) + " (not closed by their writer; see verify)");
   }
 }
 
@@ -106,37 +126,42 @@ Object missing_json(const RecordingStatistics::Missing& missing) {
 
 }  // namespace
 
-void print_statistics(const RecordingStatistics& statistics, const Recording& recording, Output& out) {
+void print_statistics(const RecordingStatistics& statistics, const Recording& recording, std::size_t columns,
+                      Output& out) {
   const TimeNs span = time_between(statistics.first_time, statistics.last_time);
-  out.line("Recording " + recording.id());
-  put(out, "time",
-      statistics.chunks == 0 ? "nothing recorded"
-                             : format_time(statistics.first_time, 3) + " to " +
-                                   format_time(statistics.last_time, 3) + " (" + format_duration(span) + ")");
-  put(out, "sessions", sessions_text(statistics));
-  put(out, "requests",
-      std::to_string(statistics.requests) + ", answered with " + counted(statistics.errors, "error"));
+  const Lines lines(out, columns);
+  // Before its header is written a segment has no id.
+  out.line(recording.id().empty() ? "Recording that was only just begun" : "Recording " + recording.id());
+  lines.put("time", statistics.chunks == 0
+                        ? "nothing recorded"
+                        : format_time(statistics.first_time, 3) + " to " +
+                              format_time(statistics.last_time, 3) + " (" + format_duration(span) + ")");
+  lines.put("sessions", sessions_text(statistics));
+  lines.put("requests",
+            std::to_string(statistics.requests) + ", answered with " + counted(statistics.errors, "error"));
   for (const Direction direction : kDirections) {
     const bool client = direction == Direction::kFromClient;
-    put(out, client ? "from clients" : "from servers",
-        format_size(client ? statistics.client_bytes : statistics.server_bytes) + " in " +
-            counted(statistics.messages.total(direction), "message") + ": " +
-            message_list(statistics.messages, direction));
+    lines.put(client ? "from clients" : "from servers",
+              format_size(client ? statistics.client_bytes : statistics.server_bytes) + " in " +
+                  counted(statistics.messages.total(direction), "message") +
+                  message_list(statistics.messages, direction));
   }
-  put(out, "events", std::to_string(statistics.events) + " in " + counted(statistics.chunks, "chunk"));
-  put(out, "on disk",
-      format_size(statistics.file_bytes) + " in " + counted(statistics.segments, "segment") + " of " +
-          counted(statistics.runs, "run"));
-  put(out, "compression", one_decimal(statistics.compression_ratio()) + " recorded bytes for one on disk");
-  print_missing(statistics, out);
+  lines.put("events", std::to_string(statistics.events) + " in " + counted(statistics.chunks, "chunk"));
+  lines.put("on disk", format_size(statistics.file_bytes) + " in " + counted(statistics.segments, "segment") +
+                           " of " + counted(statistics.runs, "run"));
+  if (statistics.compression_ratio() > 0)
+    lines.put("compression", one_decimal(statistics.compression_ratio()) + " recorded bytes for one on disk");
+  print_missing(statistics, lines);
 }
 
 void print_statistics_json(const RecordingStatistics& statistics, const Recording& recording, Output& out) {
   Object object = json_object();
   object.set("recording", json_text(recording.path()));
   object.set("id", json_text(recording.id()));
-  object.set("from", format_time(statistics.first_time, 9));
-  object.set("to", format_time(statistics.last_time, 9));
+  if (statistics.chunks > 0) {
+    object.set("from", format_time(statistics.first_time, 9));
+    object.set("to", format_time(statistics.last_time, 9));
+  }
   object.set("span_ns", time_between(statistics.first_time, statistics.last_time));
   const std::pair<const char*, std::uint64_t> counts[] = {
       {"sessions", statistics.sessions.size()},

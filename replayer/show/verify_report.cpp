@@ -12,6 +12,7 @@
 #include "replayer/readable.h"
 #include "replayer/recorded_names.h"
 #include "replayer/recording_lookup.h"
+#include "replayer/text_width.h"
 
 namespace understudy::replayer {
 namespace {
@@ -21,6 +22,7 @@ using Poco::JSON::Object;
 
 constexpr std::size_t kDamagesShown = 20;
 constexpr std::size_t kTextBytes = 500;
+constexpr std::size_t kNameColumns = 26;
 
 std::string padded(std::string text, std::size_t width) {
   if (text.size() < width) text.append(width - text.size(), ' ');
@@ -35,12 +37,15 @@ const Damage* torn_tail(const SegmentReport& segment) {
   return at_end && last.what.starts_with("file ends inside") ? &last : nullptr;
 }
 
+bool damaged(const SegmentReport& segment) {
+  const std::size_t torn = torn_tail(segment) != nullptr ? 1 : 0;
+  return segment.damage.size() > torn || !segment.index_agrees;
+}
+
 std::string verdict(const SegmentReport& segment) {
   if (segment.whole()) return "whole";
-  const std::size_t torn = torn_tail(segment) != nullptr ? 1 : 0;
-  const bool damaged = segment.damage.size() > torn || !segment.index_agrees;
-  if (!segment.clean) return damaged ? "unclean, damaged" : "unclean";
-  return damaged ? "damaged" : "incomplete";
+  if (!segment.clean) return damaged(segment) ? "unclean, damaged" : "unclean";
+  return damaged(segment) ? "damaged" : "incomplete";
 }
 
 std::string describe(const LossRecord& loss) {
@@ -52,12 +57,13 @@ std::string describe(const LossRecord& loss) {
 
 std::string describe_unclean(const SegmentReport& segment) {
   if (segment.size_bytes == 0) return "empty: its writer ended, or has just begun, before it wrote anything";
-  const std::string why = "not closed: its writer was killed, lost power, or is still writing; ";
-  const Damage* const tail = torn_tail(segment);
-  if (tail == nullptr) return why + "all that was sealed is here";
-  return why + "the last " + counted(tail->bytes, "byte") + ", from offset " + std::to_string(tail->offset) +
-         " on, are the beginning of something it did not finish (" + tail->what +
-         "), and lost; all that was sealed before is here";
+  const std::string why = "not closed: its writer was killed, lost power, or is still writing";
+  return damaged(segment) ? why : why + "; all that was sealed is here";
+}
+
+std::string describe(const Damage& tail) {
+  return "the last " + counted(tail.bytes, "byte") + ", from offset " + std::to_string(tail.offset) +
+         " on, are the beginning of something it did not finish (" + tail.what + "), and lost";
 }
 
 Object json_damage(const Damage& damage) {
@@ -111,8 +117,8 @@ Object json_segment(const SegmentReport& segment) {
 
 }  // namespace
 
-VerifyReport::VerifyReport(Output& out, std::string recording, bool json)
-    : out_(out), recording_(std::move(recording)), json_(json) {
+VerifyReport::VerifyReport(Output& out, std::string recording, bool json, std::size_t columns)
+    : out_(out), recording_(std::move(recording)), json_(json), columns_(columns) {
   if (!json_) return;
   Object name = json_object();
   name.set("recording", json_text(recording_));
@@ -140,9 +146,8 @@ void VerifyReport::add_unusable(const std::string& name, const std::string& why)
   ++totals_.unusable;
   std::fprintf(stderr, "understudy verify: %s\n", why.c_str());
   if (!json_) {
-    out_.line(padded(std::filesystem::path(name).filename().string(), 26) + "  unusable");
-    out_.line("  " + why);
-    return;
+    out_.line(padded(std::filesystem::path(name).filename().string(), kNameColumns) + "  unusable");
+    return;  // why is on standard error
   }
   Object object = json_object();
   object.set("file", json_text(name));
@@ -180,34 +185,50 @@ void VerifyReport::sum_up(const SegmentReport& segment) {
 }
 
 void VerifyReport::print(const SegmentReport& segment) {
-  std::string line = padded(std::filesystem::path(segment.name).filename().string(), 26) + "  " +
-                     padded(verdict(segment), 10) + "  " + padded(format_size(segment.size_bytes), 10) +
-                     "  " + counted(segment.sessions.size(), "session") + ", " +
-                     counted(segment.chunks, "chunk") + ", " + counted(segment.events, "event");
+  const std::string line = padded(std::filesystem::path(segment.name).filename().string(), kNameColumns) +
+                           "  " + padded(verdict(segment), 10) + "  " +
+                           padded(format_size(segment.size_bytes), 10) + "  " +
+                           counted(segment.sessions.size(), "session") + ", " +
+                           counted(segment.chunks, "chunk") + ", " + counted(segment.events, "event");
+  std::string times;
   if (segment.chunks > 0)
-    line += "  " + format_time(segment.first_time, 3) + " to " + format_time(segment.last_time, 3);
-  out_.line(line);
+    times = format_time(segment.first_time, 3) + " to " + format_time(segment.last_time, 3);
+  put_with_times(line, times, kNameColumns + 2);
   print_problems(segment);
 }
 
 void VerifyReport::print_problems(const SegmentReport& segment) {
-  if (!segment.clean) out_.line("  " + describe_unclean(segment));
+  const auto tell = [this](const std::string& problem) { put("  " + problem, 4); };
   const Damage* const tail = torn_tail(segment);
+  if (!segment.clean) tell(describe_unclean(segment));
+  if (tail != nullptr && segment.size_bytes > 0) tell(describe(*tail));
   std::size_t shown = 0;
   for (const Damage& damage : segment.damage) {
     if (&damage == tail || (damage.bytes == 0 && segment.size_bytes == 0)) continue;
     if (++shown > kDamagesShown) continue;
-    out_.line("  damaged at offset " + std::to_string(damage.offset) + ": " + damage.what + "; " +
-              counted(damage.bytes, "byte") + " lost");
+    tell("damaged at offset " + std::to_string(damage.offset) + ": " + damage.what + "; " +
+         counted(damage.bytes, "byte") + " lost");
   }
   if (shown > kDamagesShown)
-    out_.line("  and " + counted(shown - kDamagesShown, "more place") + " (all with --json)");
-  if (!segment.index_agrees) out_.line("  damaged: its index does not agree with what is there");
-  for (const LossRecord& loss : segment.losses) out_.line("  " + describe(loss));
+    tell("and " + counted(shown - kDamagesShown, "more place") + " (all with --json)");
+  if (!segment.index_agrees) tell("damaged: its index does not agree with what is there");
+  for (const LossRecord& loss : segment.losses) tell(describe(loss));
   if (segment.gaps > 0) {
-    out_.line("  the recorder left " + counted(segment.gaps, "gap") + " in sessions: " +
-              format_size(segment.gap_bytes) + " missing (show --stats says of whom and why)");
+    tell("the recorder left " + counted(segment.gaps, "gap") +
+         " in sessions: " + format_size(segment.gap_bytes) + " missing (show --stats says of whom and why)");
   }
+}
+
+void VerifyReport::put(const std::string& text, std::size_t indent) {
+  out_.line(wrapped(text, columns_, indent));
+}
+
+// On one line if there is room.
+void VerifyReport::put_with_times(const std::string& line, const std::string& times, std::size_t indent) {
+  if (times.empty() || line.size() + 2 + times.size() <= columns_)
+    return put(times.empty() ? line : line + "  " + times, indent);
+  put(line, indent);
+  put(std::string(indent, ' ') + times, indent);
 }
 
 void VerifyReport::finish() {
@@ -226,29 +247,43 @@ void VerifyReport::print_summary() {
   if (totals_.damaged > 0) segments += ", " + std::to_string(totals_.damaged) + " damaged";
   if (totals_.unusable > 0) segments += ", " + std::to_string(totals_.unusable) + " unusable";
   out_.line("\n" + segments);
-  std::string whole = "  whole  " + counted(totals_.sessions.size(), "session") + ", " +
-                      counted(totals_.chunks, "chunk") + ", " + counted(totals_.events, "event") + ", " +
-                      format_size(totals_.data_bytes) + " of traffic in " + format_size(totals_.stored_bytes);
+  const std::string whole = "  whole  " + counted(totals_.sessions.size(), "session") + ", " +
+                            counted(totals_.chunks, "chunk") + ", " + counted(totals_.events, "event") +
+                            ", " + format_size(totals_.data_bytes) + " of traffic in " +
+                            format_size(totals_.stored_bytes);
+  std::string times;
   if (totals_.chunks > 0) {
-    whole += "; " + format_time(totals_.first_time, 3) + " to " + format_time(totals_.last_time, 3) + " (" +
-             format_duration(time_between(totals_.first_time, totals_.last_time)) + ")";
+    times = format_time(totals_.first_time, 3) + " to " + format_time(totals_.last_time, 3) + " (" +
+            format_duration(time_between(totals_.first_time, totals_.last_time)) + ")";
   }
-  out_.line(whole);
-  if (exit_code() == 0) {
-    out_.line("  lost   nothing");
-    return;
+  put_with_times(whole, times, 9);
+  print_lost();
+}
+
+void VerifyReport::print_lost() {
+  bool told = false;
+  const auto tell = [&](const std::string& what) {
+    put((told ? "         " : "  lost   ") + what, 9);
+    told = true;
+  };
+  if (exit_code() == 0) return tell("nothing");
+  if (totals_.lost_bytes + totals_.damaged_chunks > 0) {
+    tell(counted(totals_.lost_bytes, "byte") + " of the files, " +
+         counted(totals_.damaged_chunks, "damaged chunk"));
   }
-  out_.line("  lost   " + counted(totals_.lost_bytes, "byte") + " of the files, " +
-            counted(totals_.damaged_chunks, "damaged chunk"));
   if (totals_.losses > 0) {
-    out_.line("         by the recorder: " + counted(totals_.losses_sessions, "session") + ", " +
-              counted(totals_.losses_events, "event") + ", " + format_size(totals_.losses_bytes) + " (" +
-              counted(totals_.losses, "loss record") + ")");
+    tell("by the recorder: " + counted(totals_.losses_sessions, "session") + ", " +
+         counted(totals_.losses_events, "event") + ", " + format_size(totals_.losses_bytes) + " (" +
+         counted(totals_.losses, "loss record") + ")");
   }
-  if (totals_.gaps > 0) {
-    out_.line("         in sessions: " + counted(totals_.gaps, "gap") + ", " +
-              format_size(totals_.gap_bytes));
+  if (totals_.gaps > 0)
+    tell("in sessions: " + counted(totals_.gaps, "gap") + ", " + format_size(totals_.gap_bytes));
+  if (totals_.unusable > 0) tell("whatever " + counted(totals_.unusable, "unusable segment") + " held");
+  if (totals_.unclean > 0) {
+    tell("not known: what the recorder had not written of " + counted(totals_.unclean, "segment") +
+         " it did not close");
   }
+  if (!told) tell("nothing that is known; see the segments above");
 }
 
 Object VerifyReport::summary_json() const {

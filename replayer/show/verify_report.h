@@ -13,8 +13,8 @@ namespace understudy::replayer {
 
 class VerifyReport {
  public:
-  // `out` is borrowed.
-  VerifyReport(Output& out, std::string recording, bool json);
+  // `out` is borrowed. Text is wrapped to so many columns.
+  VerifyReport(Output& out, std::string recording, bool json, std::size_t columns);
 
   void add(const SegmentReport& segment);
   // A segment that cannot be used at all; `why` names file and offset.
@@ -52,12 +52,16 @@ class VerifyReport {
   void print(const SegmentReport& segment);
   void print_problems(const SegmentReport& segment);
   void print_summary();
+  void print_lost();
+  void put(const std::string& text, std::size_t indent);
+  void put_with_times(const std::string& line, const std::string& times, std::size_t indent);
   void put_object(const Poco::JSON::Object& object);
   [[nodiscard]] Poco::JSON::Object summary_json() const;
 
   Output& out_;
   const std::string recording_;
   const bool json_;
+  const std::size_t columns_;
   Totals totals_;
 };
 

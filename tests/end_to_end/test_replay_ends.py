@@ -178,7 +178,8 @@ def test_a_signal_stops_a_replay_with_a_summary_and_a_whole_recording(pair, scra
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert out.startswith("Replay stopped early, "), out + err
+    told = re.match(r"Replay stopped early, after ([\d.]+) ms of the ([\d.]+) s of recorded time in ", out)
+    assert told and float(told.group(1)) < 500 < 1000 * float(told.group(2)), out + err
     assert re.search(r"\n  sessions +2\n", out)
     assert run_understudy("verify", scratch / "replay").returncode == 0
     pair.target.execute("TRUNCATE stopped")
@@ -226,6 +227,16 @@ def test_a_second_signal_does_not_wait_for_a_server_that_does_not_answer(pair, s
             os.kill(pid, signal.SIGCONT)
     assert process.returncode == 1 and out.startswith("Replay stopped early, ")
     assert run_understudy("verify", scratch / "replay").returncode == 0
+
+
+@pytest.mark.parametrize("arguments", ((), ("--json",)))
+def test_a_summary_that_cannot_be_written_is_said_and_gives_1(pair, scratch, arguments):
+    with recorded(pair.production, scratch / "recording") as proxy, proxy.connect():
+        pass
+    with open("/dev/full", "wb") as full:
+        process = start(scratch / "recording", pair.uri, *arguments, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert "understudy replay: standard output: cannot be written: No space left" in process.communicate(timeout=60)[1]
+    assert process.returncode == 1
 
 
 def read_terminal(descriptor, until, timeout_s=60):

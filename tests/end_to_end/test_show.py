@@ -128,7 +128,7 @@ def test_a_sessions_messages_are_readable(recorded):
     recording, _ = recorded
     psql = run_understudy("show", recording, "--session", session_of(recording, "psql*")).stdout
     for expected in (r"client  Query  CREATE TABLE t",
-                     r"server  DataRow  '1', .*, \\x00ff",
+                     r"server  DataRow  '1', 'red \\x1b\[31m text \\x07', '\\\\x00ff'",
                      r"server  ErrorResponse  ERROR 23505: duplicate key .*\(detail: Key \(id\)=\(1\) already exists\.\)",
                      r"client  CopyData  '2\\tcopied\\t",
                      r"server  NotificationResponse  news: extra",
@@ -136,7 +136,7 @@ def test_a_sessions_messages_are_readable(recorded):
                      r"--      closed  the client left"):
         assert re.search(expected, psql), f"{expected}\n{psql}"
     python = run_understudy("show", recording, "--session", session_of(recording, "parameters"), "--full").stdout
-    assert re.search(r"Bind  .*: 'it's ', 'ü', \\x0001", python), python
+    assert re.search(r"Bind  .*: 'it\\'s ', 'ü', \\x0001", python), python
     assert re.search(r"DataRow  \\x0000002a", python), python  # asked for in the binary format
     assert "x" * 5000 in python
     abridged = run_understudy("show", recording, "--session", session_of(recording, "parameters")).stdout

@@ -32,9 +32,9 @@ class DiffReportTest : public DiffTest {
     for (std::string line; std::getline(in, line);) all.push_back(line);
     return all;
   }
-  static void expect_fit_for_a_terminal(const std::string& text) {
+  static void expect_fit_for_a_terminal(const std::string& text, std::size_t columns = 100) {
     for (const std::string& line : lines(text)) {
-      EXPECT_LE(line.size(), 100U) << line;
+      EXPECT_LE(line.size(), columns) << line;
       EXPECT_EQ(readable_text(line, 10'000), line) << "control characters or half ones";
     }
   }
@@ -78,7 +78,7 @@ TEST_F(DiffReportTest, SummaryThenExamplesBiggestFirstThenLatencyThenWhatNext) {
   const std::size_t summary = place(text, "Differences ");
   const std::size_t large = place(text, "1. new error, 3 times\n     SELECT a FROM large WHERE id = $1\n");
   const std::size_t small = place(text, "2. rows, 1 time\n     SELECT a FROM small\n");
-  const std::size_t latency = place(text, "Latency, A > B");
+  const std::size_t latency = place(text, "Latency, A -> B");
   const std::size_t next = place(text, "understudy show ");
   EXPECT_LT(summary, large);
   EXPECT_LT(large, small);
@@ -153,6 +153,12 @@ TEST_F(DiffReportTest, NoLineIsTooWideAndNothingCommandsTheTerminal) {
   b.session(2, replaying(a, 77, {.user = horrid, .database = horrid}));
   const std::string text = report({.examples = 100, .statements = 100});
   expect_fit_for_a_terminal(text);
+  for (const std::size_t columns : {80, 132}) {
+    std::ostringstream out;
+    print_diff(out, result, {a.recording(), b.recording(), paired_by},
+               {.examples = 100, .statements = 100, .columns = columns});
+    expect_fit_for_a_terminal(out.str(), columns);
+  }
   EXPECT_THAT(text, HasSubstr("größer"));
 }
 
@@ -162,8 +168,42 @@ TEST_F(DiffReportTest, LatencyIsOfBothSides) {
   b.asks(Client().query("SELECT 1")).after(9 * kMillisecond).answers(Server().rows({"1"}));
   both_leave();
   const std::string text = report();
-  EXPECT_THAT(text, HasSubstr("5 ms > 9 ms"));
+  EXPECT_THAT(text, HasSubstr("5 ms -> 9 ms"));
   EXPECT_THAT(text, HasSubstr("(all statements)"));
+}
+
+TEST_F(DiffReportTest, WithoutExamplesNothingIsSaidOfTheFirst) {
+  both_open();
+  asked("SELECT a FROM t", Server().rows({"1"}), Server().rows({"2"}));
+  both_leave();
+  EXPECT_THAT(report({.examples = 0}), Not(HasSubstr("Next:")));
+}
+
+TEST_F(DiffReportTest, SessionsLeftOutOnPurposeMayBeIgnoredWhichIsSaid) {
+  both_open();
+  both_leave();
+  a.session(2).leaves();
+  const std::string text = report();
+  EXPECT_LT(place(text, "sessions only A has"), place(text, "--ignore-unpaired"));
+  expect_fit_for_a_terminal(text);
+}
+
+TEST_F(DiffReportTest, IgnoredSessionsAreNotToBeIgnoredAgain) {
+  both_open();
+  both_leave();
+  a.session(2).leaves();
+  compare(true);
+  std::ostringstream out;
+  print_diff(out, result, {a.recording(), b.recording(), paired_by}, {});
+  EXPECT_THAT(out.str(), HasSubstr("sessions only A has"));
+  EXPECT_THAT(out.str(), Not(HasSubstr("--ignore-unpaired")));
+}
+
+TEST_F(DiffReportTest, NothingRecordedHasNoDate) {
+  const std::string text = report();
+  EXPECT_THAT(text, StartsWith("Nothing was compared\n"));
+  EXPECT_THAT(text, HasSubstr("nothing recorded"));
+  EXPECT_THAT(text, Not(HasSubstr("1970")));
 }
 
 TEST_F(DiffReportTest, OptionsLimitExamplesAndStatements) {

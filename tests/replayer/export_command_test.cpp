@@ -283,6 +283,35 @@ TEST_F(ExportTest, WritesToAFileAndBadUsageGives2) {
   EXPECT_EQ(run("export", {"--format", "sql", "--output", path() + "/no/such"}).code, 1);
 }
 
+TEST_F(ExportTest, TheRecordingIsNeverOverwritten) {
+  say(query("select 1"), complete("SELECT 1") + ready());
+  seal();
+  finish_and_save();
+  const std::filesystem::path segment = directory_ / name_;
+  const auto size = std::filesystem::file_size(segment);
+  std::filesystem::create_symlink(segment, directory_ / "link");
+  std::filesystem::create_hard_link(segment, directory_ / "same");
+  for (const char* name : {"000001-000001.transcript", "link", "same"}) {
+    const Outcome outcome = run("export", {"--format", "sql", "--output", path() + "/" + name});
+    EXPECT_EQ(outcome.code, 2) << name;
+    EXPECT_THAT(outcome.err, HasSubstr("is a segment of the recording"));
+    EXPECT_THAT(outcome.err, HasSubstr("name another file"));
+  }
+  for (const std::string& recording : {path(), segment.string()}) {
+    const Outcome outcome =
+        run_command({"export", recording, "--format", "sql", "--output", path() + "/new.transcript"});
+    EXPECT_EQ(outcome.code, 2);
+    EXPECT_THAT(outcome.err, HasSubstr("would be taken for a segment"));
+  }
+  EXPECT_EQ(std::filesystem::file_size(segment), size);
+  EXPECT_FALSE(std::filesystem::exists(directory_ / "new.transcript"));
+}
+
+TEST_F(ExportTest, HelpSaysThatTheFormatMustBeGiven) {
+  EXPECT_THAT(run_command({"export", "--help"}).out, HasSubstr("RECORDING --format jsonl|sql [options]"));
+  EXPECT_THAT(run("export").err, HasSubstr("--format jsonl or --format sql must be given"));
+}
+
 TEST_F(ExportTest, AFullDiskIsAnError) {
   say(query(std::string(100'000, 'x')), complete("SELECT 1") + ready());
   close_session(kA, ++time_);

@@ -45,7 +45,7 @@ TEST(MessageText, SaysWhatAMessageSays) {
       {query("select 1"), "Query  select 1"},
       {parse("s", "select $1", {23}), "Parse  statement s (23): select $1"},
       {bind("p", "s", {{"7"}, {"it's"}, {"", false, true}, {std::string("\0\1", 2), true}}),
-       "Bind  portal p of statement s: '7', 'it's', NULL, \\x0001"},
+       "Bind  portal p of statement s: '7', 'it\\'s', NULL, \\x0001"},
       {describe('S', ""), "Describe  unnamed statement"},
       {execute("", 10), "Execute  unnamed portal, at most 10 rows"},
       {sync(), "Sync"},
@@ -168,13 +168,6 @@ TEST(MessageText, AGapSaysHowMuchIsMissingWhateverTimesItClaims) {
   encode(Gap{GapReason::kOverload, INT64_MIN, INT64_MAX, 1024, 2048, 3}, payload);
   EXPECT_THAT(text(event(EventKind::kGap, payload)),
               HasSubstr("gap  overload: 3 events, 1 KiB of the client and 2 KiB of the server are missing"));
-}
-
-TEST(MessageText, LinesAreAbridgedByCharactersNotBytes) {
-  EXPECT_EQ(replayer::abridged("äöüäöü", 6), "äöüäöü");
-  EXPECT_EQ(replayer::abridged("äöüäöüä", 6), "äöü...");
-  EXPECT_EQ(replayer::abridged("abc", 2), "...");
-  EXPECT_EQ(replayer::columns_of("äöü"), 3U);
 }
 
 TEST(MessageText, AHugeValueDoesNotMakeAHugeLine) {

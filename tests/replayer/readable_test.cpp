@@ -61,13 +61,32 @@ TEST(ReadableTest, ValuesTellNullFromTheTextNullAndFromEmpty) {
 TEST(ReadableTest, BytesThatAreNoTextAreShownInHexadecimal) {
   EXPECT_EQ(readable_value(value(std::string_view("\0\0\0\x07", 4)), 100), "\\x00000007");
   EXPECT_EQ(readable_cell(value("line\nbreak"), 100), "line\\nbreak");
-  EXPECT_THAT(readable_cell(value(std::string(1000, '\1')), 20), EndsWith("..."));
+  EXPECT_EQ(readable_value(value("caf\xe9"), 100), "\\x636166e9");
+  EXPECT_THAT(readable_cell(value(std::string(1000, '\0')), 20), EndsWith("..."));
+}
+
+TEST(ReadableTest, NoTwoValuesLookAlike) {
+  EXPECT_EQ(readable_value(value("a\nb"), 100), R"('a\nb')");
+  EXPECT_EQ(readable_value(value("a\\nb"), 100), R"('a\\nb')");
+  EXPECT_EQ(readable_cell(value("a\\nb"), 100), R"(a\\nb)");
+  EXPECT_EQ(readable_value(value("'quote'"), 100), R"('\'quote\'')");
+  EXPECT_EQ(readable_cell(value("it's"), 100), "it's") << "nothing ends there";
+  EXPECT_EQ(readable_value(value("\\x00ff"), 100), R"('\\x00ff')") << "a bytea in its text form";
+  EXPECT_EQ(readable_value(value(std::string_view("\0\xff", 2)), 100), R"(\x00ff)");
+  EXPECT_EQ(readable_value(value("abc..."), 100), "'abc...'");
+  EXPECT_EQ(readable_value(value("abcdef"), 3), "'abc'...");
+}
+
+TEST(ReadableTest, AControlCharacterDoesNotTurnATextIntoHexadecimal) {
+  EXPECT_EQ(readable_value(value("bell\x07 \x7f"), 100), R"('bell\x07 \x7f')");
+  EXPECT_EQ(readable_value(value("c1 \xc2\x9b"), 100), R"('c1 \xc2\x9b')");
 }
 
 TEST(ReadableTest, ATextThatIsCutInsideACharacterIsStillAText) {
   std::string text(63, 'a');
   text += "€€€";
   EXPECT_THAT(readable_cell(value(text), 64), StartsWith("aaaa"));
+  EXPECT_THAT(readable_cell(value(std::string(63, 'a') + "\xff" + text), 64), StartsWith("\\x61"));
 }
 
 TEST(ReadableTest, ErrorsAreOneLineWhateverTheServerSays) {

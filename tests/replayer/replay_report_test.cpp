@@ -28,8 +28,8 @@ TEST(ReplayReport, AReplayWithNothingToTellIsTwoCounts) {
   result.wall_time = 1'000'000'000;
   EXPECT_EQ(summary(result),
             "Replayed 2 s of recorded time in 1 s, 10 exchanges/s\n"
-            "  sessions                                        2\n"
-            "  exchanges                                       10\n");
+            "  sessions                                          2\n"
+            "  exchanges                                         10\n");
 }
 
 TEST(ReplayReport, WhateverWentAnotherWayIsTold) {
@@ -38,9 +38,21 @@ TEST(ReplayReport, WhateverWentAnotherWayIsTold) {
   result.sessions_cut_at_gap = 1;
   result.login_errors["28P01 no"] = 2;
   const std::string text = summary(result);
-  EXPECT_NE(text.find("exchanges with an error that was not recorded   3\n"), std::string::npos) << text;
-  EXPECT_NE(text.find("sessions cut at a hole in the recording         1\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("exchanges with an error that was not recorded     3\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("sessions cut at a hole in the recording           1\n"), std::string::npos) << text;
   EXPECT_NE(text.find("login failed 2 times: 28P01 no\n"), std::string::npos) << text;
+}
+
+TEST(ReplayReport, EveryCountStandsApartFromItsLabel) {
+  ReplayResult result;
+  result.sessions_skipped = 6;
+  result.errors_new = result.errors_gone = result.cancels_late = 1;
+  EXPECT_NE(summary(result).find("(replication, --from, --until)  6\n"), std::string::npos)
+      << summary(result);
+  std::istringstream lines(summary(result));
+  std::string line;
+  std::getline(lines, line);
+  while (std::getline(lines, line)) EXPECT_EQ(line.find_last_of(' '), 51U) << line;
 }
 
 TEST(ReplayReport, LagIsToldOfPacedReplaysOnlyInItsTwoParts) {
@@ -57,7 +69,13 @@ TEST(ReplayReport, LagIsToldOfPacedReplaysOnlyInItsTwoParts) {
 TEST(ReplayReport, AStoppedReplaySaysSo) {
   ReplayResult result;
   result.stopped = true;
-  EXPECT_TRUE(summary(result).starts_with("Replay stopped early, "));
+  result.recorded_span = 30'000'000'000;
+  result.played_span = 1'600'000'000;
+  result.wall_time = 1'500'000'000;
+  EXPECT_TRUE(summary(result).starts_with(
+      "Replay stopped early, after 1.6 s of the 30 s of recorded time in 1.5 s, 0 exchanges/s\n"))
+      << summary(result);
+  EXPECT_EQ(json(result)->getValue<std::int64_t>("played_span_ns"), 1'600'000'000);
   EXPECT_TRUE(json(result)->getValue<bool>("stopped"));
 }
 
@@ -88,6 +106,7 @@ TEST(ReplayReport, JsonHoldsEveryCountAndTextsQuoted) {
                           "errors_gone",
                           "transaction_state_differs",
                           "recorded_span_ns",
+                          "played_span_ns",
                           "wall_time_ns",
                           "exchanges_per_second"}) {
     EXPECT_TRUE(object->has(key)) << key;

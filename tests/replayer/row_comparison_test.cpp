@@ -343,7 +343,7 @@ TEST_F(RowComparisonTest, AnExampleOfAWideRowShowsTheKeyAndWhatDiffers) {
 
 TEST_F(RowComparisonTest, AnExampleIsReadableWhateverTheBytes) {
   const RowOutcome outcome = compare({{"1", "\x1b[31m"}}, {{"1", std::string("\0\xff", 2)}});
-  EXPECT_EQ(outcome.examples.at(0).a, "1 | \\x1b5b33316d");
+  EXPECT_EQ(outcome.examples.at(0).a, "1 | \\x1b[31m");
   EXPECT_EQ(outcome.examples.at(0).b, "1 | \\x00ff");
 }
 

@@ -104,6 +104,63 @@ TEST_F(ShowTest, LongLinesAreAbridgedUnlessAskedFor) {
   EXPECT_THAT(lines(run("show", {"--session", "1.3", "--full"}).out)[1].size(), testing::Gt(5000U));
 }
 
+TEST_F(ShowTest, TheTableFitsTheTerminalUnlessAskedForAllOfIt) {
+  begin_segment(1, 2);
+  SessionDescriptor named = descriptor(kC, 100, std::string(40, 'u'));
+  named.startup_parameters[1].second = std::string(40, 'd');
+  named.startup_parameters[2].second = std::string(40, 'a');
+  open_as(named);
+  close_as(kC, 110, CloseReason::kServerLeft, std::string(200, 'e'));
+  seal();
+  finish_and_save();
+  for (const char* width : {"200", "150", "100", "80", "40"}) {
+    const TerminalColumns terminal(width);
+    const auto rows = lines(run("show").out);
+    for (const std::string& row : rows) EXPECT_LE(row.size(), std::stoul(width)) << row;
+    const std::size_t a_session = rows.size() / 4;
+    EXPECT_EQ(a_session > 1, std::string(width) != "200") << "broken only if it must be";
+    EXPECT_EQ(rows.size(), a_session * 4);
+  }
+  const TerminalColumns terminal("100");
+  EXPECT_THAT(run("show").out, HasSubstr("aaaaa..."));
+  for (const char whole : {'u', 'd', 'a'})
+    EXPECT_THAT(run("show", {"--full"}).out, HasSubstr(std::string(40, whole)));
+  EXPECT_EQ(lines(run("show", {"--full"}).out).size(), 4U);
+}
+
+// The first rows decide how wide columns are: later ones are to have room, and do not have more.
+TEST_F(ShowTest, LaterRowsOfALongTableFitToo) {
+  begin_segment(1, 2);
+  for (std::uint32_t i = 1; i <= 300; ++i) {
+    const SessionId session{1, 100 + i};
+    open_as(descriptor(session, 5'000'000'000 + i, i < 290 ? "u" : std::string(20, 'u')));
+    close_session(session, 5'000'000'400);
+  }
+  seal();
+  finish_and_save();
+  EXPECT_THAT(run("show").out, HasSubstr(std::string(20, 'u')));
+  const TerminalColumns terminal("100");
+  const Outcome outcome = run("show");
+  EXPECT_EQ(lines(outcome.out).size(), 2 * 303U);
+  for (const std::string& row : lines(outcome.out)) EXPECT_LE(row.size(), 100U) << row;
+}
+
+TEST_F(ShowTest, StatisticsAreWrapped) {
+  begin_segment(1, 2);
+  open_session(kC, 100);
+  from_client(kC, 110,
+              parse("", "x") + bind("", "") + describe('P', "") + execute("") + close('P', "") + sync() +
+                  copy_data("") + copy_done() + function_call(1) + terminate());
+  seal();
+  finish_and_save();
+  const TerminalColumns terminal("80");
+  const std::string text = run("show", {"--stats"}).out;
+  for (const std::string& line : lines(text)) EXPECT_LE(line.size(), 80U) << line;
+  for (const char* expected : {"Query 1", "Parse 1", "FunctionCall 1", "Terminate 1"})
+    EXPECT_THAT(text, HasSubstr(expected));
+  EXPECT_THAT(text, HasSubstr(",\n" + std::string(28, ' '))) << "under the first of them";
+}
+
 TEST_F(ShowTest, TimesAndLimitsNarrowTheView) {
   EXPECT_THAT(lines(run("show", {"--limit", "1"}).out), ElementsAre(HasSubstr("SESSION"), HasSubstr("1.1")));
   EXPECT_THAT(lines(run("show", {"--user", "nobody"}).out), ElementsAre(HasSubstr("SESSION")));
@@ -133,7 +190,24 @@ TEST_F(ShowTest, AnUncleanSegmentIsReadAndSaidSo) {
   seal();
   save();  // no index, no footer
   EXPECT_THAT(run("show").out, HasSubstr("2.1"));
-  EXPECT_THAT(run("show", {"--stats"}).out, HasSubstr("unclean segments          1"));
+  const std::string text = run("show", {"--stats"}).out;
+  EXPECT_THAT(text, HasSubstr("unclean segments          1"));
+  EXPECT_THAT(text, HasSubstr("lost, disk error")) << "of the others";
+  std::filesystem::remove(directory_ / "000001-000001.transcript");
+  EXPECT_THAT(run("show", {"--stats"}).out,
+              HasSubstr("left out by the recorder  not known: 1 segment was not closed"));
+}
+
+TEST_F(ShowTest, StatisticsOfNothingSayNothingMore) {
+  for (const auto& entry : std::filesystem::directory_iterator(directory_)) std::filesystem::remove(entry);
+  std::ofstream(directory_ / "000001-000001.transcript").flush();
+  const Outcome outcome = run("show", {"--stats"});
+  EXPECT_EQ(outcome.code, 0);
+  EXPECT_THAT(outcome.out, testing::StartsWith("Recording that was only just begun\n"));
+  EXPECT_THAT(outcome.out, HasSubstr("nothing recorded"));
+  for (const char* pointless : {"compression", "messages: \n", "1970"})
+    EXPECT_THAT(outcome.out, Not(HasSubstr(pointless)));
+  EXPECT_FALSE(parsed(run("show", {"--stats", "--json"}).out)->has("from"));
 }
 
 TEST_F(ShowTest, DamageIsToldByFileAndOffset) {
@@ -155,7 +229,8 @@ TEST_F(ShowTest, BadUsageIsSaidAndGives2) {
       {{"--session", "17"}, "RUN.NUMBER"},
       {{"--from", "lunch"}, "--from \"lunch\""},
       {{"--limit", "0"}, "--limit 0"},
-      {{"--limit", "many"}, "many"},
+      {{"--limit", "many"}, "--limit \"many\" is not a whole number, such as 20"},
+      {{"--limit", "-1"}, "--limit \"-1\" is not a whole number"},
       {{"--stats", "--user", "x"}, "--stats and --user"},
       {{"--session", "1.1", "--client", "x"}, "--session and --client"},
       {{"--nonsense"}, "nonsense"},
@@ -176,6 +251,11 @@ TEST_F(ShowTest, WhatIsNotThereIsSaidAndGives1) {
   const Outcome missing = run_command({"show", path() + "/nowhere"});
   EXPECT_EQ(missing.code, 1);
   EXPECT_THAT(missing.err, HasSubstr("nowhere: no such file"));
+}
+
+TEST_F(ShowTest, HelpSaysWhatTheFirstColumnCountsFrom) {
+  EXPECT_THAT(run_command({"show", "--help"}).out,
+              HasSubstr("first column of --session is seconds since that session opened"));
 }
 
 TEST_F(ShowTest, EveryCommandsHelpNamesItsExitCodes) {

@@ -104,6 +104,7 @@ std::string empty(char type) {
 
 Outcome run_command(std::vector<std::string> arguments) {
   static const std::vector<Subcommand> kCommands = {{"show", "", replayer::run_show},
+                                                    {"diff", "", replayer::run_diff},
                                                     {"verify", "", replayer::run_verify},
                                                     {"export", "", replayer::run_export}};
   arguments.insert(arguments.begin(), "understudy");
@@ -118,6 +119,9 @@ Outcome run_command(std::vector<std::string> arguments) {
   outcome.err = testing::internal::GetCapturedStderr();
   return outcome;
 }
+
+TerminalColumns::TerminalColumns(const char* columns) { ::setenv("COLUMNS", columns, 1); }
+TerminalColumns::~TerminalColumns() { ::unsetenv("COLUMNS"); }
 
 RecordingTest::RecordingTest() {
   std::string pattern = (std::filesystem::temp_directory_path() / "understudy-replayer-XXXXXX").string();

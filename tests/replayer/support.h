@@ -55,6 +55,15 @@ struct Outcome {
 // Runs a command as main() does.
 Outcome run_command(std::vector<std::string> arguments);
 
+// A terminal of so many columns, as the environment tells a command, until the end of a test.
+class TerminalColumns {
+ public:
+  explicit TerminalColumns(const char* columns);
+  ~TerminalColumns();
+  TerminalColumns(const TerminalColumns&) = delete;
+  TerminalColumns& operator=(const TerminalColumns&) = delete;
+};
+
 // A directory of segments. TranscriptTest's verbs write the segment at hand; save() puts it there.
 class RecordingTest : public TranscriptTest {
  protected:

@@ -71,6 +71,7 @@ TEST_F(VerifyTest, ATornTailIsToldInPlainWordsWithFileAndOffset) {
   EXPECT_THAT(outcome.out, HasSubstr("the last " + std::to_string(size() - whole) + " bytes, from offset " +
                                      std::to_string(whole) + " on"));
   EXPECT_THAT(outcome.out, HasSubstr("2 segments: 1 whole, 1 unclean"));
+  EXPECT_THAT(outcome.out, HasSubstr("not known: what the recorder had not written of 1 segment"));
   EXPECT_EQ(json()->getArray("segments")->getObject(1)->getValue<std::size_t>("lost_bytes"), size() - whole);
 }
 
@@ -94,6 +95,9 @@ TEST_F(VerifyTest, OneUnusableSegmentDoesNotKeepTheOthersFromBeingChecked) {
   EXPECT_THAT(outcome.err, HasSubstr("000001-000002.transcript: not an understudy transcript (at byte 0)"));
   EXPECT_THAT(outcome.out, HasSubstr("000001-000003.transcript    whole"));
   EXPECT_THAT(outcome.out, HasSubstr("3 segments: 2 whole, 1 unusable"));
+  EXPECT_THAT(outcome.out, HasSubstr("lost   whatever 1 unusable segment held"));
+  EXPECT_THAT(outcome.out, Not(HasSubstr("not an understudy transcript"))) << "said once";
+  EXPECT_THAT(outcome.out, Not(HasSubstr("0 bytes")));
   EXPECT_EQ(json()->getArray("segments")->getObject(1)->getValue<std::string>("verdict"), "unusable");
 }
 
@@ -122,8 +126,29 @@ TEST_F(VerifyTest, WhatTheRecorderLostIsToldWithReasonAndMakesItIncomplete) {
   EXPECT_THAT(outcome.out, HasSubstr("incomplete"));
   EXPECT_THAT(outcome.out,
               HasSubstr("the recorder lost 3 sessions, 40 events, 4.9 KiB (disk error: No space left on "
-                        "device) from 1970-01-01T00:00:00.000000Z to 1970-01-01T00:00:01.000000Z"));
+                        "device)\n    from 1970-01-01T00:00:00.000000Z to 1970-01-01T00:00:01.000000Z"));
   EXPECT_THAT(outcome.out, HasSubstr("the recorder left 1 gap in sessions: 101 B missing"));
+}
+
+TEST_F(VerifyTest, EveryLineFitsTheTerminal) {
+  save_segment(1);
+  begin_segment(1, 2);
+  open_session(kB, 100);
+  gap(kB, 120, {GapReason::kOverload, 110, 120, 100, 1, 7});
+  seal();
+  EXPECT_FALSE(writer_->append_loss({GapReason::kDiskError, 0, 1'000'000'000, 3, 40, 5000, "No space left"}));
+  from_client(kB, 130, query("lost"));
+  seal();
+  shrink_to(size() - 5);
+  save();
+  for (const char* width : {"200", "100", "80", "60"}) {
+    const TerminalColumns terminal(width);
+    std::istringstream out(run("verify").out);
+    for (std::string line; std::getline(out, line);) EXPECT_LE(line.size(), std::stoul(width)) << line;
+  }
+  const TerminalColumns terminal("200");
+  EXPECT_THAT(run("verify").out,
+              testing::ContainsRegex("000001-000001.transcript    whole .*3 events  1970.* to 1970"));
 }
 
 TEST_F(VerifyTest, NothingThereOrANewerVersionGives2) {
