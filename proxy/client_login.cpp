@@ -1,5 +1,6 @@
 // ClientSession between accept and the first ReadyForQuery: start-up, and an authentication that is relayed
 // message by message so that no secret of it is shown to an observer. (PostgreSQL documentation, "Start-up".)
+#include <algorithm>
 #include <type_traits>
 
 #include "formats/wire/message_types.h"
@@ -30,6 +31,16 @@ std::string tls_version(const Connection& connection) {
   return connection.tls() == nullptr ? "off" : connection.tls()->version();
 }
 
+// The server takes the last of several, whoever reads a packet before it may take another: nobody must be
+// judged, recorded or pooled as one user and be another to the server.
+const char* named_twice(const std::vector<std::pair<std::string, std::string>>& parameters) {
+  for (const char* const name : {"user", "database", "replication"}) {
+    const auto is_it = [name](const auto& parameter) { return parameter.first == name; };
+    if (std::count_if(parameters.begin(), parameters.end(), is_it) > 1) return name;
+  }
+  return nullptr;
+}
+
 void drop_front(ByteBuffer& buffer, std::size_t count) {
   buffer.erase(buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(count));
 }
@@ -58,8 +69,10 @@ void ClientSession::read_startup() {
     return begin_cancel(cancel->process_id, cancel->secret_key);
   }
   const auto& startup = std::get<wire::StartupMessage>(packet);
-  begin_session(ByteView(bytes).first(decoded.consumed), startup.protocol_version, startup.parameters);
-  if (login_) drop_front(bytes, decoded.consumed);
+  // Taken out first: the login may be over before begin_session() returns.
+  const ByteBuffer whole(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(decoded.consumed));
+  drop_front(bytes, decoded.consumed);
+  begin_session(whole, startup.protocol_version, startup.parameters);
 }
 
 void ClientSession::answer_encryption_request(bool& answered, const char* name) {
@@ -91,6 +104,9 @@ void ClientSession::begin_session(ByteView packet, std::uint32_t version,
   descriptor.attributes = std::move(options_.attributes);
   descriptor.client_tls = client_.connection().tls() != nullptr;
   if (!admits_client(descriptor)) return;
+  if (const char* const twice = named_twice(descriptor.startup_parameters)) {
+    return protocol_error(true, "invalid start-up packet: \"" + std::string(twice) + "\" is given twice");
+  }
   if (!tracker_.advance(SessionEvent::kStartupReceived)) return;
   if (auto policy = context_.shared.access.get()) return begin_own_login(std::move(policy));
   login_->connecting_since = now_ns();

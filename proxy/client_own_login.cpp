@@ -29,7 +29,9 @@ bool is_protocol_option(const std::string& name) { return name.starts_with("_pq_
 std::string pool_key(const SessionDescriptor& descriptor) {
   std::string key = descriptor.database() + '\0' + descriptor.user();
   std::vector<std::pair<std::string, std::string>> parameters = descriptor.startup_parameters;
-  std::sort(parameters.begin(), parameters.end());
+  // Of a setting given twice the last counts: their order is kept.
+  std::stable_sort(parameters.begin(), parameters.end(),
+                   [](const auto& one, const auto& other) { return one.first < other.first; });
   for (const auto& [name, value] : parameters) key += '\0' + name + '=' + value;
   return key;
 }
@@ -138,19 +140,23 @@ void ClientSession::called() {
 void ClientSession::take_answer(ServerPool::Answer answer) {
   OwnLogin& own = *login_->own;
   own.ticket = answer.ticket;
+  if (answer.kind != ServerPool::Answer::Kind::kWait && own.waiting_since != 0) {
+    login_->started_at = now_ns();  // the wait had its own time-out
+    own.waiting_since = 0;
+  }
   switch (answer.kind) {
     case ServerPool::Answer::Kind::kWait:
       if (own.waiting_since == 0) own.waiting_since = now_ns();
       return;
     case ServerPool::Answer::Kind::kConnect:
       pooled_->acquired = true;
-      own.waiting_since = 0;
+      pooled_->epoch = answer.epoch;
       pooled_->connected_at = login_->connecting_since = now_ns();
       if (server_.start() == ServerSession::Progress::kFailed) server_ended(server_.failure());
       return;
     case ServerPool::Answer::Kind::kServer:
       pooled_->acquired = true;
-      own.waiting_since = 0;
+      pooled_->epoch = answer.server.epoch;
       pooled_->connected_at = answer.server.connected_at;
       pooled_->facts = answer.server.facts;
       count(context_.shared.statistics.servers_reused);
@@ -213,8 +219,35 @@ void ClientSession::greet() {
 // Nothing asked, nothing open, nothing half said: another client may have it, once it is reset.
 bool ClientSession::server_is_reusable() const {
   return pooled_ && pooled_->acquired && pooled_->reusable && !login_ && tracker_.idle() &&
-         tracker_.server_at_boundary() && tracker_.client_at_boundary() && !server_write_failed_ &&
-         server_.reusable();
+         tracker_.server_at_boundary() && tracker_.client_at_boundary() && !tracker_.fatal_seen() &&
+         tracker_.settings_known() && !server_write_failed_ && server_.reusable();
+}
+
+// The client of a pooled server has left. What the server answers by itself is waited for; where it waits for
+// more of the client it is told, as without a proxy, and ends.
+void ClientSession::finish_pooled() {
+  const bool whole = tracker_.client_at_boundary() && !tracker_.pipeline_open();
+  if (whole && state() == SessionState::kReady) return close(CloseReason::kClientLeft, {});
+  const bool wants_more =
+      !whole || tracker_.awaits_sync() || tracker_.awaits_copy_data() || tracker_.streams_replication();
+  if (!wants_more || pooled_->told) return;
+  pooled_->told = true;
+  pooled_->reusable = false;
+  server_.endpoint().finish_writing();
+}
+
+// With the client's Terminate in it, which is not for a server that will serve another.
+void ClientSession::take_last(ByteView bytes) {
+  static constexpr Byte kTerminate[] = {wire::frontend::kTerminate, 0, 0, 0, 4};
+  ByteView requests = bytes;
+  if (bytes.size() >= sizeof kTerminate &&
+      std::equal(std::begin(kTerminate), std::end(kTerminate), bytes.end() - sizeof kTerminate)) {
+    requests = bytes.first(bytes.size() - sizeof kTerminate);
+  } else {
+    pooled_->reusable = false;  // part of it was sent before, or something follows it: the server ends
+  }
+  if (!requests.empty() && !server_.endpoint().send(requests)) server_write_failed_ = true;
+  client_ended();
 }
 
 void ClientSession::leave_server(bool reusable) {
@@ -225,6 +258,8 @@ void ClientSession::leave_server(bool reusable) {
   if (!reusable) return pool.gone(pooled->key, now_ns());
   PooledServer server = server_.release();
   server.facts = std::move(pooled->facts);
+  for (const auto& [name, value] : tracker_.settings()) server.facts.report(name, value);
+  server.epoch = pooled->epoch;
   server.connected_at = pooled->connected_at;
   auto reset = std::make_unique<ServerReset>(context_, pool, pooled->key, std::move(server));
   ServerReset& started = *reset;

@@ -62,6 +62,8 @@ bool ClientSession::client_readable() {
   // During authentication nothing but answers is taken; the rest waits in the client's socket.
   if (state() != SessionState::kAuthenticating) return true;
   const ByteBuffer& held = login_->client_bytes;
+  // Once it is judged nothing is expected of it: no more than one read is held.
+  if (login_->own && (login_->own->let_in || login_->own->refuse_at != 0)) return held.empty();
   return (server_.connected() || login_->own) &&
          (held.empty() || static_cast<char>(held.front()) == wire::frontend::kPassword);
 }
@@ -103,10 +105,11 @@ void ClientSession::settle() {
     if (!client_.backlogged()) return finish_close();
     return client_.set_interest(false, true);
   }
-  if (pooled_ && client_eof_ && state() == SessionState::kReady) {
-    return close(CloseReason::kClientLeft, {});
+  if (pooled_ && client_eof_ && !login_) {
+    finish_pooled();
+    if (state() == SessionState::kClosed) return;
   }
-  if (draining_ && (tracker_.idle() || state() == SessionState::kStartup)) {
+  if (draining_ && (tracker_.idle() || state() == SessionState::kStartup || (login_ && login_->own))) {
     return terminate(CloseReason::kShutdown, "57P01", "terminating connection due to administrator command");
   }
   client_.set_interest(client_readable(), client_.backlogged());
@@ -123,9 +126,8 @@ void ClientSession::take_client(ByteView bytes) {
     return login_->own ? take_own_client_login() : relay_client_login();
   }
   if (!tracker_.client_bytes(bytes)) return protocol_error(true, tracker_.violation());
-  // A pooled server is not told of the client's end: it will serve another.
-  if (pooled_ && tracker_.terminate_seen()) return client_ended();
   if (observer_) observer_->relayed(Direction::kFromClient, last_activity_, bytes);
+  if (pooled_ && tracker_.terminate_seen()) return take_last(bytes);
   if (!server_.endpoint().send(bytes)) server_write_failed_ = true;
 }
 
@@ -147,11 +149,8 @@ void ClientSession::deliver(ByteView bytes) {
 void ClientSession::client_ended() {
   client_eof_ = true;
   if (!server_.connected()) return close(CloseReason::kClientLeft, "the client left before it was logged in");
+  if (pooled_) return finish_pooled();
   // As without a proxy: the server answers what it was asked before it sees the end.
-  if (pooled_) {
-    if (state() == SessionState::kReady) close(CloseReason::kClientLeft, {});
-    return;
-  }
   server_.endpoint().finish_writing();
 }
 

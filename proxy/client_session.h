@@ -130,6 +130,8 @@ class ClientSession final : public Runnable {
   void greet();
   [[nodiscard]] bool server_is_reusable() const;
   void leave_server(bool reusable);
+  void finish_pooled();
+  void take_last(ByteView bytes);
 
   void protocol_error(bool client, const std::string& what);
   void close(CloseReason reason, const std::string& text);

@@ -26,6 +26,8 @@ struct PoolMembership {
   std::string key;
   bool acquired = false;  // has a server, or leave to connect to one
   bool reusable = true;   // a replication session's server is not
+  bool told = false;      // that its client has left, where it waited for more of it
+  std::uint64_t epoch = 0;
   ServerFacts facts;
   TimeNs connected_at = 0;
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "formats/wire/backend_messages.h"
 #include "formats/wire/message_types.h"
 
 namespace understudy::proxy {
@@ -103,8 +104,11 @@ bool ProtocolTracker::server_frame(const wire::FrameHeader& frame) {
       return copy_started(frame.type);
     case backend::kCommandComplete:
       return state_ != SessionState::kCopy || advance(SessionEvent::kCopyEnded);
+    case backend::kParameterStatus:
+      parameter_status(frame);
+      return true;
     default:
-      return true;  // rows, notices, notifications, parameters: nothing the session's state hangs on
+      return true;  // rows, notices, notifications: nothing the session's state hangs on
   }
 }
 
@@ -132,6 +136,16 @@ bool ProtocolTracker::copy_started(char type) {
   copy_end_sent_ = false;
   before_copy_end_ = 0;
   return advance(SessionEvent::kCopyStarted);
+}
+
+void ProtocolTracker::parameter_status(const wire::FrameHeader& frame) {
+  constexpr std::size_t kMaxSettings = 100;
+  const auto status = wire::ParameterStatus::decode(frame.payload_here);
+  if (frame.payload_here.size() == frame.payload_length && status && settings_.size() < kMaxSettings) {
+    settings_[std::string(status->name)] = status->value;
+  } else {
+    settings_known_ = false;
+  }
 }
 
 bool ProtocolTracker::error_response(ByteView payload) {

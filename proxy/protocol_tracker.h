@@ -3,6 +3,7 @@
 // (PostgreSQL documentation, "Message Flow".)
 #pragma once
 
+#include <map>
 #include <string>
 
 #include "formats/wire/frame_scanner.h"
@@ -40,6 +41,9 @@ class ProtocolTracker {
   [[nodiscard]] bool terminate_seen() const { return terminate_seen_; }
   // The server said FATAL or PANIC: its end of file is announced.
   [[nodiscard]] bool fatal_seen() const { return fatal_seen_; }
+  // Settings the server reported in this session, by name; unknown when a report came in parts.
+  [[nodiscard]] const std::map<std::string, std::string>& settings() const { return settings_; }
+  [[nodiscard]] bool settings_known() const { return settings_known_; }
   // A stream stands between messages, so a message of our own may follow.
   [[nodiscard]] bool client_at_boundary() const { return client_.at_boundary(); }
   [[nodiscard]] bool server_at_boundary() const { return server_.at_boundary() && !status_due_; }
@@ -51,6 +55,7 @@ class ProtocolTracker {
   bool ready_for_query(char status);
   bool copy_started(char type);
   bool error_response(ByteView payload);
+  void parameter_status(const wire::FrameHeader& frame);
   bool refuse(std::string why);
   bool broken_length(const wire::FrameScanner& scanner, const char* who);
 
@@ -65,6 +70,8 @@ class ProtocolTracker {
   bool copy_end_sent_ = false;  // CopyDone or CopyFail was sent before the server asked for data
   std::uint64_t before_copy_end_ = 0;
   bool status_due_ = false;  // a ReadyForQuery's one payload byte is still to come
+  std::map<std::string, std::string> settings_;
+  bool settings_known_ = true;
   bool terminate_seen_ = false;
   bool fatal_seen_ = false;
   std::string violation_;

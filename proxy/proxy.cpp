@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <set>
 
 #include "proxy/access_rules.h"
 #include "proxy/log.h"
@@ -20,6 +21,12 @@ bool is_name(const Address& address) {
   in6_addr scratch{};
   return inet_pton(AF_INET, address.host.c_str(), &scratch) != 1 &&
          inet_pton(AF_INET6, address.host.c_str(), &scratch) != 1;
+}
+
+std::set<std::string> names_of(const std::vector<SocketAddress>& addresses) {
+  std::set<std::string> names;
+  for (const SocketAddress& address : addresses) names.insert(to_string(address));
+  return names;
 }
 
 // A new client lives where it was accepted unless that worker has clearly more than another.
@@ -87,7 +94,10 @@ void Proxy::follow_dns() {
   while (!stopping_.wait_for(lock, kDnsInterval, [this] { return stopped_; })) {
     lock.unlock();
     try {
-      shared_.backend_addresses.set(resolve(configuration_.backend, false));
+      std::vector<SocketAddress> found = resolve(configuration_.backend, false);
+      const bool moved = names_of(found) != names_of(*shared_.backend_addresses.get());
+      shared_.backend_addresses.set(std::move(found));
+      if (moved) shared_.pool.renew();
     } catch (const std::runtime_error& error) {
       log_event(LogLevel::kWarning, "backend_lookup_failed",
                 {{"error", error.what()}, {"kept", "the last addresses"}});

@@ -44,7 +44,10 @@ class Proxy {
   // Applies what may change while running. `access` as load_access_policy() gives it.
   void reload(const Limits& limits, std::shared_ptr<const AccessPolicy> access);
   // For connections made from now on.
-  void reload_tls(TlsContexts contexts) { shared_.tls.set(std::move(contexts)); }
+  void reload_tls(TlsContexts contexts) {
+    shared_.tls.set(std::move(contexts));
+    shared_.pool.renew();
+  }
   // Ends every session and the workers; returns when they have ended. Safe to call again.
   void stop();
 

@@ -17,7 +17,7 @@ bool is_silent(const Connection& connection) {
 bool ServerPool::expired(const PooledServer& server, TimeNs now) const {
   const bool idle = limits_.server_idle_timeout > 0 && now - server.idle_since > limits_.server_idle_timeout;
   const bool old = limits_.server_lifetime > 0 && now - server.connected_at > limits_.server_lifetime;
-  return idle || old;
+  return idle || old || server.epoch != epoch_;
 }
 
 bool ServerPool::may_connect(const Pool& pool, bool reserve) const {
@@ -50,6 +50,7 @@ ServerPool::Answer ServerPool::acquire(const std::string& key, TimeNs now, std::
     if (may_connect(pool, false)) {
       ++pool.open;
       answer.kind = Answer::Kind::kConnect;
+      answer.epoch = epoch_;
       return answer;
     }
   }
@@ -69,6 +70,7 @@ void ServerPool::serve(Pool& pool, TimeNs now, std::vector<std::function<void()>
     } else if (may_connect(pool, long_waited)) {
       ++pool.open;
       answer.kind = Answer::Kind::kConnect;
+      answer.epoch = epoch_;
     } else {
       return;
     }
@@ -156,8 +158,9 @@ void ServerPool::sweep(TimeNs now) {
   for (const auto& call : calls) call();
 }
 
-void ServerPool::clear() {
+void ServerPool::renew() {
   const std::lock_guard lock(mutex_);
+  ++epoch_;
   for (auto& [key, pool] : pools_) {
     pool.open -= pool.idle.size();
     pool.idle.clear();

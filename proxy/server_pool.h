@@ -31,6 +31,7 @@ struct PooledServer {
   ServerFacts facts;
   TimeNs connected_at = 0;
   TimeNs idle_since = 0;
+  std::uint64_t epoch = 0;  // the pool's when it was connected
 };
 
 class ServerPool {
@@ -40,8 +41,9 @@ class ServerPool {
   struct Answer {
     enum class Kind : std::uint8_t { kServer, kConnect, kWait };
     Kind kind = Kind::kWait;
-    PooledServer server;  // kServer
-    Ticket ticket = 0;    // kWait
+    PooledServer server;      // kServer
+    Ticket ticket = 0;        // kWait
+    std::uint64_t epoch = 0;  // kConnect: for the server that comes of it
   };
   struct Counts {
     std::uint64_t pools = 0;
@@ -65,8 +67,8 @@ class ServerPool {
   void gone(const std::string& key, TimeNs now);
   // Ends idle servers whose time has come, and lets in the reserve; called a few times a second.
   void sweep(TimeNs now);
-  // Ends all idle servers (a reload, a backend that is no longer wanted).
-  void clear();
+  // Servers connected before now are not used again: the backend's addresses or the way to encrypt changed.
+  void renew();
 
   void set_limits(const PoolLimits& limits);
   [[nodiscard]] Counts counts() const;
@@ -94,6 +96,7 @@ class ServerPool {
   PoolLimits limits_;
   std::map<std::string, Pool> pools_;
   Ticket next_ticket_ = 1;
+  std::uint64_t epoch_ = 0;
 };
 
 // Whether a server that waits in a pool is still there and has said nothing: an idle server's word is its

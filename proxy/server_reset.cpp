@@ -11,7 +11,6 @@ namespace {
 
 namespace backend = wire::backend;
 
-constexpr std::uint32_t kReadable = EPOLLIN | EPOLLHUP | EPOLLERR;
 constexpr TimeNs kTimeout =
     30'000'000'000;  // DISCARD ALL takes milliseconds; a server that hangs is given up
 constexpr std::size_t kHeaderBytes = 5;
@@ -38,14 +37,13 @@ void ServerReset::start() {
 void ServerReset::run(std::uint32_t /*client_events*/, std::uint32_t server_events) {
   if (!endpoint_.attached()) return;
   if ((server_events & EPOLLOUT) != 0 && !endpoint_.flush()) return finish(false);
-  if ((server_events & kReadable) != 0) {
-    ReadResult result;
-    do {
-      result = endpoint_.read(context_.scratch);
-      if (result.status == IoStatus::kClosed || result.status == IoStatus::kError) return finish(false);
-      if (result.status == IoStatus::kOk && !take(result.bytes)) return finish(false);
-      if (completed_) return finish(answer_.empty() && !endpoint_.connection().holds_bytes());
-    } while (result.more || endpoint_.connection().holds_bytes());
+  bool more = endpoint_.ready_to_read(server_events);
+  while (more) {
+    const ReadResult result = endpoint_.read(context_.scratch);
+    if (result.status == IoStatus::kClosed || result.status == IoStatus::kError) return finish(false);
+    if (result.status == IoStatus::kOk && !take(result.bytes)) return finish(false);
+    if (completed_) return finish(answer_.empty() && !endpoint_.connection().holds_bytes());
+    more = result.status == IoStatus::kOk && (result.more || endpoint_.connection().holds_bytes());
   }
   endpoint_.set_interest(true, endpoint_.backlogged());
 }

@@ -1,5 +1,6 @@
 """Does the proxy let in the right clients by itself, and give each a server of its own that nobody left traces in?"""
 
+import contextlib
 import re
 import struct
 import subprocess
@@ -230,8 +231,147 @@ def test_nonsense_in_place_of_an_answer_ends_the_login_only(make_guarded, answer
 
 def test_trust_is_for_this_machine(production, make_proxy):
     proxy = make_proxy(production[0].tcp, "--auth", "trust")
-    with proxy.connect(user="postgres") as client:
-        assert client.execute("SELECT current_user").fetchone() == ("postgres",)
+    pids = set()
+    for _ in range(4):  # all but the first are let in while their start-up packet is read: a server is there
+        with proxy.connect(user="postgres") as client:
+            assert client.execute("SELECT current_user").fetchone() == ("postgres",)
+            pids.add(pid(client))
+        idle = "SELECT count(*) FROM pg_stat_activity WHERE query = 'DISCARD ALL' AND state = 'idle'"
+        await_condition(lambda: production[0].value(idle) == 1, "the server to be reset")
+    assert len(pids) == 1
+
+
+def start(connection, *parameters):
+    packet = struct.pack("!i", 196608) + b"".join(part.encode() + b"\0" for part in parameters) + b"\0"
+    connection.sendall(struct.pack("!i", len(packet) + 4) + packet)
+
+
+def read_to_end(connection):
+    received = b""
+    while piece := connection.recv(65536):
+        received += piece
+    return received
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["file", "relay"])
+@pytest.mark.parametrize("name, values", [("user", ("ada", "postgres")), ("database", ("postgres", "template1"))])
+def test_nobody_is_one_user_to_the_proxy_and_another_to_the_server(production, make_guarded, make_proxy, own, name, values):
+    """Of a parameter that is given twice the server takes the last."""
+    proxy = make_guarded({"ada": "secret of ada"}) if own else make_proxy(production[0].tcp)
+    with proxy.raw() as connection:
+        start(connection, *(["user", "ada"] if name == "database" else []), name, values[0], name, values[1])
+        assert f'"{name}" is given twice'.encode() in read_to_end(connection)
+
+
+def spoken(proxy, *messages):
+    """A client that is let in by trust, says that, and goes without waiting for an answer."""
+    with proxy.raw() as connection:
+        start(connection, "user", "postgres", "database", "postgres")
+        received = b""
+        while not received.endswith(b"Z\0\0\0\5I"):
+            received += connection.recv(65536)
+        connection.sendall(b"".join(messages))
+
+
+def message(kind, payload):
+    return kind + struct.pack("!i", len(payload) + 4) + payload
+
+
+@pytest.mark.parametrize("unfinished", [
+    [message(b"Q", b"COPY bed FROM STDIN\0"), message(b"d", b"1\n")],
+    [message(b"P", b"\0LOCK bed\0\0\0")],
+    [message(b"P", b"\0no sql\0\0\0"), message(b"B", b"\0\0\0\0\0\0\0\0")],
+    [message(b"Q", b"SELECT 1\0")[:7]],
+    [message(b"Q", b"BEGIN; LOCK bed\0")],
+], ids=["copy", "no-sync", "error-no-sync", "half-a-message", "transaction"])
+def test_a_client_that_leaves_in_the_middle_leaves_no_server_behind(production, make_proxy, unfinished):
+    production[0].execute("DROP TABLE IF EXISTS bed; CREATE TABLE bed (n int)")
+    proxy = make_proxy(production[0].tcp, "--auth", "trust", "--default-pool-size", "1", "--query-wait-timeout", "20s")
+    for _ in range(2):
+        spoken(proxy, *unfinished)
+    with proxy.connect() as client:
+        assert client.execute('SELECT count(*) FROM bed').fetchone() == (0,)
+        locks = "SELECT count(*) FROM pg_locks WHERE relation = 'bed'::regclass AND pid <> pg_backend_pid()"
+        assert client.execute(locks).fetchone() == (0,)
+    assert proxy.stop() == 0
+
+
+@pytest.mark.parametrize("pieces", [1, 3], ids=["one-write", "cut"])
+def test_what_was_asked_before_the_good_bye_is_done(production, make_proxy, pieces):
+    production[0].execute("DROP TABLE IF EXISTS last_words; CREATE TABLE last_words (n int)")
+    proxy = make_proxy(production[0].tcp, "--auth", "trust", "--default-pool-size", "1")
+    asked = message(b"Q", b"INSERT INTO last_words VALUES (1)\0") + message(b"X", b"")
+    with proxy.raw() as connection:
+        start(connection, "user", "postgres", "database", "postgres")
+        received = b""
+        while not received.endswith(b"Z\0\0\0\5I"):
+            received += connection.recv(65536)
+        if pieces > 1:  # the good-bye comes in two pieces
+            connection.sendall(asked[:-3])
+            while not received.endswith(b"INSERT 0 1\0Z\0\0\0\5I"):
+                received += connection.recv(65536)
+            asked = asked[-3:]
+        connection.sendall(asked)
+        read_to_end(connection)
+    with proxy.connect() as client:
+        assert client.execute("SELECT count(*) FROM last_words").fetchone() == (1,)
+
+
+def test_settings_that_changed_under_a_client_are_told_to_the_next_as_they_are(production, make_guarded):
+    server = production[0]
+    proxy = make_guarded({"ada": "secret of ada"})
+    try:
+        with proxy.connect(user="ada", password="secret of ada") as client:
+            first = pid(client)
+            server.execute("ALTER SYSTEM SET timezone = 'Asia/Kathmandu'")
+            server.execute("SELECT pg_reload_conf()")
+            await_condition(lambda: client.execute("SELECT 1") and
+                            client.info.parameter_status("TimeZone") == "Asia/Kathmandu", "the client to be told")
+        idle = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'ada' AND query = 'DISCARD ALL' AND state = 'idle'"
+        await_condition(lambda: server.value(idle) == 1, "the server to be reset")
+        with proxy.connect(user="ada", password="secret of ada") as client:
+            assert pid(client) == first
+            assert client.info.parameter_status("TimeZone") == "Asia/Kathmandu"
+    finally:
+        server.execute("ALTER SYSTEM RESET timezone")
+        server.execute("SELECT pg_reload_conf()")
+
+
+def test_a_client_that_does_not_answer_does_not_keep_the_proxy_from_ending(make_guarded):
+    proxy = make_guarded({"ada": "secret of ada"})
+    with proxy.raw() as connection:
+        start(connection, "user", "ada", "database", "postgres")
+        assert connection.recv(1) == b"R"
+        proxy.signal(15)
+        assert b"C57P01\0" in read_to_end(connection)
+
+
+def test_what_is_sent_while_a_refusal_waits_is_not_kept(make_guarded):
+    proxy = make_guarded({"ada": "secret of ada"}, "--auth-type", "plain")
+    before = proxy.resident_kib(peak=True)
+    with proxy.raw() as connection:
+        start(connection, "user", "ada", "database", "postgres")
+        assert connection.recv(1) == b"R"
+        connection.sendall(message(b"p", b"wrong\0"))
+        with contextlib.suppress(ConnectionError):
+            for _ in range(64):
+                connection.sendall(b"p" * (1 << 20))
+    proxy.await_log("login_refused")
+    assert proxy.resident_kib(peak=True) - before < 16 * 1024
+
+
+def test_pooled_servers_are_connected_anew_after_a_reload(make_guarded, scratch):
+    (scratch / "understudy.ini").write_text("[understudy]\n")
+    proxy = make_guarded({"ada": "secret of ada"}, "--config", scratch / "understudy.ini")
+    with proxy.connect(user="ada", password="secret of ada") as client, \
+            proxy.connect(user="ada", password="secret of ada") as other:
+        before = {pid(client), pid(other)}
+        client.close()
+        proxy.signal(1)
+        proxy.await_log(" reloaded ")
+    for _ in range(2):
+        with proxy.connect(user="ada", password="secret of ada") as client:
+            assert pid(client) not in before
 
 
 def test_what_is_missing_is_told_at_the_start(production, scratch):

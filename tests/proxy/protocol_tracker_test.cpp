@@ -35,6 +35,17 @@ class ProtocolTrackerTest : public ::testing::Test {
   ProtocolTracker tracker_;
 };
 
+TEST_F(ProtocolTrackerTest, SettingsAreRememberedAsLastReported) {
+  const std::string zero(1, '\0');
+  const auto report = [&](const char* value) { return message('S', "TimeZone" + zero + value + zero); };
+  ASSERT_TRUE(server(report("UTC") + report("Asia/Tokyo")));
+  EXPECT_EQ(tracker_.settings().at("TimeZone"), "Asia/Tokyo");
+  EXPECT_TRUE(tracker_.settings_known());
+  const std::string cut = report("Asia/Kathmandu");
+  ASSERT_TRUE(server(cut.substr(0, 10)) && server(cut.substr(10)));
+  EXPECT_FALSE(tracker_.settings_known());
+}
+
 TEST_F(ProtocolTrackerTest, SimpleQueryGoesToQueryAndBack) {
   ASSERT_TRUE(client(message('Q', "select 1")));
   EXPECT_EQ(tracker_.state(), S::kQuery);

@@ -53,6 +53,23 @@ TEST_F(ServerPoolTest, AServerIsUsedAgainByItsOwnKindOnly) {
   EXPECT_EQ(ask("ada"), Kind::kConnect);
 }
 
+TEST_F(ServerPoolTest, AfterARenewalNoServerConnectedBeforeIsUsed) {
+  EXPECT_EQ(ask(), Kind::kConnect);
+  PooledServer busy = server();
+  busy.epoch = last_.epoch;
+  EXPECT_EQ(ask(), Kind::kConnect);
+  pool_.release("k", server(), 0);
+  pool_.renew();
+  EXPECT_EQ(pool_.counts().idle, 0U);
+  pool_.release("k", std::move(busy), 0);
+  EXPECT_EQ(ask(), Kind::kConnect);
+  EXPECT_EQ(pool_.counts().open, 1U);
+  PooledServer fresh = server();
+  fresh.epoch = last_.epoch;
+  pool_.release("k", std::move(fresh), 0);
+  EXPECT_EQ(ask(), Kind::kServer);
+}
+
 TEST_F(ServerPoolTest, AFullPoolServesInOrderOfArrival) {
   limit(1);
   EXPECT_EQ(ask(), Kind::kConnect);
