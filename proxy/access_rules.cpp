@@ -42,27 +42,38 @@ std::vector<std::string> split_fields(std::string_view line) {
   return fields;
 }
 
+[[noreturn]] void refuse_name(const RuleName& name) {
+  throw std::runtime_error("\"" + name.text + "\": groups, files and regular expressions are not supported");
+}
+
 // "ada,\"Bob\"" -> ada, Bob.
-std::vector<std::string> split_names(const std::string& field) {
-  std::vector<std::string> names(1);
+std::vector<RuleName> split_names(const std::string& field) {
+  std::vector<RuleName> names(1);
   bool quoted = false;
   for (const char c : field) {
     if (c == '"') {
+      if (names.back().text.empty()) names.back().quoted = true;
       quoted = !quoted;
     } else if (c == ',' && !quoted) {
       names.emplace_back();
     } else {
-      names.back() += c;
+      names.back().text += c;
     }
   }
-  if (std::any_of(names.begin(), names.end(), [](const std::string& name) { return name.empty(); }))
-    throw std::runtime_error("an empty name in \"" + field + "\"");
+  for (const RuleName& name : names) {
+    if (name.text.empty()) throw std::runtime_error("an empty name in \"" + field + "\"");
+    // PostgreSQL takes a regular expression for one in quotes too.
+    const char first = name.text.front();
+    if (first == '/' || (!name.quoted && (first == '+' || first == '@'))) refuse_name(name);
+  }
   return names;
 }
 
-bool names_one(const std::vector<std::string>& names, const std::string& name) {
-  return std::any_of(names.begin(), names.end(),
-                     [&](const std::string& one) { return one == "all" || one == name; });
+bool is_database_of(const RuleName& name, const Visitor& visitor) {
+  if (visitor.replication) return name.is_keyword("replication");
+  if (name.is_keyword("all")) return true;
+  if (name.is_keyword("sameuser")) return visitor.database == visitor.user;
+  return !name.is_keyword("replication") && name.text == visitor.database;
 }
 
 }  // namespace
@@ -100,6 +111,15 @@ bool is_local_peer(std::string_view peer) {
   const auto address = peer_address(peer);
   if (!address) return peer.starts_with("unix");
   return Network::parse("127.0.0.0/8")->contains(*address) || Network::parse("::1")->contains(*address);
+}
+
+// As the server reads a boolean: "true", "yes" and their beginnings, "on", "1".
+bool is_physical_replication(std::string_view parameter) {
+  std::string word(parameter);
+  for (char& c : word) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  if (word.empty()) return false;
+  return std::string_view("true").starts_with(word) || std::string_view("yes").starts_with(word) ||
+         word == "on" || word == "1";
 }
 
 std::optional<AuthenticationMethod> authentication_method_named(std::string_view word) {
@@ -145,6 +165,9 @@ AccessRules::Rule AccessRules::parse_rule(const std::vector<std::string>& fields
     throw std::runtime_error("expected " + std::to_string(expected) + " fields: type, database, user, " +
                              (expected == 5 ? "address, " : "") + "method");
   rule.databases = split_names(fields[1]);
+  for (const RuleName& name : rule.databases) {
+    if (name.is_keyword("samerole") || name.is_keyword("samegroup")) refuse_name(name);
+  }
   rule.users = split_names(fields[2]);
   if (expected == 5 && fields[3] != "all") {
     rule.network = Network::parse(fields[3]);
@@ -161,8 +184,8 @@ AccessRules::Rule AccessRules::parse_rule(const std::vector<std::string>& fields
 AccessRules AccessRules::everybody(AuthenticationMethod method) {
   AccessRules rules;
   Rule rule;
-  rule.databases = {"all"};
-  rule.users = {"all"};
+  rule.databases = {{"all"}, {"replication"}};
+  rule.users = {{"all"}};
   rule.method = method;
   rules.rules_.push_back(std::move(rule));
   return rules;
@@ -177,9 +200,11 @@ bool AccessRules::fits(const Rule& rule, const Visitor& visitor) {
                          (rule.type == Type::kHostNoSsl && !local && !visitor.tls);
   if (!type_fits) return false;
   if (rule.network && !(address && rule.network->contains(*address))) return false;
-  const bool database_fits = names_one(rule.databases, visitor.database) ||
-                             (visitor.database == visitor.user && names_one(rule.databases, "sameuser"));
-  return database_fits && names_one(rule.users, visitor.user);
+  return std::any_of(rule.databases.begin(), rule.databases.end(),
+                     [&](const RuleName& name) { return is_database_of(name, visitor); }) &&
+         std::any_of(rule.users.begin(), rule.users.end(), [&](const RuleName& name) {
+           return name.is_keyword("all") || name.text == visitor.user;
+         });
 }
 
 std::optional<AuthenticationMethod> AccessRules::method_for(const Visitor& visitor) const {

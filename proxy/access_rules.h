@@ -6,6 +6,9 @@
 //     host      shop      ada,bob     10.0.0.0/8     scram-sha-256
 //     hostssl   all       all         ::/0           md5
 //     host      all       all         all            reject
+//
+// Of databases, "replication" is physical replication, which "all" is not; "sameuser" is the one of the
+// user's name. A word in quotes is a name. There are no groups, files or regular expressions.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +28,10 @@ struct Visitor {
   bool tls = false;
   std::string database;
   std::string user;
+  bool replication = false;  // physical: of no database
 };
+// What the start-up parameter "replication" asks for: true is physical replication, "database" logical.
+[[nodiscard]] bool is_physical_replication(std::string_view parameter);
 
 // A network: address bytes (4 or 16) and how many bits of them count.
 struct Network {
@@ -39,6 +45,13 @@ struct Network {
 [[nodiscard]] std::optional<std::vector<Byte>> peer_address(std::string_view peer);
 // Of this machine: a Unix socket, 127.0.0.0/8 or ::1.
 [[nodiscard]] bool is_local_peer(std::string_view peer);
+
+// One of a rule's databases or users.
+struct RuleName {
+  std::string text;
+  bool quoted = false;  // a name, whatever it says
+  [[nodiscard]] bool is_keyword(std::string_view word) const { return !quoted && text == word; }
+};
 
 class AccessRules {
  public:
@@ -55,9 +68,9 @@ class AccessRules {
   enum class Type : std::uint8_t { kAny, kLocal, kHost, kHostSsl, kHostNoSsl };
   struct Rule {
     Type type = Type::kAny;
-    std::vector<std::string> databases;  // "all", "sameuser" or a name
-    std::vector<std::string> users;      // "all" or a name
-    std::optional<Network> network;      // none: any
+    std::vector<RuleName> databases;  // "all", "sameuser", "replication" or a name
+    std::vector<RuleName> users;      // "all" or a name
+    std::optional<Network> network;   // none: any
     AuthenticationMethod method = AuthenticationMethod::kReject;
   };
   static Rule parse_rule(const std::vector<std::string>& fields);

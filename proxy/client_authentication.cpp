@@ -21,7 +21,9 @@ ByteBuffer random_bytes(std::size_t count) {
 
 ClientAuthentication::Step refuse(std::string why) { return {{}, false, std::move(why)}; }
 
-// md5(password + user), as PostgreSQL stores it behind "md5".
+constexpr const char* kNoMd5 = "OpenSSL has md5 switched off (FIPS)";
+
+// md5(password + user), as PostgreSQL stores it behind "md5". Empty where there is no md5.
 std::string inner_md5(const UserSecret& secret, const std::string& user) {
   return secret.md5.empty() ? hex_md5(secret.password, as_bytes(user)) : secret.md5.substr(3);
 }
@@ -35,13 +37,10 @@ ClientAuthentication::ClientAuthentication(AuthenticationMethod method, std::str
   // A SCRAM secret cannot answer an md5 challenge: as the server does, SCRAM is asked for instead.
   if (method_ == AuthenticationMethod::kMd5 && secret_.scram) method_ = AuthenticationMethod::kScram;
   if (method_ != AuthenticationMethod::kScram) return;
-  ScramSecret stored = secret_.scram ? *secret_.scram
-                       : secret_.password.empty()
-                           ? ScramSecret::for_nobody(user_)
-                           : ScramSecret::from_password(secret_.password, random_bytes(16));
   // An md5 hash is of no use to SCRAM.
-  const bool usable = secret_.scram || !secret_.password.empty();
-  scram_ = std::make_unique<ScramServer>(std::move(stored), usable, make_scram_nonce(), std::move(binding));
+  const std::optional<ScramSecret>& stored = secret_.scram ? secret_.scram : secret_.scram_of_password;
+  scram_ = std::make_unique<ScramServer>(stored ? *stored : ScramSecret::for_nobody(user_),
+                                         stored.has_value(), make_scram_nonce(), std::move(binding));
 }
 
 ClientAuthentication::Step ClientAuthentication::begin() {
@@ -97,10 +96,15 @@ ClientAuthentication::Step ClientAuthentication::check_password(ByteView payload
     const ScramSecret tried =
         ScramSecret::from_password(given, secret_.scram->salt, secret_.scram->iterations);
     right = same_secret(tried.stored_key, secret_.scram->stored_key);
+  } else if (!secret_.md5.empty()) {
+    const std::string tried = hex_md5(given, as_bytes(user_));
+    if (tried.empty()) return refuse(kNoMd5);
+    right = same_secret(as_bytes(tried), as_bytes(inner_md5(secret_, user_)));
   } else {
-    // Hashes are compared, so that the time taken does not tell how much was right.
-    const std::string wanted = inner_md5(secret_, user_);
-    right = same_secret(as_bytes(hex_md5(given, as_bytes(user_))), as_bytes(wanted));
+    // Hashes are compared first, so that the time taken does not tell how much was right; alone they would
+    // take any password where OpenSSL makes none.
+    right =
+        same_secret(sha256(as_bytes(given)), sha256(as_bytes(secret_.password))) && given == secret_.password;
   }
   if (!known_ || !right) return refuse(known_ ? "the wrong password" : "no such user");
   known_password_ = given;
@@ -110,8 +114,10 @@ ClientAuthentication::Step ClientAuthentication::check_password(ByteView payload
 ClientAuthentication::Step ClientAuthentication::check_md5(ByteView payload) {
   const auto message = wire::PasswordMessage::decode(payload);
   if (!message) return refuse("a malformed password message");
-  const std::string wanted = "md5" + hex_md5(inner_md5(secret_, user_), salt_);
-  if (!same_secret(as_bytes(message->password), as_bytes(wanted)) || !known_)
+  const std::string inner = inner_md5(secret_, user_);
+  const std::string wanted = hex_md5(inner, salt_);
+  if (inner.empty() || wanted.empty()) return refuse(kNoMd5);
+  if (!same_secret(as_bytes(message->password), as_bytes("md5" + wanted)) || !known_)
     return refuse(known_ ? "the wrong password" : "no such user");
   known_password_ = secret_.password;
   return let_in();

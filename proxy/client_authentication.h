@@ -20,7 +20,8 @@ class ClientAuthentication {
   };
 
   // `secret` may be null: no such user; the exchange then takes as long and fails at its end. `binding`: of
-  // the certificate shown to the client, empty without TLS.
+  // the certificate shown to the client, empty without TLS. With md5, nobody is asked for md5 and a user with
+  // a SCRAM secret for SCRAM, which tells that there is one; PostgreSQL does likewise (password_encryption).
   ClientAuthentication(AuthenticationMethod method, std::string user, const UserSecret* secret,
                        ByteBuffer binding = {});
 

@@ -55,7 +55,7 @@ ScramDigest exclusive_or(const ScramDigest& a, const ScramDigest& b) {
 }
 
 bool same_secret(ByteView a, ByteView b) {
-  return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
+  return !a.empty() && a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
 }
 
 std::string_view scram_attribute(std::string_view message, char name) {

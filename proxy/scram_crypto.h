@@ -23,7 +23,7 @@ inline constexpr int kMaxScramIterations = 10'000'000;
 // SaltedPassword: PBKDF2 with HMAC-SHA-256. Costs about a microsecond a round.
 [[nodiscard]] ScramDigest salt_password(std::string_view password, ByteView salt, int iterations);
 [[nodiscard]] ScramDigest exclusive_or(const ScramDigest& a, const ScramDigest& b);
-// Takes as long whatever differs.
+// Takes as long whatever differs. Nothing is no secret: false for empty ones.
 [[nodiscard]] bool same_secret(ByteView a, ByteView b);
 
 // The value of attribute `name` in "a=...,b=...", or nothing.

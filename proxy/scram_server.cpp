@@ -30,7 +30,7 @@ bool read_digest(std::string_view text, ScramDigest& out) {
   return true;
 }
 
-// Of this process: what nobody's salt is made from.
+// Of this process: what salts are made from that no file gives.
 const ScramDigest& process_secret() {
   static const ScramDigest secret = [] {
     ScramDigest random{};
@@ -67,6 +67,10 @@ ScramSecret ScramSecret::from_password(std::string_view password, ByteView salt,
   secret.stored_key = sha256(hmac_sha256(salted, "Client Key"));
   secret.server_key = hmac_sha256(salted, "Server Key");
   return secret;
+}
+
+ScramSecret ScramSecret::for_user(std::string_view user, std::string_view password) {
+  return from_password(password, for_nobody(user).salt);
 }
 
 ScramSecret ScramSecret::for_nobody(std::string_view user) {

@@ -22,7 +22,9 @@ struct ScramSecret {
   [[nodiscard]] static std::optional<ScramSecret> parse(std::string_view text);
   [[nodiscard]] static ScramSecret from_password(std::string_view password, ByteView salt,
                                                  int iterations = 4096);
-  // For a user there is not: looks like another's and is the same at every try, so that asking tells nothing.
+  // Of a user whose password is known in plain text, and for a user there is not. Both look alike and are the
+  // same at every try, so that asking tells nothing.
+  [[nodiscard]] static ScramSecret for_user(std::string_view user, std::string_view password);
   [[nodiscard]] static ScramSecret for_nobody(std::string_view user);
 };
 

@@ -41,11 +41,12 @@ bool is_md5(std::string_view text) {
 
 }  // namespace
 
-UserSecret parse_user_secret(std::string_view text) {
+UserSecret parse_user_secret(std::string_view user, std::string_view text) {
   UserSecret secret;
   secret.scram = ScramSecret::parse(text);
   if (secret.scram) return secret;
   (is_md5(text) ? secret.md5 : secret.password) = text;
+  if (!secret.password.empty()) secret.scram_of_password = ScramSecret::for_user(user, secret.password);
   return secret;
 }
 
@@ -63,7 +64,7 @@ UserFile UserFile::parse(std::string_view text, const std::string& name) {
     // The rest of a line is left alone, as pgbouncer leaves it.
     if (!user || !secret) throw std::runtime_error(where + "expected \"user\" \"password\"");
     if (user->empty()) throw std::runtime_error(where + "the user's name is empty");
-    if (!file.users_.emplace(*user, parse_user_secret(*secret)).second)
+    if (!file.users_.emplace(*user, parse_user_secret(*user, *secret)).second)
       throw std::runtime_error(where + "user \"" + *user + "\" was given before");
   }
   return file;

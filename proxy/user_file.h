@@ -20,11 +20,13 @@ struct UserSecret {
   std::string password;              // plain text, when that is what the file has
   std::string md5;                   // "md5" and 32 hexadecimal digits, likewise
   std::optional<ScramSecret> scram;  // likewise
+  // Made of the password, once: a login that begins costs no more than one of a user there is not.
+  std::optional<ScramSecret> scram_of_password;
   [[nodiscard]] bool empty() const { return password.empty() && md5.empty() && !scram; }
 };
 
-// What a secret's text is: a SCRAM secret, an md5 hash, or a password.
-[[nodiscard]] UserSecret parse_user_secret(std::string_view text);
+// What the text of a user's secret is: a SCRAM secret, an md5 hash, or a password.
+[[nodiscard]] UserSecret parse_user_secret(std::string_view user, std::string_view text);
 
 class UserFile {
  public:

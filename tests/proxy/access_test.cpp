@@ -34,6 +34,18 @@ TEST(UserFile, KnowsPasswordsHashesAndSecretsApart) {
   EXPECT_EQ(file.find("mallory"), nullptr);
 }
 
+TEST(UserFile, MakesTheScramSecretOfAPasswordOnce) {
+  const UserFile file = UserFile::parse(
+      "\"ada\" \"plain word\"\n\"bob\" \"md5164dbcd37c01a78e869e72965960a754\"\n\"eve\" \"\"\n", "u");
+  const auto& made = file.find("ada")->scram_of_password;
+  ASSERT_TRUE(made.has_value());
+  EXPECT_EQ(made->salt, ScramSecret::for_nobody("ada").salt);
+  EXPECT_EQ(made->stored_key, ScramSecret::from_password("plain word", made->salt).stored_key);
+  EXPECT_FALSE(file.find("ada")->scram.has_value());
+  EXPECT_FALSE(file.find("bob")->scram_of_password.has_value());
+  EXPECT_FALSE(file.find("eve")->scram_of_password.has_value());
+}
+
 TEST(UserFile, MistakesAreToldWithTheirLine) {
   EXPECT_THAT(refusal([] { return UserFile::parse("\"ada\" \"x\"\nbob x\n", "u"); }),
               HasSubstr("u:2: expected"));
@@ -78,6 +90,43 @@ TEST(AccessRules, SameuserIsTheDatabaseOfTheUsersName) {
   EXPECT_EQ(judged(rules, {"10.1.2.3:1", false, "shop", "ada"}), std::nullopt);
 }
 
+TEST(AccessRules, AWordInQuotesIsAName) {
+  using M = AuthenticationMethod;
+  const char* const all = "host \"all\" all all md5\nhost all \"all\",x all reject\n";
+  EXPECT_EQ(judged(all, {"10.1.2.3:1", false, "all", "ada"}), M::kMd5);
+  EXPECT_EQ(judged(all, {"10.1.2.3:1", false, "shop", "ada"}), std::nullopt);
+  EXPECT_EQ(judged(all, {"10.1.2.3:1", false, "shop", "all"}), M::kReject);
+  const char* const sameuser = "host \"sameuser\",\"+x\",\"@x\",\"samerole\" samerole,ada all md5\n";
+  EXPECT_EQ(judged(sameuser, {"10.1.2.3:1", false, "sameuser", "ada"}), M::kMd5);
+  EXPECT_EQ(judged(sameuser, {"10.1.2.3:1", false, "+x", "ada"}), M::kMd5);
+  EXPECT_EQ(judged(sameuser, {"10.1.2.3:1", false, "@x", "samerole"}), M::kMd5);
+  EXPECT_EQ(judged(sameuser, {"10.1.2.3:1", false, "ada", "ada"}), std::nullopt);
+}
+
+TEST(AccessRules, PhysicalReplicationIsOfNoDatabase) {
+  using M = AuthenticationMethod;
+  const char* const rules =
+      "host all,sameuser,r,\"replication\" all all md5\n"
+      "host replication r all scram-sha-256\n";
+  EXPECT_EQ(judged(rules, {"10.1.2.3:1", false, "r", "r", true}), M::kScram);
+  EXPECT_EQ(judged(rules, {"10.1.2.3:1", false, "r", "ada", true}), std::nullopt);
+  EXPECT_EQ(judged(rules, {"10.1.2.3:1", false, "r", "r"}), M::kMd5);
+  const char* const quoted = "host \"replication\" all all md5\nhost replication all all reject\n";
+  EXPECT_EQ(judged(quoted, {"10.1.2.3:1", false, "replication", "ada"}), M::kMd5);
+  EXPECT_EQ(judged(quoted, {"10.1.2.3:1", false, "replication", "ada", true}), M::kReject);
+  EXPECT_EQ(judged(quoted, {"10.1.2.3:1", false, "shop", "ada"}), std::nullopt);
+  EXPECT_EQ(judged("host replication all all md5\n", {"10.1.2.3:1", false, "replication", "ada"}),
+            std::nullopt);
+  EXPECT_EQ(AccessRules::everybody(M::kScram).method_for({"10.1.2.3:1", false, "r", "r", true}), M::kScram);
+}
+
+TEST(AccessRules, PhysicalReplicationIsAskedForAsTheServerReadsIt) {
+  for (const char* value : {"true", "TRUE", "t", "yes", "y", "on", "On", "1"})
+    EXPECT_TRUE(is_physical_replication(value)) << value;
+  for (const char* value : {"", "database", "false", "f", "no", "off", "o", "0", "10", "truely"})
+    EXPECT_FALSE(is_physical_replication(value)) << value;
+}
+
 TEST(AccessRules, MistakesAreToldWithTheirLine) {
   const auto wrong = [](const char* text) {
     return refusal([text] { return AccessRules::parse(text, "hba"); });
@@ -90,6 +139,13 @@ TEST(AccessRules, MistakesAreToldWithTheirLine) {
   EXPECT_THAT(wrong("host all all all ldap\n"), HasSubstr("\"ldap\""));
   EXPECT_THAT(wrong("host all \"ada all md5\n"), HasSubstr("quote"));
   EXPECT_THAT(wrong("host a,,b all all md5\n"), HasSubstr("empty name"));
+  EXPECT_THAT(wrong("host a,\"\" all all md5\n"), HasSubstr("empty name"));
+  for (const char* text : {"host +a all all md5", "host all ada,+a all md5", "host @a all all md5",
+                           "host all @\"a b\" all md5", "host /a all all md5", "host all \"/a,b\" all md5",
+                           "host samerole all all md5", "host samegroup all all md5"}) {
+    EXPECT_THAT(wrong(text), HasSubstr("hba:1: \"")) << text;
+    EXPECT_THAT(wrong(text), HasSubstr("groups, files and regular expressions are not supported")) << text;
+  }
 }
 
 TEST(Peers, ThisMachineIsKnown) {

@@ -65,6 +65,25 @@ TEST(ScramServer, NobodyIsAskedAsLongAndFailsWhateverTheProof) {
   EXPECT_FALSE(server.proven());
 }
 
+TEST(ScramServer, AUserWithAPasswordLooksLikeNobody) {
+  const ScramSecret ada = ScramSecret::for_user("ada", "pencil");
+  const ScramSecret nobody = ScramSecret::for_nobody("ada");
+  EXPECT_EQ(ada.salt, nobody.salt);
+  EXPECT_EQ(ada.iterations, nobody.iterations);
+  ScramServer server(ada, true, make_scram_nonce());
+  ScramClient client("pencil", make_scram_nonce());
+  (void)exchange(server, client);
+  EXPECT_TRUE(server.proven());
+}
+
+TEST(ScramCrypto, NothingIsNoSecret) {
+  EXPECT_FALSE(same_secret({}, {}));
+  EXPECT_FALSE(same_secret({}, as_bytes("a")));
+  EXPECT_FALSE(same_secret(as_bytes("a"), as_bytes("ab")));
+  EXPECT_FALSE(same_secret(as_bytes("ab"), as_bytes("aa")));
+  EXPECT_TRUE(same_secret(as_bytes("ab"), as_bytes("ab")));
+}
+
 TEST(ScramServer, AProofIsGoodForOneExchangeOnly) {
   ScramServer first = server_for("pencil");
   ScramClient client("pencil", make_scram_nonce());
