@@ -48,7 +48,8 @@ void ClientSession::begin_own_login(std::shared_ptr<const AccessPolicy> policy) 
     return terminate(CloseReason::kProtocolError, "28000",
                      "no PostgreSQL user name specified in startup packet");
   }
-  const Visitor visitor{descriptor.peer, descriptor.client_tls, descriptor.database(), descriptor.user()};
+  const Visitor visitor{descriptor.peer, descriptor.client_tls, descriptor.database(), descriptor.user(),
+                        is_physical_replication(descriptor.parameter("replication"))};
   const auto method = access.rules.method_for(visitor);
   if (!method || *method == AuthenticationMethod::kReject) {
     count(context_.shared.statistics.logins_refused);
