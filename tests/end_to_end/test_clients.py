@@ -1,7 +1,7 @@
 """Do clients that pipeline, copy, listen and stream work through the proxy as they do without it?"""
 
-import hashlib
 import contextlib
+import hashlib
 import os
 import threading
 
