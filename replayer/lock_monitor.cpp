@@ -28,7 +28,10 @@ std::vector<std::uint32_t> parse_pids(std::string_view array) {
 LockMonitor::LockMonitor(pg_conn* connection, std::function<void(std::function<void()>)> deliver)
     : connection_(connection), deliver_(std::move(deliver)), thread_([this] { run(); }) {}
 
-LockMonitor::~LockMonitor() {
+LockMonitor::~LockMonitor() { stop(); }
+
+void LockMonitor::stop() {
+  if (!thread_.joinable()) return;
   bool asking = false;
   {
     const std::lock_guard lock(mutex_);

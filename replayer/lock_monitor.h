@@ -34,6 +34,8 @@ class LockMonitor {
   // Asks about these processes; `answer` is called through `deliver`, with nothing in it when the target
   // could not say. One question at a time: false when one is still out.
   bool ask(std::vector<std::uint32_t> process_ids, Answer answer);
+  // Nothing is delivered once it has returned; safe to call again.
+  void stop();
 
  private:
   void run();

@@ -145,6 +145,7 @@ void Replay::end() {
   if (played_until_ > recorded_start_)
     result_.played_span = std::min(time_between(recorded_start_, played_until_), result_.recorded_span);
   result_.wall_time = proxy::now_ns() - wall_start_;
+  monitor_.stop();  // it brings its answers to a loop that will soon be gone
   done_();
 }
 
