@@ -123,7 +123,7 @@ class Understudy:
             self.recorded = self._read_record(log)
 
     def _read_record(self, log):
-        line = re.search(r" recorded(?:_in_part)? (.*)", log)
+        line = re.search(r"^\S+ \w+ recorded(?:_in_part)? (.*)", log, re.MULTILINE)
         if not line:
             raise RuntimeError(f"the proxy does not say what it recorded:\n{log}")
         figures = {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", line.group(1))}
