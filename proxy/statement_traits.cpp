@@ -1,0 +1,119 @@
+#include "proxy/statement_traits.h"
+
+#include <Poco/JSON/Array.h>
+#include <Poco/JSON/Object.h>
+#include <Poco/JSON/Parser.h>
+#include <pg_query.h>
+
+#include <algorithm>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "proxy/sql_tokens.h"
+#include "proxy/statement_effects.h"
+#include "proxy/statement_words.h"
+
+namespace understudy::proxy {
+namespace {
+
+using Poco::Dynamic::Var;
+using Tokens = std::optional<std::vector<SqlToken>>;
+
+constexpr std::size_t kMaxBytes = 1U << 20;
+// libpg_query recurses into what it parsed and does not look at its stack: some 400 bytes a level were
+// measured, and every token may be one.
+constexpr std::size_t kMaxNesting = 5000;
+constexpr std::size_t kMaxBytesWithoutTokens = 2 * kMaxNesting;
+// Of the JSON, where a node takes two levels or three. Poco recurses as well, with larger steps.
+constexpr std::size_t kMaxJsonDepth = 2000;
+
+StatementTraits not_understood() { return {.statements = {unknown_effect()}, .understood = false}; }
+
+bool may_be_parsed(std::string_view sql, const Tokens& tokens) {
+  return tokens ? nesting_bound(sql, *tokens) <= kMaxNesting : sql.size() <= kMaxBytesWithoutTokens;
+}
+
+// One statement of the text, without what stands before and after it: a comment at its end would swallow
+// whatever is written behind it.
+std::string_view trim(std::string_view sql, const Tokens& tokens, std::size_t begin, std::size_t length) {
+  const std::size_t end = length == 0 ? sql.size() : std::min(begin + length, sql.size());
+  if (!tokens) return sql.substr(begin, end - begin);  // blanks and comments and all
+  const auto from = [&](std::size_t offset) {
+    return std::lower_bound(tokens->begin(), tokens->end(), offset,
+                            [](const SqlToken& token, std::size_t at) { return token.begin < at; });
+  };
+  auto first = from(begin);
+  auto past = from(end);
+  while (first != past && first->is(sql, ';')) ++first;
+  while (first != past && std::prev(past)->is(sql, ';')) --past;
+  return first == past ? std::string_view() : sql.substr(first->begin, std::prev(past)->end - first->begin);
+}
+
+StatementTraits read_tree(const char* json, std::string_view sql, const Tokens& tokens) {
+  Poco::JSON::Parser parser;
+  parser.setDepth(kMaxJsonDepth);
+  const auto root = parser.parse(json).extract<Poco::JSON::Object::Ptr>();
+  StatementTraits traits;
+  const auto statements = root->getArray("stmts");
+  for (unsigned i = 0; statements && i < statements->size(); ++i) {
+    const auto raw = statements->getObject(i);
+    const auto begin = raw->optValue<std::size_t>("stmt_location", 0);
+    const auto length = raw->optValue<std::size_t>("stmt_len", 0);
+    const std::string_view text = trim(sql, tokens, std::min(begin, sql.size()), length);
+    traits.statements.push_back(effect_of_tree(raw->getObject("stmt"), text));
+  }
+  return traits;
+}
+
+// Every offset as it was. The server's lexer takes time that grows with the square of how deep comments nest.
+std::string without_comments(std::string_view sql, const Tokens& tokens) {
+  std::string text(sql);
+  if (!tokens) return text;
+  std::size_t at = 0;
+  const auto blank_until = [&](std::size_t end) {
+    for (; at < end; ++at)
+      text[at] = text[at] == '\n' || text[at] == '\r' ? '\n' : ' ';  // strings go on after a line's end
+  };
+  for (const SqlToken& token : *tokens) {
+    blank_until(token.begin);
+    at = token.end;
+  }
+  blank_until(text.size());
+  return text;
+}
+
+StatementTraits parse(std::string_view sql, const Tokens& tokens) {
+  const std::string text = without_comments(sql, tokens);
+  const PgQueryParseResult parsed = pg_query_parse(text.c_str());
+  const std::unique_ptr<const PgQueryParseResult, void (*)(const PgQueryParseResult*)> guard(
+      &parsed, [](const PgQueryParseResult* result) { pg_query_free_parse_result(*result); });
+  if (parsed.error != nullptr) return not_understood();
+  try {
+    return read_tree(parsed.parse_tree, sql, tokens);
+  } catch (const std::exception&) {  // not the tree that was expected, or too deep
+    return not_understood();
+  }
+}
+
+}  // namespace
+
+StatementTraits classify_statement(std::string_view sql) {
+  if (sql.size() > kMaxBytes || sql.find('\0') != std::string_view::npos) return not_understood();
+  const Tokens tokens = read_sql_tokens(sql);
+  if (tokens) {
+    if (auto effects = judge_by_words(sql, *tokens)) return {.statements = std::move(*effects)};
+  }
+  return may_be_parsed(sql, tokens) ? parse(sql, tokens) : not_understood();
+}
+
+const StatementTraits& StatementTraitsCache::of(std::string_view sql) {
+  if (sql.size() > kMaxTextBytes) return last_ = classify_statement(sql);
+  const auto found = known_.find(sql);
+  if (found != known_.end()) return found->second;
+  if (known_.size() >= kMaxEntries) known_.clear();
+  return known_.emplace(sql, classify_statement(sql)).first->second;
+}
+
+}  // namespace understudy::proxy

@@ -1,0 +1,90 @@
+// What a text of SQL means to a session that may have to move to another server: what state of the session
+// it changes, whether it may be run again without harm, and whether it could leave something behind.
+//
+// Judged from the text alone (libpg_query for what a look at the first words does not settle); where a text
+// cannot be understood the answer is the careful one.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace understudy::proxy {
+
+enum class EffectKind : std::uint8_t {
+  kNone,
+  kBegin,               // BEGIN, START TRANSACTION
+  kCommit,              // COMMIT, END; also AND CHAIN (then chain is true)
+  kRollback,            // ROLLBACK, ABORT
+  kSavepoint,           // name
+  kRelease,             // name
+  kRollbackTo,          // name
+  kPrepareTransaction,  // PREPARE TRANSACTION: the transaction leaves the session
+  kSet,                 // name: the setting in lower case ("timezone", "role", "session_authorization"); the
+                        // statement's text sets it again
+  // SET LOCAL, SET TRANSACTION, SET CONSTRAINTS, and set_config(..., true) in any statement that pins
+  // nothing: over when the transaction is. No name where there is not just one constant name.
+  kSetLocal,
+  kReset,  // name: RESET x, SET x TO DEFAULT, RESET ROLE
+  kResetAll,
+  kPrepare,        // name: of the prepared statement; the text prepares it again
+  kDeallocate,     // name
+  kDeallocateAll,  // DEALLOCATE ALL, DISCARD PLANS does not count
+  kListen,         // name: the channel
+  kUnlisten,       // name
+  kUnlistenAll,
+  kDiscardAll,  // settings, prepared statements, LISTEN, temporary tables, advisory locks: all gone
+  kDiscardTemp,
+  // Nothing can move the session after this; name says why, in words for an error's detail:
+  // "temporary table \"x\"", "session-level advisory lock", "cursor WITH HOLD \"c\"", "LOAD", ...
+  kPin,
+};
+
+// One statement of the text.
+struct StatementEffect {
+  EffectKind kind = EffectKind::kNone;
+  std::string name = {};
+  std::string text = {};  // the statement itself, without a semicolon; kept for kSet and kPrepare only
+  bool chain = false;     // of kCommit and kRollback: AND CHAIN
+  // May be run again, on another server, without anyone noticing but by its reply: reads only, takes no
+  // lasting lock, calls nothing volatile. SHOW, transaction control and SET are read-safe too, and what else
+  // only changes the session if it may be repeated: not PREPARE and DEALLOCATE of one name, not LISTEN, which
+  // a standby refuses.
+  bool read_safe = false;
+  // May assign a transaction id: INSERT, UPDATE, DELETE, MERGE, DDL, and everything not understood. False for
+  // what is read-safe, and for statements that only change the session.
+  bool may_write = false;
+  bool operator==(const StatementEffect&) const = default;
+};
+
+struct StatementTraits {
+  std::vector<StatementEffect> statements;  // in order; empty for an empty text
+  // The parser did not understand it (or it is longer than it is given): statements then holds one entry,
+  // which may write and is not read-safe.
+  bool understood = true;
+};
+
+[[nodiscard]] StatementTraits classify_statement(std::string_view sql);
+
+// Remembers what texts mean: a worker's own, bounded in entries and bytes. One thread.
+class StatementTraitsCache {
+ public:
+  // Good until the next call.
+  [[nodiscard]] const StatementTraits& of(std::string_view sql);
+
+ private:
+  static constexpr std::size_t kMaxEntries = 4096;
+  static constexpr std::size_t kMaxTextBytes = 4096;  // longer ones are judged anew each time
+
+  struct Hash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
+  };
+  std::unordered_map<std::string, StatementTraits, Hash, std::equal_to<>> known_;
+  StatementTraits last_;
+};
+
+}  // namespace understudy::proxy
