@@ -1,0 +1,169 @@
+#include "proxy/backend_monitor.h"
+
+#include <algorithm>
+
+#include "proxy/clock.h"
+#include "proxy/log.h"
+
+namespace understudy::proxy {
+namespace {
+
+constexpr TimeNs kQuickInterval = 50'000'000;
+// Between checks that others ask for: however many sessions break, and if a server closes all it takes.
+constexpr TimeNs kLeastPause = 5'000'000;
+
+}  // namespace
+
+BackendMonitor::BackendMonitor(const std::vector<Address>& backends, HealthSettings settings,
+                               ServerTlsSource tls, CurrentTopology& topology)
+    : topology_(topology),
+      settings_(std::move(settings)),
+      tracker_(backends, settings_.failures_before_down),
+      lookup_(backends, [this](std::size_t i, std::vector<SocketAddress> addresses, std::string error) {
+        loop_.post([this, i, addresses = std::move(addresses), error = std::move(error)] {
+          looked_up(i, addresses, error);
+        });
+      }) {
+  for (std::size_t i = 0; i < backends.size(); ++i) {
+    auto watch = std::make_unique<Watch>();
+    watch->name = backends[i].to_string();
+    watch->check = std::make_unique<HealthCheck>(
+        loop_, backends[i], settings_, tls,
+        HealthCheck::Listener{
+            .succeeded =
+                [this, i](const CheckResult& result) {
+                  checked(i, true, tracker_.succeeded(i, result, now_ns()));
+                },
+            .failed = [this,
+                       i](std::string error) { checked(i, false, tracker_.failed(i, std::move(error))); },
+            .disconnected = [this, i] { check_soon(i); }});
+    watches_.push_back(std::move(watch));
+  }
+}
+
+BackendMonitor::~BackendMonitor() { stop(); }
+
+void BackendMonitor::start() {
+  topology_.set(tracker_.topology());
+  lookup_.start();
+  thread_ = std::thread([this] { loop_.run(); });
+}
+
+void BackendMonitor::stop() {
+  lookup_.stop();
+  loop_.stop();
+  if (thread_.joinable()) thread_.join();
+}
+
+void BackendMonitor::check_now(std::size_t backend) {
+  if (watches_[backend]->requested.exchange(true)) return;
+  loop_.post([this, backend] {
+    watches_[backend]->requested = false;
+    check_soon(backend);
+  });
+}
+
+void BackendMonitor::reload(HealthSettings settings) {
+  loop_.post([this, settings = std::move(settings)] {
+    const bool other_login = settings.user != settings_.user || settings.password != settings_.password ||
+                             settings.database != settings_.database;
+    settings_ = settings;
+    tracker_.set_failures_before_down(settings.failures_before_down);
+    for (std::size_t i = 0; i < watches_.size(); ++i) {
+      if (other_login) watches_[i]->check->reconnect();
+      check_soon(i);
+    }
+  });
+}
+
+// A name that cannot be looked up any more keeps the addresses it had.
+void BackendMonitor::looked_up(std::size_t backend, std::vector<SocketAddress> addresses, std::string error) {
+  Watch& watch = *watches_[backend];
+  const bool had_some = !tracker_.topology().backends[backend].addresses.empty();
+  if (addresses.empty() && had_some) {
+    log_event(LogLevel::kWarning, "backend_lookup_failed",
+              {{"backend", watch.name}, {"error", error}, {"kept", "the last addresses"}});
+    return;
+  }
+  tracker_.looked_up(backend, addresses);
+  watch.check->set_addresses(std::move(addresses), std::move(error));
+  topology_.set(tracker_.topology());
+  if (!std::exchange(watch.looked_up, true)) begin_check(backend);
+}
+
+void BackendMonitor::schedule(std::size_t backend, TimeNs when) {
+  Watch& watch = *watches_[backend];
+  loop_.cancel(watch.timer);
+  watch.timer = loop_.call_at(when, [this, backend] { begin_check(backend); });
+}
+
+void BackendMonitor::begin_check(std::size_t backend) {
+  Watch& watch = *watches_[backend];
+  if (watch.check->busy()) return;
+  loop_.cancel(watch.timer);
+  watch.check_again = false;
+  watch.began = now_ns();
+  watch.check->check();
+}
+
+// One that just failed, or is down, is asked soon enough anyway.
+void BackendMonitor::check_soon(std::size_t backend) {
+  Watch& watch = *watches_[backend];
+  if (!watch.looked_up) return;
+  if (watch.check->busy()) {
+    watch.check_again = true;
+    return;
+  }
+  const bool up = tracker_.topology().backends[backend].up && !tracker_.suspect(backend);
+  schedule(backend, watch.began + (up ? kLeastPause : pause()));
+}
+
+void BackendMonitor::checked(std::size_t backend, bool answered, const TopologyChanges& changes) {
+  topology_.set(tracker_.topology());
+  for (const TopologyChange& change : changes) log(change);
+  const Watch& watch = *watches_[backend];
+  const bool hurry = urgent();
+  const TimeNs interval = hurry || tracker_.suspect(backend) ? pause() : settings_.interval;
+  const TimeNs soonest = now_ns() + (answered ? kLeastPause : pause());
+  schedule(backend, watch.check_again ? soonest : std::max(soonest, watch.began + interval));
+  if (hurry && !std::exchange(was_urgent_, hurry)) {
+    for (std::size_t i = 0; i < watches_.size(); ++i) {
+      if (i != backend) check_soon(i);
+    }
+  }
+  was_urgent_ = hurry;
+}
+
+// Whoever takes over should be seen as soon as it does.
+bool BackendMonitor::urgent() const {
+  const auto& primary = tracker_.topology().primary;
+  return !primary || tracker_.suspect(*primary);
+}
+
+TimeNs BackendMonitor::pause() const { return std::min(settings_.interval, kQuickInterval); }
+
+void BackendMonitor::log(const TopologyChange& change) const {
+  const Topology& topology = tracker_.topology();
+  const BackendState& state = topology.backends[change.backend];
+  const std::string& name = watches_[change.backend]->name;
+  const std::string timeline = std::to_string(state.timeline);
+  switch (change.kind) {
+    case TopologyChange::Kind::kBackendUp:
+      return log_event(
+          LogLevel::kInfo, "backend_up",
+          {{"backend", name}, {"role", std::string(to_string(state.role))}, {"timeline", timeline}});
+    case TopologyChange::Kind::kBackendDown:
+      return log_event(LogLevel::kWarning, "backend_down", {{"backend", name}, {"error", state.error}});
+    case TopologyChange::Kind::kBackendFenced:
+      return log_event(LogLevel::kWarning, "backend_fenced",
+                       {{"backend", name},
+                        {"timeline", timeline},
+                        {"primary", topology.primary ? watches_[*topology.primary]->name : "none"}});
+    case TopologyChange::Kind::kPrimaryFound:
+      return log_event(LogLevel::kInfo, "primary_found", {{"backend", name}, {"timeline", timeline}});
+    case TopologyChange::Kind::kPrimaryLost:
+      return log_event(LogLevel::kWarning, "primary_lost", {{"backend", name}, {"timeline", timeline}});
+  }
+}
+
+}  // namespace understudy::proxy

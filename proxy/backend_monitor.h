@@ -1,0 +1,70 @@
+// Watches the backends and publishes what it finds: a thread with an event loop, one HealthCheck a backend, a
+// TopologyTracker that adds their answers up, and a CurrentTopology that everybody reads.
+//
+// A backend is checked each `interval`, and sooner where there is reason to:
+// - at once, when a session broke (check_now) or the health connection was closed;
+// - 50 ms after a failure, until it answers or is down;
+// - all of them each 50 ms, while there is no primary or its last check failed.
+//
+// Owned by the Proxy. Threads: start() and stop() from one, once each; the rest from any.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "proxy/health_check.h"
+#include "proxy/name_lookup.h"
+
+namespace understudy::proxy {
+
+class BackendMonitor {
+ public:
+  // `topology` outlives it.
+  BackendMonitor(const std::vector<Address>& backends, HealthSettings settings, ServerTlsSource tls,
+                 CurrentTopology& topology);
+  ~BackendMonitor();
+  BackendMonitor(const BackendMonitor&) = delete;
+  BackendMonitor& operator=(const BackendMonitor&) = delete;
+
+  // Publishes the backends, all unknown, before it returns. Throws as NameLookup::start() does.
+  void start();
+  // May wait for a DNS lookup that is under way.
+  void stop();
+
+  // Something went wrong with a session at this backend: looks at once. Cheap to call often.
+  void check_now(std::size_t backend);
+  void reload(HealthSettings settings);
+
+ private:
+  struct Watch {
+    std::unique_ptr<HealthCheck> check;
+    std::string name;  // of the backend, in logs
+    std::atomic<bool> requested{false};
+    bool looked_up = false;    // until then there is nothing to check
+    bool check_again = false;  // a request came while one was under way
+    TimeNs began = 0;
+    EventLoop::TimerId timer = 0;
+  };
+
+  void looked_up(std::size_t backend, std::vector<SocketAddress> addresses, std::string error);
+  void begin_check(std::size_t backend);
+  void check_soon(std::size_t backend);
+  void checked(std::size_t backend, bool answered, const TopologyChanges& changes);
+  void schedule(std::size_t backend, TimeNs when);
+  [[nodiscard]] bool urgent() const;
+  [[nodiscard]] TimeNs pause() const;
+  void log(const TopologyChange& change) const;
+
+  CurrentTopology& topology_;
+  HealthSettings settings_;
+  EventLoop loop_;
+  TopologyTracker tracker_;
+  std::vector<std::unique_ptr<Watch>> watches_;
+  NameLookup lookup_;
+  bool was_urgent_ = true;
+  std::thread thread_;
+};
+
+}  // namespace understudy::proxy

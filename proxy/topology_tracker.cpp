@@ -1,0 +1,136 @@
+#include "proxy/topology_tracker.h"
+
+#include <algorithm>
+#include <limits>
+
+namespace understudy::proxy {
+
+using Kind = TopologyChange::Kind;
+
+TopologyTracker::TopologyTracker(const std::vector<Address>& backends, std::uint32_t failures_before_down)
+    : memory_(backends.size()), failures_before_down_(failures_before_down) {
+  for (const Address& address : backends) topology_.backends.emplace_back().address = address;
+}
+
+TopologyChanges TopologyTracker::succeeded(std::size_t backend, const CheckResult& result, TimeNs now) {
+  TopologyChanges changes;
+  BackendState& state = topology_.backends[backend];
+  Memory& memory = memory_[backend];
+  memory.known = true;
+  memory.failures = 0;
+  if (!state.up) changes.push_back({Kind::kBackendUp, backend});
+  state.up = true;
+  state.error.clear();
+  if (result.history) {
+    state.history = *result.history;
+  } else if (result.in_recovery || result.timeline != state.timeline) {
+    state.history.clear();
+  }
+  state.role = result.in_recovery ? BackendRole::kReplica : BackendRole::kPrimary;
+  state.timeline = result.timeline;
+  state.lsn = result.lsn;
+  if (result.in_recovery) {
+    memory.rejected_timeline = 0;
+  } else {
+    memory.flushed = result.flushed;
+  }
+  elect(changes);
+  measure_lag(backend, result.lag, now);
+  return changes;
+}
+
+TopologyChanges TopologyTracker::failed(std::size_t backend, std::string error) {
+  TopologyChanges changes;
+  BackendState& state = topology_.backends[backend];
+  Memory& memory = memory_[backend];
+  if (memory.failures < std::numeric_limits<std::uint32_t>::max()) ++memory.failures;
+  if (memory.failures >= std::max(failures_before_down_, 1U) && (state.up || !memory.known)) {
+    changes.push_back({Kind::kBackendDown, backend});
+    memory.known = true;
+    memory.behind_since = 0;
+    state.up = false;
+    state.role = BackendRole::kUnknown;
+  }
+  if (!state.up) state.error = std::move(error);
+  elect(changes);
+  return changes;
+}
+
+void TopologyTracker::looked_up(std::size_t backend, std::vector<SocketAddress> addresses) {
+  topology_.backends[backend].addresses = std::move(addresses);
+}
+
+bool TopologyTracker::suspect(std::size_t backend) const {
+  return topology_.backends[backend].up && memory_[backend].failures > 0;
+}
+
+// A replica that is cut off has replayed all it received, and so measures no lag itself; hence the greater of
+// its own figure and of how long it has been without something that the primary is known to have.
+void TopologyTracker::measure_lag(std::size_t backend, TimeNs reported, TimeNs now) {
+  BackendState& state = topology_.backends[backend];
+  Memory& memory = memory_[backend];
+  state.lag = 0;
+  state.lag_bytes = 0;
+  if (state.role != BackendRole::kReplica) {
+    memory.behind_since = 0;
+    return;
+  }
+  const Lsn flushed = last_primary_ ? memory_[*last_primary_].flushed : Lsn{};
+  if (state.lsn < flushed) state.lag_bytes = flushed.value - state.lsn.value;
+  if (memory.behind_since != 0 && state.lsn >= memory.behind) memory.behind_since = 0;
+  if (memory.behind_since == 0 && state.lag_bytes > 0) {
+    memory.behind = flushed;
+    memory.behind_since = now;
+  }
+  const TimeNs waited = memory.behind_since != 0 ? now - memory.behind_since : TimeNs{0};
+  state.lag = std::max(reported, waited);
+}
+
+bool TopologyTracker::claims(std::size_t backend) const {
+  const BackendState& state = topology_.backends[backend];
+  return state.up && state.role == BackendRole::kPrimary;
+}
+
+bool TopologyTracker::eligible(std::size_t backend) const {
+  const std::uint32_t timeline = topology_.backends[backend].timeline;
+  return claims(backend) && timeline >= highest_timeline_ && timeline > memory_[backend].rejected_timeline;
+}
+
+std::optional<std::size_t> TopologyTracker::winner() const {
+  if (!std::ranges::all_of(memory_, &Memory::known)) return std::nullopt;
+  if (last_primary_ && eligible(*last_primary_)) return last_primary_;
+  for (std::size_t i = 0; i < memory_.size(); ++i) {
+    if (eligible(i)) return i;
+  }
+  return std::nullopt;
+}
+
+void TopologyTracker::elect(TopologyChanges& changes) {
+  for (std::size_t i = 0; i < memory_.size(); ++i) {
+    if (claims(i)) highest_timeline_ = std::max(highest_timeline_, topology_.backends[i].timeline);
+  }
+  const std::optional<std::size_t> before = topology_.primary;
+  topology_.primary = winner();
+  for (std::size_t i = 0; i < memory_.size(); ++i) {
+    BackendState& state = topology_.backends[i];
+    const bool contested = topology_.primary && claims(i) && i != *topology_.primary;
+    if (contested) memory_[i].rejected_timeline = state.timeline;
+    const bool fenced = claims(i) && (contested || state.timeline < highest_timeline_ ||
+                                      state.timeline <= memory_[i].rejected_timeline);
+    if (fenced && !state.fenced) changes.push_back({Kind::kBackendFenced, i});
+    state.fenced = fenced;
+  }
+  if (topology_.primary) {
+    const BackendState& primary = topology_.backends[*topology_.primary];
+    if (before != topology_.primary || primary.timeline != last_timeline_) {
+      changes.push_back({Kind::kPrimaryFound, *topology_.primary});
+      for (Memory& memory : memory_) memory.behind_since = 0;  // positions of another history
+    }
+    last_primary_ = topology_.primary;
+    last_timeline_ = primary.timeline;
+  } else if (before) {
+    changes.push_back({Kind::kPrimaryLost, *before});
+  }
+}
+
+}  // namespace understudy::proxy
