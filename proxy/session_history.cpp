@@ -1,0 +1,229 @@
+#include "proxy/session_history.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "formats/wire/frontend_builders.h"
+
+namespace understudy::proxy {
+namespace {
+
+using K = EffectKind;
+
+bool obeys_transactions(const StatementEffect& effect) {
+  switch (effect.kind) {
+    case K::kPrepare:
+    case K::kDeallocate:
+    case K::kDeallocateAll:
+      return false;
+    case K::kPin:
+      return effect.name.starts_with("temporary");  // an advisory lock, say, stays
+    default:
+      return true;
+  }
+}
+
+}  // namespace
+
+void SessionHistory::completed(const StatementEffect& effect) {
+  switch (effect.kind) {
+    case K::kNone:
+    case K::kBegin:
+    case K::kSetLocal:
+    case K::kDiscardTemp:
+      return;
+    case K::kCommit:
+    case K::kPrepareTransaction:
+      return committed();
+    case K::kRollback:
+      return rolled_back();
+    case K::kRollbackTo:
+      return roll_back_to(effect.name);
+    case K::kRelease:
+      return release(effect.name);
+    default:
+      return add(effect, obeys_transactions(effect));
+  }
+}
+
+void SessionHistory::parsed(std::string_view name, ByteView message, std::string sql) {
+  // A client that prepares each statement anew would make the list long.
+  if (name.empty() && !changes_.empty()) {
+    Change& last = changes_.back();
+    if (last.effect.kind == K::kPrepare && last.effect.name.empty()) {
+      last.effect.text = std::move(sql);
+      last.message.assign(message.begin(), message.end());
+      return;
+    }
+  }
+  StatementEffect effect;
+  effect.kind = K::kPrepare;
+  effect.name = name;
+  effect.text = std::move(sql);
+  add(std::move(effect), false, ByteBuffer(message.begin(), message.end()));
+}
+
+void SessionHistory::closed(std::string_view name) {
+  StatementEffect effect;
+  effect.kind = K::kDeallocate;
+  effect.name = name;
+  add(std::move(effect), false);
+}
+
+void SessionHistory::add(StatementEffect effect, bool transactional, ByteBuffer message) {
+  Change change;
+  change.effect = std::move(effect);
+  change.transactional = transactional;
+  change.message = std::move(message);
+  changes_.push_back(std::move(change));
+}
+
+void SessionHistory::committed() {
+  for (Change& change : changes_) change.settled = true;
+}
+
+void SessionHistory::rolled_back() {
+  std::erase_if(changes_, [](const Change& change) { return change.transactional && !change.settled; });
+  committed();
+}
+
+void SessionHistory::roll_back_to(std::string_view savepoint) {
+  const auto mark = std::find_if(changes_.rbegin(), changes_.rend(), [&](const Change& change) {
+    return !change.settled && change.effect.kind == K::kSavepoint && change.effect.name == savepoint;
+  });
+  if (mark == changes_.rend()) return;
+  changes_.erase(
+      std::remove_if(mark.base(), changes_.end(), [](const Change& change) { return change.transactional; }),
+      changes_.end());
+}
+
+void SessionHistory::release(std::string_view savepoint) {
+  const auto mark = std::find_if(changes_.rbegin(), changes_.rend(), [&](const Change& change) {
+    return !change.settled && change.effect.kind == K::kSavepoint && change.effect.name == savepoint;
+  });
+  if (mark == changes_.rend()) return;
+  changes_.erase(std::remove_if(std::prev(mark.base()), changes_.end(),
+                                [](const Change& change) { return change.effect.kind == K::kSavepoint; }),
+                 changes_.end());
+}
+
+const std::string* SessionHistory::prepared(std::string_view name) const {
+  const auto text = [](const std::string& sql, const ByteBuffer& message) {
+    return message.empty() ? nullptr : &sql;
+  };
+  for (auto change = changes_.rbegin(); change != changes_.rend(); ++change) {
+    const StatementEffect& effect = change->effect;
+    if (effect.kind == K::kPrepare && effect.name == name) return text(effect.text, change->message);
+    const bool gone = (effect.kind == K::kDeallocate && effect.name == name) ||
+                      (effect.kind == K::kDeallocateAll && !name.empty()) || effect.kind == K::kDiscardAll;
+    if (gone) return nullptr;
+  }
+  const auto found =
+      std::find_if(prepared_.begin(), prepared_.end(), [&](const Prepared& one) { return one.name == name; });
+  return found == prepared_.end() ? nullptr : text(found->sql, found->message);
+}
+
+void SessionHistory::keep() {
+  if (changes_.empty()) return;
+  for (Change& change : changes_) apply(std::move(change));
+  changes_.clear();
+  measure();
+}
+
+void SessionHistory::apply(Change&& change) {
+  StatementEffect& effect = change.effect;
+  switch (effect.kind) {
+    case K::kSet:
+      // A new user has the role of nobody but itself ("SET SESSION AUTHORIZATION").
+      if (effect.name == "session_authorization") forget_setting("role");
+      forget_setting(effect.name);
+      settings_.push_back({std::move(effect.name), std::move(effect.text)});
+      return;
+    case K::kReset:
+      if (effect.name == "session_authorization") forget_setting("role");
+      return forget_setting(effect.name);
+    case K::kResetAll:
+      std::erase_if(settings_, [](const Setting& setting) {
+        return setting.name != "role" && setting.name != "session_authorization";
+      });
+      return;
+    case K::kPrepare:
+      forget_prepared(effect.name);
+      prepared_.push_back({std::move(effect.name), std::move(effect.text), std::move(change.message)});
+      return;
+    case K::kDeallocate:
+      return forget_prepared(effect.name);
+    case K::kDeallocateAll:
+      // DEALLOCATE ALL knows no unnamed statement.
+      std::erase_if(prepared_, [](const Prepared& one) { return !one.name.empty(); });
+      return;
+    case K::kListen:
+      if (std::find(channels_.begin(), channels_.end(), effect.name) == channels_.end()) {
+        channels_.push_back(std::move(effect.name));
+      }
+      return;
+    case K::kUnlisten:
+      std::erase(channels_, effect.name);
+      return;
+    case K::kUnlistenAll:
+      channels_.clear();
+      return;
+    case K::kDiscardAll:
+      settings_.clear();
+      prepared_.clear();
+      channels_.clear();
+      pin_.clear();
+      return;
+    case K::kPin:
+      if (pin_.empty()) pin_ = std::move(effect.name);
+      return;
+    default:
+      return;
+  }
+}
+
+void SessionHistory::forget_setting(std::string_view name) {
+  std::erase_if(settings_, [&](const Setting& setting) { return setting.name == name; });
+}
+
+void SessionHistory::forget_prepared(std::string_view name) {
+  std::erase_if(prepared_, [&](const Prepared& one) { return one.name == name; });
+}
+
+void SessionHistory::measure() {
+  size_bytes_ = 0;
+  for (const Setting& setting : settings_) size_bytes_ += setting.name.size() + setting.text.size();
+  for (const Prepared& one : prepared_) size_bytes_ += one.sql.size() + one.message.size();
+  for (const std::string& channel : channels_) size_bytes_ += channel.size();
+}
+
+SessionHistory::Answers SessionHistory::restore(ByteBuffer& out) const {
+  Answers answers;
+  // One at a time: SET SESSION AUTHORIZATION, say, counts for what follows it.
+  for (const Setting& setting : settings_) {
+    wire::append_query(out, setting.text);
+    ++answers.due;
+  }
+  for (const std::string& channel : channels_) {
+    std::string sql = "LISTEN \"";
+    for (const char c : channel) sql.append(c == '"' ? 2 : 1, c);
+    wire::append_query(out, sql + '"');
+    ++answers.due;
+  }
+  // A Query takes the unnamed statement with it: so those come first.
+  for (const Prepared& one : prepared_) {
+    if (!one.message.empty()) continue;
+    wire::append_query(out, one.sql);
+    ++answers.lenient;
+  }
+  for (const Prepared& one : prepared_) {
+    if (one.message.empty()) continue;
+    append_bytes(out, one.message);
+    wire::append_sync(out);
+    ++answers.lenient;
+  }
+  answers.due += answers.lenient;
+  return answers;
+}
+
+}  // namespace understudy::proxy

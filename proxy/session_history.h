@@ -1,0 +1,89 @@
+// The smallest history that makes another server session like a client's: settings, prepared statements,
+// channels listened to. What a transaction changes counts when it commits; what a savepoint undoes is
+// forgotten; a setting set again replaces what it was.
+//
+//     base      as of the last safe point (outside a transaction, nothing unanswered): what restore() says
+//     changes   since, in order; keep() folds them into the base, undo() forgets them all, because the
+//               requests that made them will be run again on another server
+//
+// Prepared statements do not obey transactions (PostgreSQL documentation, "PREPARE"); settings and LISTEN do
+// ("SET", "LISTEN"). Owned by a session; used on its worker.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "formats/bytes.h"
+#include "proxy/statement_traits.h"
+
+namespace understudy::proxy {
+
+class SessionHistory {
+ public:
+  // A statement of the client was completed by the server.
+  void completed(const StatementEffect& effect);
+  // A Parse message was completed; `message` is the whole message. Of the unnamed statement the last counts.
+  void parsed(std::string_view name, ByteView message, std::string sql);
+  // A Close of a prepared statement was completed.
+  void closed(std::string_view name);
+  // The transaction, explicit or not, ended. (COMMIT and ROLLBACK statements say so by completed().)
+  void committed();
+  void rolled_back();
+
+  // The text of a statement prepared by a Parse; null when there is none of that name. (Of one prepared by
+  // SQL only the PREPARE is known, not what it does.)
+  [[nodiscard]] const std::string* prepared(std::string_view name) const;
+
+  void keep();
+  void undo() { changes_.clear(); }
+
+  // Why the session cannot move, in words; empty when it can. What came since the last safe point does not
+  // count: it will be made again.
+  [[nodiscard]] const std::string& pinned() const { return pin_; }
+  [[nodiscard]] bool listens() const { return !channels_.empty(); }
+
+  struct Answers {
+    unsigned due = 0;      // ReadyForQuery that will answer it
+    unsigned lenient = 0;  // so many of them, the last, may come with an error: a statement that can no
+                           // longer be prepared (its table is gone) would fail for the client as well
+  };
+  // Appends what makes a new server session like this one as of the last safe point.
+  Answers restore(ByteBuffer& out) const;
+  // Bytes it takes to say so, for a bound.
+  [[nodiscard]] std::size_t size_bytes() const { return size_bytes_; }
+
+ private:
+  struct Change {
+    StatementEffect effect;
+    ByteBuffer message;         // of a protocol-level Parse
+    bool settled = false;       // committed: a rollback does not touch it
+    bool transactional = true;  // else it stays whatever becomes of the transaction
+  };
+  struct Prepared {
+    std::string name;
+    std::string sql;
+    ByteBuffer message;  // empty: prepared by SQL, which is `sql`
+  };
+  struct Setting {
+    std::string name;
+    std::string text;
+  };
+
+  void add(StatementEffect effect, bool transactional, ByteBuffer message = {});
+  void roll_back_to(std::string_view savepoint);
+  void release(std::string_view savepoint);
+  void apply(Change&& change);
+  void forget_setting(std::string_view name);
+  void forget_prepared(std::string_view name);
+  void measure();
+
+  std::vector<Change> changes_;
+  std::vector<Setting> settings_;  // in the order last set: a role may be needed for what follows it
+  std::vector<Prepared> prepared_;
+  std::vector<std::string> channels_;
+  std::string pin_;
+  std::size_t size_bytes_ = 0;
+};
+
+}  // namespace understudy::proxy

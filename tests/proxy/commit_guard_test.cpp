@@ -1,0 +1,359 @@
+#include "tests/proxy/continuity_fixture.h"
+
+namespace understudy::proxy {
+namespace {
+
+TEST_F(CommitGuardTest, OneIdATransactionIsAskedFor) {
+  exchange("BEGIN", "BEGIN", 'T');
+  EXPECT_EQ(ask("SELECT a FROM t"), Lines{"Q SELECT a FROM t"});
+  (void)answer(done("SELECT 0", 'T'));
+  EXPECT_EQ(ask("INSERT INTO t VALUES (1)").size(), 2U);
+  (void)answer(done("INSERT 0 1", 'T'));
+  tell_mark("77", "0/100");
+  EXPECT_EQ(ask("INSERT INTO t VALUES (2)").size(), 1U);
+}
+
+TEST_F(CommitGuardTest, NothingComesBetweenACopyAndItsData) {
+  exchange("BEGIN", "BEGIN", 'T');
+  EXPECT_EQ(ask("COPY t FROM STDIN").size(), 1U);
+}
+
+TEST_F(CommitGuardTest, ACommittedTransactionGetsItsCommit) {
+  commit_in_flight("0/800");
+  EXPECT_EQ(move(), Lines{fate_question()});
+  EXPECT_EQ(answer(rows_of_answer({"committed", "one o'clock", "0/2000"})), (Lines{"C COMMIT", "Z I"}));
+  EXPECT_EQ(said(), Lines{});
+  EXPECT_TRUE(relaying());
+}
+
+TEST_F(CommitGuardTest, AnAbortedTransactionIsReplayed) {
+  commit_in_flight("0/800");
+  (void)move();
+  EXPECT_EQ(answer(rows_of_answer({"aborted", "one o'clock", "0/2000"})), Lines{});
+  EXPECT_EQ(said(), replayed());
+  (void)answer(both(done("BEGIN", 'T'), done("UPDATE 1", 'T')));
+  tell_mark("90", "0/2100");
+  EXPECT_EQ(said(), Lines{"Q COMMIT"});
+  EXPECT_EQ(answer(done("COMMIT", 'I')), (Lines{"C COMMIT", "Z I"}));
+}
+
+// The new primary has given the id to somebody else's transaction, which has committed.
+TEST_F(CommitGuardTest, AnIdLostWithTheOldPrimaryIsNotBelieved) {
+  commit_in_flight("0/1001");
+  EXPECT_EQ(move(2, {{1, Lsn{0x1000}}}), replayed());
+}
+
+TEST_F(CommitGuardTest, AServerThatCrashedBeforeTheIdReachedItsDiskIsNotBelieved) {
+  commit_in_flight("0/800");
+  EXPECT_EQ(move(1, {}), Lines{fate_question()});
+  (void)answer(rows_of_answer({"committed", "one o'clock", "0/7FF"}));
+  EXPECT_EQ(said(), replayed());
+}
+
+TEST_F(CommitGuardTest, TheSameServerIsBelieved) {
+  commit_in_flight("0/800");
+  (void)move(1, {});
+  EXPECT_EQ(answer(rows_of_answer({"committed", "noon", "0/100"})), (Lines{"C COMMIT", "Z I"}));
+}
+
+TEST_F(CommitGuardTest, ACommitStillAtWorkIsAskedAboutAgain) {
+  commit_in_flight("0/800");
+  (void)move(1, {});
+  (void)answer(rows_of_answer({"in progress", "noon", "0/100"}));
+  EXPECT_EQ(said().size(), 1U);
+  EXPECT_EQ(answer(rows_of_answer({"committed", "noon", "0/100"})), (Lines{"C COMMIT", "Z I"}));
+}
+
+TEST_F(CommitGuardTest, WithoutATimelineHistoryTheOutcomeIsUnknown) {
+  commit_in_flight("0/800");
+  (void)move(2, {});
+  EXPECT_EQ(lines_of(session_->take_for_client()), (Lines{"E 08007", "Z I"}));
+}
+
+TEST_F(CommitGuardTest, ACommitBeforeTheIdIsKnownWaitsForIt) {
+  exchange("BEGIN", "BEGIN", 'T');
+  (void)ask("UPDATE t SET a = 1");
+  (void)answer(done("UPDATE 1", 'T'));
+  EXPECT_EQ(ask("COMMIT"), Lines{});
+  EXPECT_TRUE(session_->holds_client());
+  tell_mark("77", "0/800");
+  EXPECT_EQ(said(), Lines{"Q COMMIT"});
+  EXPECT_FALSE(session_->holds_client());
+  EXPECT_EQ(answer(done("COMMIT", 'I')), (Lines{"C COMMIT", "Z I"}));
+}
+
+TEST_F(CommitGuardTest, ACommitThatWaitsWhenTheServerIsLostIsNotInDoubt) {
+  exchange("BEGIN", "BEGIN", 'T');
+  (void)ask("UPDATE t SET a = 1");
+  (void)answer(done("UPDATE 1", 'T'));
+  (void)ask("COMMIT");
+  EXPECT_EQ(move(), replayed());
+  (void)answer(both(done("BEGIN", 'T'), done("UPDATE 1", 'T')));
+  tell_mark("90", "0/2100");
+  EXPECT_EQ(said(), Lines{"Q COMMIT"});
+}
+
+// A whole transaction in one pipeline, with one Sync.
+class PipelinedTransactionTest : public CommitGuardTest {
+ protected:
+  static ByteBuffer pipeline() {
+    ByteBuffer bytes;
+    for (const std::string_view sql : {"BEGIN", "UPDATE t SET a = 1", "COMMIT"}) {
+      wire::append_parse(bytes, "", sql);
+      wire::append_bind(bytes, {});
+      wire::append_describe(bytes, wire::Target::kPortal, "");
+      wire::append_execute(bytes, "");
+    }
+    wire::append_sync(bytes);
+    return bytes;
+  }
+  static ByteBuffer answered(std::string_view tag) {
+    ByteBuffer bytes;
+    for (const char type : {'1', '2', 'n'}) wire::append_empty_message(bytes, type);
+    wire::append_command_complete(bytes, tag);
+    return bytes;
+  }
+  // Up to the COMMIT, which waits.
+  void send() {
+    EXPECT_EQ(lines_of(session_->to_server(pipeline())),
+              (Lines{"P", "B", "D", "E", "P", "B", "D", "E", "P", "B", "D", kMarkQuestion}));
+    EXPECT_TRUE(session_->holds_client());
+  }
+  static ByteBuffer own_answer(std::string_view lsn) {
+    ByteBuffer own;
+    for (const char type : {'3', '1', '2'}) wire::append_empty_message(own, type);
+    const wire::Value columns[] = {{as_bytes("77")}, {as_bytes(lsn)}, {as_bytes("noon")}};
+    wire::append_data_row(own, columns);
+    wire::append_command_complete(own, "SELECT 1");
+    for (const char type : {'3', '3'}) wire::append_empty_message(own, type);
+    return own;
+  }
+  void tell_mark_in_pipeline(std::string_view lsn) {
+    ByteBuffer bytes;
+    for (const char type : {'1', '2', 'n'}) wire::append_empty_message(bytes, type);
+    EXPECT_EQ(answer(bytes), (Lines{"1", "2", "n"}));  // of the COMMIT's Parse, Bind and Describe
+    EXPECT_EQ(answer(own_answer(lsn)), Lines{});
+    EXPECT_EQ(said(), (Lines{"E", "S"}));
+  }
+};
+
+TEST_F(PipelinedTransactionTest, WaitsWithItsCommitForTheId) {
+  send();
+  EXPECT_EQ(answer(both(answered("BEGIN"), answered("UPDATE 1"))).size(), 8U);
+  tell_mark_in_pipeline("0/800");
+  EXPECT_EQ(answer(done("COMMIT", 'I')), (Lines{"C COMMIT", "Z I"}));
+}
+
+TEST_F(PipelinedTransactionTest, CommittedButCutOffGetsTheRestOfItsAnswer) {
+  send();
+  (void)answer(both(answered("BEGIN"), answered("UPDATE 1")));
+  tell_mark_in_pipeline("0/800");
+  EXPECT_EQ(move(), Lines{fate_question()});
+  EXPECT_EQ(answer(rows_of_answer({"committed", "one o'clock", "0/2000"})), (Lines{"C COMMIT", "Z I"}));
+}
+
+TEST_F(PipelinedTransactionTest, LostBeforeItsCommitIsSaidAgain) {
+  send();
+  (void)answer(answered("BEGIN"));
+  EXPECT_EQ(move().size(), 12U);
+  EXPECT_EQ(answer(both(answered("BEGIN"), answered("UPDATE 1"))), (Lines{"1", "2", "n", "C UPDATE 1"}));
+  tell_mark_in_pipeline("0/2100");
+}
+
+TEST_F(PipelinedTransactionTest, MayBeFollowedByAnother) {
+  ByteBuffer two = pipeline();
+  two.resize(two.size() - 5);  // without its Sync
+  append_bytes(two, pipeline());
+  (void)session_->to_server(two);
+  for (const Lines& next :
+       {Lines{"E", "P", "B", "D", "E", "P", "B", "D", "E", "P", "B", "D", kMarkQuestion}, Lines{"E", "S"}}) {
+    EXPECT_EQ(answer(both(answered("BEGIN"), answered("UPDATE 1"))).size(), 8U);
+    ByteBuffer bytes;
+    for (const char type : {'1', '2', 'n'}) wire::append_empty_message(bytes, type);
+    EXPECT_EQ(answer(bytes), (Lines{"1", "2", "n"}));
+    EXPECT_EQ(answer(own_answer("0/800")), Lines{});
+    EXPECT_EQ(said(), next);
+    ByteBuffer committed;
+    wire::append_command_complete(committed, "COMMIT");
+    EXPECT_EQ(answer(committed), Lines{"C COMMIT"});
+  }
+  ByteBuffer ready;
+  wire::append_ready_for_query(ready, wire::TransactionStatus::kIdle);
+  EXPECT_EQ(answer(ready), Lines{"Z I"});
+}
+
+// The first was committed and answered: it must not be applied again.
+TEST_F(PipelinedTransactionTest, WhoseFirstTransactionWasCommittedIsNotReplayed) {
+  ByteBuffer two = pipeline();
+  two.resize(two.size() - 5);
+  append_bytes(two, pipeline());
+  (void)session_->to_server(two);
+  (void)answer(both(answered("BEGIN"), answered("UPDATE 1")));
+  ByteBuffer bytes;
+  for (const char type : {'1', '2', 'n'}) wire::append_empty_message(bytes, type);
+  (void)answer(bytes);
+  (void)answer(own_answer("0/800"));
+  (void)said();
+  ByteBuffer committed;
+  wire::append_command_complete(committed, "COMMIT");
+  (void)answer(committed);
+  EXPECT_EQ(move(), (Lines{"P", "S"}));  // the unnamed statement
+  EXPECT_EQ(answer(both(ByteBuffer(), done("", 'I'))), (Lines{"E 40001", "Z I"}));
+}
+
+TEST_F(PipelinedTransactionTest, ThatFailsIsNotHeld) {
+  send();
+  (void)answer(answered("BEGIN"));
+  EXPECT_EQ(answer(error("22012")), Lines{"E 22012"});
+  EXPECT_EQ(said(), (Lines{"E", "S"}));
+}
+
+// Asynchronous replication: what was acknowledged is not on the new primary.
+TEST_F(CommitGuardTest, AnAcknowledgedCommitThatWasLostIsReported) {
+  commit_in_flight("0/1001");
+  (void)answer(done("COMMIT", 'I'));
+  EXPECT_EQ(move(), Lines{});
+  const auto lost = session_->take_lost_commit();
+  ASSERT_TRUE(lost.has_value());
+  EXPECT_EQ(lost->id, 77U);
+  EXPECT_FALSE(session_->take_lost_commit().has_value());
+}
+
+TEST_F(CommitGuardTest, AnAcknowledgedCommitThatWasCutOffWithItsIdThereIsReported) {
+  commit_in_flight("0/800");
+  (void)answer(done("COMMIT", 'I'));
+  EXPECT_EQ(move(), Lines{fate_question()});
+  (void)answer(rows_of_answer({"aborted", "one o'clock", "0/2000"}));
+  EXPECT_TRUE(session_->take_lost_commit().has_value());
+  EXPECT_TRUE(relaying());
+}
+
+TEST_F(CommitGuardTest, AnAcknowledgedCommitThatIsThereIsNoNews) {
+  commit_in_flight("0/800");
+  (void)answer(done("COMMIT", 'I'));
+  (void)move();
+  (void)answer(rows_of_answer({"committed", "one o'clock", "0/2000"}));
+  EXPECT_FALSE(session_->take_lost_commit().has_value());
+  EXPECT_TRUE(relaying());
+}
+
+TEST_F(CommitGuardTest, ARolledBackTransactionIsNotMissed) {
+  exchange("BEGIN", "BEGIN", 'T');
+  (void)ask("UPDATE t SET a = 1");
+  (void)answer(done("UPDATE 1", 'T'));
+  tell_mark("77", "0/1001");
+  exchange("ROLLBACK", "ROLLBACK", 'I');
+  EXPECT_EQ(move(), Lines{});
+  EXPECT_FALSE(session_->take_lost_commit().has_value());
+}
+
+class SingleWriteTest : public CommitGuardTest {
+ protected:
+  static Lines wrapped() { return {"own: BEGIN", "Q INSERT INTO t VALUES (1)", kMarkQuestion}; }
+  void insert() { EXPECT_EQ(ask("INSERT INTO t VALUES (1)"), wrapped()); }
+  // Up to its COMMIT.
+  void answer_insert() {
+    EXPECT_EQ(answer(both(done("BEGIN", 'T'), done("INSERT 0 1", 'T'))), Lines{});
+    tell_mark("77", "0/800");
+    EXPECT_EQ(said(), Lines{"own: COMMIT"});
+  }
+};
+
+TEST_F(SingleWriteTest, IsAnsweredWhenItIsCommitted) {
+  insert();
+  EXPECT_TRUE(session_->holds_client());
+  answer_insert();
+  EXPECT_EQ(answer(done("COMMIT", 'I')), (Lines{"C INSERT 0 1", "Z I"}));
+  EXPECT_FALSE(session_->holds_client());
+}
+
+TEST_F(SingleWriteTest, ThatFailsIsRolledBack) {
+  insert();
+  EXPECT_EQ(answer(both(done("BEGIN", 'T'), both(failed('E'), failed('E')))), Lines{});
+  EXPECT_EQ(said(), Lines{"own: ROLLBACK"});
+  EXPECT_EQ(answer(done("ROLLBACK", 'I')), (Lines{"E 22012", "Z I"}));
+}
+
+TEST_F(SingleWriteTest, RefusedAtItsCommitIsRefused) {
+  insert();
+  answer_insert();
+  EXPECT_EQ(answer(failed('I')), (Lines{"E 22012", "Z I"}));
+}
+
+TEST_F(SingleWriteTest, LostBeforeItsCommitIsSaidAgain) {
+  insert();
+  (void)answer(both(done("BEGIN", 'T'), done("INSERT 0 1", 'T')));
+  EXPECT_EQ(move(), wrapped());
+  answer_insert();
+  EXPECT_EQ(answer(done("COMMIT", 'I')), (Lines{"C INSERT 0 1", "Z I"}));
+}
+
+TEST_F(SingleWriteTest, CommittedButCutOffIsAnswered) {
+  insert();
+  answer_insert();
+  EXPECT_EQ(move(), Lines{fate_question()});
+  EXPECT_EQ(answer(rows_of_answer({"committed", "one o'clock", "0/2000"})), (Lines{"C INSERT 0 1", "Z I"}));
+  EXPECT_TRUE(relaying());
+}
+
+TEST_F(SingleWriteTest, AbortedIsSaidAgain) {
+  insert();
+  answer_insert();
+  (void)move();
+  (void)answer(rows_of_answer({"aborted", "one o'clock", "0/2000"}));
+  EXPECT_EQ(said(), wrapped());
+}
+
+TEST_F(SingleWriteTest, ByPipelineIsWrappedToo) {
+  ByteBuffer bytes;
+  wire::append_parse(bytes, "", "INSERT INTO t VALUES (1)");
+  wire::append_bind(bytes, {});
+  wire::append_execute(bytes, "");
+  wire::append_sync(bytes);
+  EXPECT_EQ(lines_of(session_->to_server(bytes)), (Lines{"own: BEGIN", "P", "B", "E", "S", kMarkQuestion}));
+}
+
+TEST_F(SingleWriteTest, AnAnswerTooLongToBeKeptIsShownAsItComes) {
+  ContinuityLimits limits = guarded();
+  limits.transaction_bytes = 100;
+  use(limits);
+  insert();
+  const Lines shown = answer(both(done("BEGIN", 'T'), row(std::string(200, 'x'))));
+  EXPECT_EQ(shown.size(), 1U);
+  EXPECT_EQ(answer(done("INSERT 0 1", 'T')), Lines{"C INSERT 0 1"});
+  tell_mark("77", "0/800");
+  EXPECT_EQ(answer(done("COMMIT", 'I')), Lines{"Z I"});
+}
+
+TEST_F(SingleWriteTest, WhatMayNotStandInATransactionIsLeftAlone) {
+  EXPECT_EQ(ask("VACUUM t"), Lines{"Q VACUUM t"});
+  (void)answer(done("VACUUM", 'I'));
+  EXPECT_EQ(ask("INSERT INTO t VALUES (1); SELECT 1").size(), 1U);
+}
+
+// The stream may be cut anywhere, in either direction.
+TEST_F(CommitGuardTest, CutsChangeNothing) {
+  ByteBuffer client;
+  wire::append_query(client, "BEGIN");
+  wire::append_query(client, "UPDATE t SET a = 1");
+  ByteBuffer server = both(done("BEGIN", 'T'), done("UPDATE 1", 'T'));
+  append_bytes(server, rows_of_answer({"77", "0/800", "noon"}));
+  for (std::size_t cut = 0; cut <= client.size(); ++cut) {
+    use(guarded());
+    ByteBuffer sent;
+    append_bytes(sent, session_->to_server(ByteView(client).first(cut)));
+    append_bytes(sent, session_->to_server(ByteView(client).subspan(cut)));
+    EXPECT_EQ(lines_of(sent), (Lines{"Q BEGIN", "Q UPDATE t SET a = 1", kMarkQuestion})) << cut;
+  }
+  for (std::size_t cut = 0; cut <= server.size(); ++cut) {
+    use(guarded());
+    (void)session_->to_server(client);
+    ByteBuffer shown;
+    append_bytes(shown, session_->to_client(ByteView(server).first(cut)));
+    append_bytes(shown, session_->to_client(ByteView(server).subspan(cut)));
+    EXPECT_EQ(lines_of(shown), (Lines{"C BEGIN", "Z T", "C UPDATE 1", "Z T"})) << cut;
+  }
+}
+
+}  // namespace
+}  // namespace understudy::proxy
