@@ -1,0 +1,130 @@
+#include "proxy/admin_request.h"
+
+#include <openssl/crypto.h>
+#include <openssl/sha.h>
+
+#include <algorithm>
+#include <array>
+
+#include "formats/bytes.h"
+#include "formats/command.h"
+
+namespace understudy::proxy {
+namespace {
+
+struct Route {
+  std::string_view path;
+  AdminEndpoint endpoint;
+  bool writes;
+};
+constexpr Route kRoutes[] = {
+    {"/healthz", AdminEndpoint::kHealth, false},
+    {"/readyz", AdminEndpoint::kReady, false},
+    {"/metrics", AdminEndpoint::kMetrics, false},
+    {"/api/v1/backends", AdminEndpoint::kBackends, false},
+    {"/api/v1/pools", AdminEndpoint::kPools, false},
+    {"/api/v1/sessions", AdminEndpoint::kSessions, false},
+    {"/api/v1/failovers", AdminEndpoint::kFailovers, false},
+    {"/api/v1/pause", AdminEndpoint::kPause, true},
+    {"/api/v1/resume", AdminEndpoint::kResume, true},
+    {"/api/v1/reload", AdminEndpoint::kReload, true},
+};
+
+std::string lower(std::string_view text) {
+  std::string result(text);
+  for (char& c : result) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  return result;
+}
+
+// A name that rebinding cannot bring about: an attacker's page has the attacker's name as its host.
+bool names_this_machine(std::string_view host) {
+  const std::size_t bracket = host.rfind(']');
+  const std::size_t colon = host.rfind(':');
+  if (colon != std::string_view::npos && (bracket == std::string_view::npos || colon > bracket)) {
+    const std::string_view port = host.substr(colon + 1);
+    if (!std::all_of(port.begin(), port.end(), [](char c) { return c >= '0' && c <= '9'; })) return false;
+    host = host.substr(0, colon);
+  }
+  const std::string name = lower(host);
+  return name == "localhost" || name == "127.0.0.1" || name == "[::1]";
+}
+
+// In a time that depends on neither's content; nor on the token's length.
+bool same_secret(std::string_view shown, std::string_view token) {
+  std::array<unsigned char, SHA256_DIGEST_LENGTH> one{};
+  std::array<unsigned char, SHA256_DIGEST_LENGTH> other{};
+  SHA256(as_bytes(shown).data(), shown.size(), one.data());
+  SHA256(as_bytes(token).data(), token.size(), other.data());
+  return CRYPTO_memcmp(one.data(), other.data(), one.size()) == 0;
+}
+
+bool shows_token(const AdminRequest& request, const std::string& token) {
+  constexpr std::string_view kScheme = "bearer ";
+  const std::string_view given = request.authorization;
+  if (lower(given.substr(0, kScheme.size())) != kScheme) return false;
+  return same_secret(given.substr(kScheme.size()), token);
+}
+
+bool is_json(std::string_view content_type) {
+  std::string_view type = content_type.substr(0, content_type.find(';'));
+  while (!type.empty() && type.back() == ' ') type.remove_suffix(1);
+  return lower(type) == "application/json";
+}
+
+AdminVerdict refuse(int status, std::string reason) { return {status, {}, std::move(reason), {}}; }
+
+std::optional<AdminVerdict> refuse_stranger(const AdminRequest& request) {
+  if (request.origin || (request.fetch_site && lower(*request.fetch_site) != "none" &&
+                         lower(*request.fetch_site) != "same-origin")) {
+    return refuse(403, "cross-origin requests change nothing here");
+  }
+  if (!request.marked && !is_json(request.content_type)) {
+    return refuse(415, "expected Content-Type: application/json, or a header X-Understudy");
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+AdminVerdict judge(const AdminRequest& request, const AdminRules& rules) {
+  if (request.hosts.size() != 1) return refuse(400, "expected one Host header");
+  if (rules.loopback && !names_this_machine(request.hosts.front())) {
+    return refuse(421, "the Host header does not name this machine: expected localhost, 127.0.0.1 or [::1]");
+  }
+  const std::string_view target = request.target;
+  const std::string_view path = target.substr(0, target.find('?'));
+  const auto* const route = std::find_if(std::begin(kRoutes), std::end(kRoutes),
+                                         [&](const Route& one) { return one.path == path; });
+  if (route == std::end(kRoutes)) return refuse(404, "there is no such path");
+  if (request.method != (route->writes ? "POST" : "GET")) {
+    AdminVerdict refusal = refuse(405, "method not allowed");
+    refusal.allow = route->writes ? "POST" : "GET";
+    return refusal;
+  }
+  if (route->writes) {
+    if (auto refusal = refuse_stranger(request)) return *refusal;
+  }
+  // Who can reach the port from elsewhere is told of users and addresses only with the token.
+  const bool names_people = !rules.loopback && path.starts_with("/api/");
+  if ((route->writes || names_people) && !rules.token.empty() && !shows_token(request, rules.token)) {
+    return refuse(401, "expected Authorization: Bearer and the admin_token");
+  }
+  return {200, route->endpoint, {}, {}};
+}
+
+std::optional<TimeNs> timeout_of(std::string_view target, TimeNs otherwise, TimeNs most) {
+  constexpr std::string_view kName = "timeout=";
+  const std::size_t mark = target.find('?');
+  std::string_view query = mark == std::string_view::npos ? std::string_view() : target.substr(mark + 1);
+  while (!query.empty()) {
+    const std::size_t end = query.find('&');
+    const std::string_view one = query.substr(0, end);
+    query = end == std::string_view::npos ? std::string_view() : query.substr(end + 1);
+    if (!one.starts_with(kName)) continue;
+    const auto given = parse_duration(one.substr(kName.size()));
+    return given && *given >= 0 && *given <= most ? given : std::nullopt;
+  }
+  return otherwise;
+}
+
+}  // namespace understudy::proxy

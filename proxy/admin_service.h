@@ -1,0 +1,54 @@
+// What the admin port does: answers a request that admin_request.h lets in, from the proxy's own numbers.
+// Knows nothing of HTTP but its status codes.
+//
+// Any thread, several at once; until the proxy's stop().
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "proxy/admin_request.h"
+#include "proxy/proxy.h"
+
+namespace understudy::proxy {
+
+struct AdminReply {
+  int status = 200;
+  std::string body;
+  std::string content_type = "application/json";
+};
+
+class AdminService {
+ public:
+  // What came of rereading the configuration: why it was refused, or which keys wait for a restart.
+  struct Reloaded {
+    std::string refused;
+    std::vector<std::string> restart_needed;
+  };
+  // Longest that a pause waits for sessions to be quiet.
+  static constexpr TimeNs kLongestPause = 600'000'000'000;
+
+  // `reload` may be called from any thread, several at once.
+  AdminService(Proxy& proxy, std::function<Reloaded()> reload) : proxy_(proxy), reload_(std::move(reload)) {}
+
+  [[nodiscard]] AdminReply answer(AdminEndpoint endpoint, const AdminRequest& request);
+  // Whoever waits for a pause waits no longer.
+  void stop() { stopping_.store(true, std::memory_order_relaxed); }
+
+ private:
+  [[nodiscard]] AdminReply readiness() const;
+  [[nodiscard]] AdminReply metrics() const;
+  [[nodiscard]] AdminReply pools() const;
+  [[nodiscard]] AdminReply sessions() const;
+  [[nodiscard]] AdminReply pause(const AdminRequest& request);
+  [[nodiscard]] AdminReply reload() const;
+
+  Proxy& proxy_;
+  std::function<Reloaded()> reload_;
+  std::atomic<unsigned> pausing_{0};
+  std::atomic<bool> stopping_{false};
+};
+
+}  // namespace understudy::proxy

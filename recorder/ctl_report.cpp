@@ -1,0 +1,204 @@
+#include "recorder/ctl_report.h"
+
+#include <Poco/JSON/Array.h>
+#include <Poco/JSON/Object.h>
+#include <Poco/JSON/Parser.h>
+
+#include <algorithm>
+#include <map>
+#include <sstream>
+#include <stdexcept>
+#include <vector>
+
+namespace understudy::recorder {
+namespace {
+
+using Poco::JSON::Array;
+using Poco::JSON::Object;
+
+constexpr std::size_t kFailoversShown = 5;
+
+Object::Ptr parse(const CtlAnswer& answer) {
+  try {
+    return Poco::JSON::Parser().parse(answer.body).extract<Object::Ptr>();
+  } catch (const Poco::Exception& error) {
+    throw std::runtime_error("this is not the answer of an admin port: " + error.displayText());
+  }
+}
+
+Array::Ptr list(const Object::Ptr& json, const char* name) {
+  const Array::Ptr found = json->getArray(name);
+  if (!found) throw std::runtime_error(std::string("this is not the answer of an admin port: no ") + name);
+  return found;
+}
+
+// Names come from clients: nothing of them steers a terminal.
+std::string printable(std::string line) {
+  for (char& c : line) c = (c >= 0 && c < ' ') || c == 0x7f ? '?' : c;
+  return line;
+}
+Object::Ptr element(const Array::Ptr& array, std::size_t index) {
+  const Object::Ptr found = array->getObject(static_cast<unsigned>(index));
+  if (!found) throw std::runtime_error("this is not the answer of an admin port: no object in a list");
+  return found;
+}
+
+std::string text(const Object::Ptr& json, const char* name) {
+  return printable(json->optValue<std::string>(name, ""));
+}
+bool flag(const Object::Ptr& json, const char* name) { return json->optValue<bool>(name, false); }
+std::uint64_t number(const Object::Ptr& json, const char* name) {
+  return json->optValue<std::uint64_t>(name, 0);
+}
+
+std::string reason(const CtlAnswer& ready) { return printable(ready.body.substr(0, ready.body.find('\n'))); }
+
+std::map<std::string, std::uint64_t> by_state(const Array::Ptr& sessions) {
+  std::map<std::string, std::uint64_t> counts;
+  for (unsigned index = 0; index < sessions->size(); ++index) {
+    const Object::Ptr session = element(sessions, index);
+    std::string state = text(session, "state");
+    if (flag(session, "waiting")) {
+      state = "waiting for a resume";
+    } else if (flag(session, "moving")) {
+      state = "moving";
+    } else if (state == "READY" && flag(session, "in_transaction")) {
+      state = "READY in a transaction";
+    }
+    ++counts[state];
+  }
+  return counts;
+}
+
+// Columns as wide as their widest cell; the last is not padded.
+std::string table(const std::vector<std::vector<std::string>>& rows) {
+  std::vector<std::size_t> widths;
+  for (const auto& row : rows) {
+    widths.resize(std::max(widths.size(), row.size()));
+    for (std::size_t column = 0; column < row.size(); ++column) {
+      widths[column] = std::max(widths[column], row[column].size());
+    }
+  }
+  std::string result;
+  for (const auto& row : rows) {
+    std::string line = "  ";
+    for (std::size_t column = 0; column < row.size(); ++column) {
+      line += row[column] + std::string(widths[column] - row[column].size() + 2, ' ');
+    }
+    result += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
+  }
+  return result;
+}
+
+std::string backends_text(const Array::Ptr& backends) {
+  std::vector<std::vector<std::string>> rows;
+  for (unsigned index = 0; index < backends->size(); ++index) {
+    const Object::Ptr backend = element(backends, index);
+    std::string role = flag(backend, "primary") ? "primary" : text(backend, "role");
+    if (flag(backend, "fenced")) role = "fenced";
+    std::string rest = text(backend, "error");
+    if (flag(backend, "up") && text(backend, "role") == "replica") {
+      rest = std::to_string(number(backend, "lag_bytes")) + " bytes behind";
+    }
+    const std::uint64_t timeline = number(backend, "timeline");
+    rows.push_back({text(backend, "backend"), flag(backend, "up") ? "up" : "down", role,
+                    timeline == 0 ? "" : "timeline " + std::to_string(timeline), rest});
+  }
+  return "backends\n" + table(rows);
+}
+
+std::string pools_text(const Object::Ptr& pools) {
+  const std::string sum = std::to_string(number(pools, "servers")) + " servers, " +
+                          std::to_string(number(pools, "idle")) + " idle, " +
+                          std::to_string(number(pools, "waiting")) + " clients waiting\n";
+  std::vector<std::vector<std::string>> rows;
+  const Array::Ptr each = list(pools, "pools");
+  for (unsigned index = 0; index < each->size(); ++index) {
+    const Object::Ptr pool = element(each, index);
+    rows.push_back({text(pool, "user") + "@" + text(pool, "database"),
+                    std::to_string(number(pool, "servers")) + " servers",
+                    std::to_string(number(pool, "idle")) + " idle",
+                    std::to_string(number(pool, "waiting")) + " waiting"});
+  }
+  return "pools: " + sum + table(rows);
+}
+
+std::string sessions_text(const Array::Ptr& sessions) {
+  std::string line = "sessions: " + std::to_string(sessions->size());
+  const char* separator = " (";
+  for (const auto& [state, count] : by_state(sessions)) {
+    line += separator + std::to_string(count) + " " + state;
+    separator = ", ";
+  }
+  return line + (sessions->size() > 0 ? ")\n" : "\n");
+}
+
+std::string failovers_text(const Array::Ptr& failovers) {
+  if (failovers->size() == 0) return "failovers: none\n";
+  std::vector<std::vector<std::string>> rows;
+  const std::size_t hidden = failovers->size() > kFailoversShown ? failovers->size() - kFailoversShown : 0;
+  for (std::size_t index = hidden; index < failovers->size(); ++index) {
+    const Object::Ptr event = element(failovers, index);
+    rows.push_back({text(event, "time"), text(event, "from") + " -> " + text(event, "to"),
+                    "timeline " + std::to_string(number(event, "timeline")),
+                    std::to_string(number(event, "sessions_moved")) + " sessions moved"});
+  }
+  return "failovers: " + std::to_string(failovers->size()) + "\n" + table(rows);
+}
+
+}  // namespace
+
+std::string status_as_text(const CtlStatus& status) {
+  const Object::Ptr pools = parse(status.pools);
+  std::string result = reason(status.ready) + "\n";
+  result += backends_text(list(parse(status.backends), "backends"));
+  result += pools_text(pools);
+  result += sessions_text(list(parse(status.sessions), "sessions"));
+  return result + failovers_text(list(parse(status.failovers), "failovers"));
+}
+
+std::string status_as_json(const CtlStatus& status) {
+  const Array::Ptr each = list(parse(status.sessions), "sessions");
+  Object states(Poco::JSON_PRESERVE_KEY_ORDER);
+  for (const auto& [state, count] : by_state(each)) states.set(state, count);
+  Object sessions(Poco::JSON_PRESERVE_KEY_ORDER);
+  sessions.set("total", each->size());
+  sessions.set("by_state", states);
+  Object json(Poco::JSON_PRESERVE_KEY_ORDER);
+  json.set("ready", status.ready.status == 200);
+  json.set("reason", reason(status.ready));
+  json.set("backends", list(parse(status.backends), "backends"));
+  json.set("pools", parse(status.pools));
+  json.set("sessions", sessions);
+  json.set("failovers", list(parse(status.failovers), "failovers"));
+  std::ostringstream out;
+  json.stringify(out);
+  return out.str() + "\n";
+}
+
+std::string change_as_text(const std::string& command, const CtlAnswer& answer) {
+  const Object::Ptr json = parse(answer);
+  if (command == "resume") return "resumed\n";
+  if (command == "pause") {
+    if (flag(json, "quiet")) return "paused\n";
+    return "paused, but " + std::to_string(number(json, "busy")) + " sessions are not quiet yet\n";
+  }
+  std::string waiting;
+  const Array::Ptr keys = list(json, "restart_needed");
+  for (unsigned index = 0; index < keys->size(); ++index) {
+    waiting += (waiting.empty() ? "" : ", ") + keys->getElement<std::string>(index);
+  }
+  return waiting.empty() ? "reloaded\n" : "reloaded; these wait for a restart: " + waiting + "\n";
+}
+
+std::string error_of(const CtlAnswer& answer) {
+  std::string why;
+  try {
+    why = text(parse(answer), "error");
+  } catch (const std::runtime_error&) {
+    why = "this is not the answer of an admin port";
+  }
+  return why + " (HTTP status " + std::to_string(answer.status) + ")";
+}
+
+}  // namespace understudy::recorder
