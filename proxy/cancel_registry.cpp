@@ -33,6 +33,14 @@ bool CancelRegistry::remove(std::uint32_t process_id, ByteView client_key) {
   return false;
 }
 
+void CancelRegistry::move(std::uint32_t process_id, ByteView client_key, CancelTarget target) {
+  const std::lock_guard lock(mutex_);
+  auto [at, end] = entries_.equal_range(process_id);
+  for (; at != end; ++at) {
+    if (same_key(at->second.client_key, client_key)) at->second.target = std::move(target);
+  }
+}
+
 std::optional<CancelTarget> CancelRegistry::find(std::uint32_t process_id, ByteView client_key) {
   const std::lock_guard lock(mutex_);
   auto [at, end] = entries_.equal_range(process_id);

@@ -22,6 +22,7 @@ class ServerTls;
 // What is needed to cancel at the server, and to tell the session's owner.
 struct CancelTarget {
   SocketAddress backend;
+  std::string host;  // of the backend as configured, for TLS
   std::uint32_t process_id = 0;
   ByteBuffer server_key;  // secret; never logged, never recorded
   // The session's own connection is encrypted by this: the key must not travel in plain text.
@@ -37,6 +38,8 @@ class CancelRegistry {
   // Returns whether a cancel was ever accepted for it: one may still be on its way, and must not meet the
   // next client of the same server.
   bool remove(std::uint32_t process_id, ByteView client_key);
+  // The session has moved: its client keeps its key. `target`.process_id is the new server's.
+  void move(std::uint32_t process_id, ByteView client_key, CancelTarget target);
   // The session with that key, compared in constant time.
   [[nodiscard]] std::optional<CancelTarget> find(std::uint32_t process_id, ByteView client_key);
 

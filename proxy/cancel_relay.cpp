@@ -18,6 +18,7 @@ CancelRelay::CancelRelay(SessionContext& context, const CancelTarget& target,
                          std::unique_ptr<Connection> client, std::function<void()> done)
     : context_(context),
       backend_(target.backend),
+      host_(target.host),
       session_number_(target.session_number),
       client_(std::move(client)),
       server_(context.loop, *this, Runnable::Slot::kServer),
@@ -74,8 +75,7 @@ void CancelRelay::await_end() {
 bool CancelRelay::encrypted() {
   using Progress = ServerEncryption::Progress;
   const bool begun = encryption_.begun();
-  const Progress progress =
-      begun ? encryption_.advance() : encryption_.begin(tls_, context_.shared.backend.host);
+  const Progress progress = begun ? encryption_.advance() : encryption_.begin(tls_, host_);
   if (progress == Progress::kFailed) fail(encryption_.failure());
   if (progress != Progress::kDone) return false;
   // The key went to the client encrypted; in plain text it would let others cancel.

@@ -32,6 +32,7 @@ class CancelRelay final : public Runnable {
 
   SessionContext& context_;
   SocketAddress backend_;
+  std::string host_;
   ByteBuffer packet_;
   std::uint32_t session_number_;
   std::unique_ptr<Connection> client_;

@@ -109,8 +109,18 @@ void ClientSession::begin_session(ByteView packet, std::uint32_t version,
   }
   if (!tracker_.advance(SessionEvent::kStartupReceived)) return;
   if (auto policy = context_.shared.access.get()) return begin_own_login(std::move(policy));
+  start_server();
+}
+
+void ClientSession::start_server() {
+  if (hold_login()) return;
+  const TopologySnapshot topology = context_.shared.topology.get();
+  login_->waiting_for_primary = !topology->primary;
+  if (login_->waiting_for_primary) return;  // topology_changed() comes back
   login_->connecting_since = now_ns();
-  if (server_.start() == ServerSession::Progress::kFailed) server_ended(server_.failure());
+  if (pooled_) pooled_->connected_at = login_->connecting_since;
+  const BackendState& primary = topology->backends[*topology->primary];
+  if (server_.start(primary) == ServerSession::Progress::kFailed) server_unreachable(server_.failure());
 }
 
 void ClientSession::begin_cancel(std::uint32_t process_id, ByteView key) {
@@ -133,11 +143,17 @@ void ClientSession::begin_cancel(std::uint32_t process_id, ByteView key) {
 }
 
 void ClientSession::server_connected() {
+  if (moving()) return log_in_elsewhere();
   login_->connecting_since = 0;
   if (login_->own) return log_in_at_server();
-  open_observer();
+  if (std::exchange(login_->shown, true)) {
+    if (observer_) observer_->backend_switched(server_.address_text(), now_ns());
+  } else {
+    open_observer();
+  }
+  // Kept until the server answers: one that leaves without a word may have a successor.
   if (!server_.endpoint().send(login_->startup_packet)) server_write_failed_ = true;
-  login_->startup_packet = {};
+  if (!context_.shared.failover) login_->startup_packet = {};
   relay_client_login();
 }
 
@@ -231,16 +247,7 @@ bool ClientSession::show_login_message(std::span<Byte> message) {
 bool ClientSession::replace_cancel_key(std::span<Byte> payload) {
   process_id_ = load_be32(payload.data());
   const std::span<Byte> key = payload.subspan(4);
-  CancelTarget target;
-  target.backend = server_.address();
-  target.tls = server_.tls();
-  target.process_id = process_id_;
-  target.server_key.assign(key.begin(), key.end());
-  target.session_number = number_;
-  target.noticed = [&context = context_, number = number_] {
-    context.loop.post([&context, number] { context.owner.session_cancelled(number); });
-  };
-  client_key_ = context_.shared.cancels.enroll(std::move(target));
+  client_key_ = context_.shared.cancels.enroll(cancel_target(process_id_, key));
   if (client_key_.empty()) {
     terminate(CloseReason::kProtocolError, "58000", "the system has no random bytes for a cancel key");
     return false;
@@ -249,11 +256,32 @@ bool ClientSession::replace_cancel_key(std::span<Byte> payload) {
   return true;
 }
 
+CancelTarget ClientSession::cancel_target(std::uint32_t process_id, ByteView key) {
+  CancelTarget target;
+  target.backend = server_.address();
+  target.host = server_.backend().host;
+  target.tls = server_.tls();
+  target.process_id = process_id;
+  target.server_key.assign(key.begin(), key.end());
+  target.session_number = number_;
+  target.noticed = [&context = context_, number = number_] {
+    context.loop.post([&context, number] { context.owner.session_cancelled(number); });
+  };
+  return target;
+}
+
 void ClientSession::finish_login(char status, ByteView answer, std::size_t login_bytes) {
   // The session is ready before its client hears so: one inside the process asks at once.
   const std::unique_ptr<Login> login = std::move(login_);
+  context_.loop.cancel(login->retry);
   tracker_.set_transaction_status(status);
   if (!tracker_.advance(SessionEvent::kReady)) return protocol_error(false, tracker_.violation());
+  begin_failover(*login, answer.first(login_bytes));
+  if (context_.shared.names_sessions) {
+    const SessionDescriptor& descriptor = login->descriptor;
+    names_ = std::make_unique<SessionNames>(
+        SessionNames{descriptor.user(), descriptor.database(), descriptor.parameter("application_name")});
+  }
   deliver(answer.first(login_bytes));
   if (login_bytes < answer.size() && state() != SessionState::kClosed) {
     take_server(answer.subspan(login_bytes));

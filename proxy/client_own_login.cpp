@@ -122,6 +122,7 @@ void ClientSession::take_own_client_login() {
 }
 
 void ClientSession::ask_for_server() {
+  if (hold_login()) return;
   const SessionDescriptor& descriptor = login_->descriptor;
   pooled_ = std::make_unique<PoolMembership>();
   pooled_->key = pool_key(descriptor);
@@ -133,6 +134,11 @@ void ClientSession::ask_for_server() {
 }
 
 void ClientSession::called() {
+  if (moving() && failover_->waiting_in_pool) {
+    ServerPool::Answer answer = context_.shared.pool.collect(pooled_->key, failover_->ticket);
+    if (answer.kind != ServerPool::Answer::Kind::kWait) take_other_server(std::move(answer));
+    return settle();
+  }
   if (!login_ || !login_->own || !pooled_ || pooled_->acquired) return;
   take_answer(context_.shared.pool.collect(pooled_->key, login_->own->ticket));
   settle();
@@ -152,9 +158,7 @@ void ClientSession::take_answer(ServerPool::Answer answer) {
     case ServerPool::Answer::Kind::kConnect:
       pooled_->acquired = true;
       pooled_->epoch = answer.epoch;
-      pooled_->connected_at = login_->connecting_since = now_ns();
-      if (server_.start() == ServerSession::Progress::kFailed) server_ended(server_.failure());
-      return;
+      return start_server();
     case ServerPool::Answer::Kind::kServer:
       pooled_->acquired = true;
       pooled_->epoch = answer.server.epoch;
@@ -197,6 +201,7 @@ void ClientSession::take_own_server_login() {
     pooled_->facts = std::move(own.server_login->facts());
     return greet();
   }
+  if (context_.shared.failover && refuses_for_now(own.server_login->server_error())) return await_server();
   if (own.server_login->server_error().empty()) {
     return terminate(CloseReason::kServerLeft, "28000", own.server_login->failure());
   }
@@ -247,7 +252,7 @@ void ClientSession::take_last(ByteView bytes) {
   } else {
     pooled_->reusable = false;  // part of it was sent before, or something follows it: the server ends
   }
-  if (!requests.empty() && !server_.endpoint().send(requests)) server_write_failed_ = true;
+  if (!requests.empty()) send_client_bytes(requests);
   client_ended();
 }
 
@@ -255,11 +260,19 @@ void ClientSession::leave_server(bool reusable) {
   if (!pooled_) return;
   const std::unique_ptr<PoolMembership> pooled = std::move(pooled_);
   ServerPool& pool = context_.shared.pool;
-  if (!pooled->acquired) return pool.abandon(pooled->key, login_->own->ticket, now_ns());
+  if (!pooled->acquired) {
+    const ServerPool::Ticket ticket = login_ ? login_->own->ticket : failover_->ticket;
+    if (ticket != 0) pool.abandon(pooled->key, ticket, now_ns());
+    return;
+  }
   if (!reusable) return pool.gone(pooled->key, now_ns());
   PooledServer server = server_.release();
   server.facts = std::move(pooled->facts);
-  for (const auto& [name, value] : tracker_.settings()) server.facts.report(name, value);
+  if (failover_) {
+    for (const auto& [name, value] : failover_->continuity.settings()) server.facts.report(name, value);
+  } else {
+    for (const auto& [name, value] : tracker_.settings()) server.facts.report(name, value);
+  }
   server.epoch = pooled->epoch;
   server.connected_at = pooled->connected_at;
   auto reset = std::make_unique<ServerReset>(context_, pool, pooled->key, std::move(server));

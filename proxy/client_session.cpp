@@ -13,6 +13,8 @@ namespace {
 constexpr int kReadsPerTurn = 4;
 // A closed session waits so long for its client to take the last bytes.
 constexpr TimeNs kLinger = 30'000'000'000;
+// And reads so often what its client had sent, in vain.
+constexpr int kLastReads = 16;
 
 }  // namespace
 
@@ -32,6 +34,8 @@ ClientSession::ClientSession(SessionContext& context, std::unique_ptr<Connection
 
 ClientSession::~ClientSession() {
   context_.shared.statistics.sessions_open.fetch_sub(1, std::memory_order_relaxed);
+  if (failover_) context_.loop.cancel(failover_->retry);
+  if (login_) context_.loop.cancel(login_->retry);
   // Only a proxy that is torn down with sessions in it gets here with one open.
   if (observer_) observer_->closed({CloseReason::kShutdown, "the proxy ended"}, now_ns());
 }
@@ -41,10 +45,11 @@ void ClientSession::run(std::uint32_t client_events, std::uint32_t server_events
   if ((client_events & EPOLLOUT) != 0 && !client_.flush()) {
     close(CloseReason::kClientLeft, "the client is gone");
   }
-  if (state() == SessionState::kAuthenticating && !server_.connected()) {
+  const bool connecting = state() == SessionState::kAuthenticating || moving();
+  if (connecting && !server_.connected()) {
     const auto progress = server_.continue_connecting(server_events != 0);
     if (progress == ServerSession::Progress::kConnected) server_connected();
-    if (progress == ServerSession::Progress::kFailed) server_ended(server_.failure());
+    if (progress == ServerSession::Progress::kFailed) server_unreachable(server_.failure());
     server_events = 0;
   } else if ((server_events & EPOLLOUT) != 0 && server_.endpoint().attached() &&
              !server_.endpoint().flush()) {
@@ -58,14 +63,17 @@ void ClientSession::run(std::uint32_t client_events, std::uint32_t server_events
 bool ClientSession::client_readable() {
   if (state() == SessionState::kClosed || client_eof_ || !client_.attached()) return false;
   if (state() == SessionState::kStartup) return true;
-  if (server_.endpoint().backlogged() || server_write_failed_) return false;
+  if (server_.endpoint().backlogged() || server_write_failed_ || moving()) return false;
+  if (failover_ && failover_->continuity.holds_client()) return false;
+  if (context_.shared.paused.load(std::memory_order_relaxed) && tracker_.idle()) return false;
   // During authentication nothing but answers is taken; the rest waits in the client's socket.
   if (state() != SessionState::kAuthenticating) return true;
-  const ByteBuffer& held = login_->client_bytes;
-  // Once it is judged nothing is expected of it: no more than one read is held.
-  if (login_->own && (login_->own->let_in || login_->own->refuse_at != 0)) return held.empty();
+  const ByteBuffer& early = login_->client_bytes;
+  // Where nothing is expected of it no more than one read is held, which may be its end.
+  const bool judged = login_->own && (login_->own->let_in || login_->own->refuse_at != 0);
+  if (judged || held()) return early.empty();
   return (server_.connected() || login_->own) &&
-         (held.empty() || static_cast<char>(held.front()) == wire::frontend::kPassword);
+         (early.empty() || static_cast<char>(early.front()) == wire::frontend::kPassword);
 }
 
 bool ClientSession::server_readable() { return server_.connected() && !client_.backlogged(); }
@@ -109,7 +117,8 @@ void ClientSession::settle() {
     finish_pooled();
     if (state() == SessionState::kClosed) return;
   }
-  if (draining_ && (tracker_.idle() || state() == SessionState::kStartup || (login_ && login_->own))) {
+  if (draining_ &&
+      (tracker_.idle() || held() || state() == SessionState::kStartup || (login_ && login_->own))) {
     return terminate(CloseReason::kShutdown, "57P01", "terminating connection due to administrator command");
   }
   client_.set_interest(client_readable(), client_.backlogged());
@@ -125,19 +134,48 @@ void ClientSession::take_client(ByteView bytes) {
     if (state() == SessionState::kStartup) return read_startup();
     return login_->own ? take_own_client_login() : relay_client_login();
   }
+  if (request_since_ == 0) request_since_ = last_activity_;
   if (!tracker_.client_bytes(bytes)) return protocol_error(true, tracker_.violation());
   if (observer_) observer_->relayed(Direction::kFromClient, last_activity_, bytes);
   if (pooled_ && tracker_.terminate_seen()) return take_last(bytes);
-  if (!server_.endpoint().send(bytes)) server_write_failed_ = true;
+  send_client_bytes(bytes);
+}
+
+void ClientSession::send_client_bytes(ByteView bytes) {
+  const ByteView passed = failover_ ? failover_->continuity.to_server(bytes) : bytes;
+  if (!passed.empty() && !server_.endpoint().send(passed)) server_write_failed_ = true;
+  if (failover_) go_on();
 }
 
 void ClientSession::take_server(ByteView bytes) {
   last_activity_ = now_ns();
   if (login_) {
+    login_->startup_packet = {};
     append_bytes(login_->server_bytes, bytes);
     return login_->own ? take_own_server_login() : relay_server_login();
   }
+  if (!failover_) return show_client(bytes);
+  if (failover_->login) return take_other_login(bytes);
+  const ByteView shown = failover_->continuity.to_client(bytes);
+  if (!shown.empty()) {
+    tracker_.server_restored();
+    show_client(shown);
+  }
+  if (state() == SessionState::kClosed) return;
+  go_on();
+  if (state() == SessionState::kClosed) return;
+  if (state() == SessionState::kReady && !moving()) {
+    failover_->continuity.at_rest();
+    failover_->losses = 0;
+  }
+  if (failover_->continuity.server_leaves()) lose_server("the server ended the session");
+}
+
+void ClientSession::show_client(ByteView bytes) {
   if (!tracker_.server_bytes(bytes)) return protocol_error(false, tracker_.violation());
+  if (request_since_ != 0 && tracker_.state() == SessionState::kReady && tracker_.client_at_boundary()) {
+    context_.latency.add(last_activity_ - std::exchange(request_since_, 0));
+  }
   if (observer_) observer_->relayed(Direction::kFromServer, last_activity_, bytes);
   deliver(bytes);
 }
@@ -154,14 +192,31 @@ void ClientSession::client_ended() {
   server_.endpoint().finish_writing();
 }
 
+// The session waits where another server may be found.
+void ClientSession::server_unreachable(const std::string& error) {
+  if (moving()) return try_later(error);
+  if (!context_.shared.failover) return server_ended(error);
+  const TopologySnapshot topology = context_.shared.topology.get();
+  if (topology->primary) context_.shared.suspect(*topology->primary);
+  await_server();
+}
+
 void ClientSession::server_ended(const std::string& error) {
   const bool expected = tracker_.terminate_seen() || client_eof_;
   if (expected) return close(CloseReason::kClientLeft, {});
+  if (moving() && failover_->continuity.stage() == Continuity::Stage::kNoServer) {
+    return try_later(error.empty() ? "it closed the connection" : error);
+  }
+  if (failover_ && !tracker_.fatal_seen()) return lose_server(error.empty() ? "end of file" : error);
+  if (login_ && context_.shared.failover &&
+      (!login_->startup_packet.empty() || (login_->own && login_->own->server_login))) {
+    return server_unreachable(error);
+  }
   const bool announced =
       login_ ? login_->server_error : tracker_.fatal_seen() || !tracker_.server_at_boundary();
   if (announced) return close(CloseReason::kServerLeft, error);
   count(context_.shared.statistics.backend_failures);
-  const std::string backend = context_.shared.backend.to_string();
+  const std::string backend = server_.backend().to_string();
   const std::string what = server_.connected() ? "backend " + backend + " closed the connection unexpectedly"
                                                : "could not connect to backend " + backend + ": " + error;
   log_event(LogLevel::kWarning, server_.connected() ? "backend_lost" : "backend_unreachable",
@@ -185,12 +240,13 @@ void ClientSession::protocol_error(bool client, const std::string& what) {
 }
 
 void ClientSession::terminate(CloseReason reason, std::string_view sqlstate, const std::string& message,
-                              std::string_view hint) {
+                              std::string_view hint, std::string_view detail) {
   if (state() == SessionState::kClosed) return;
   if (client_.attached() && (login_ || tracker_.server_at_boundary())) {
     ByteBuffer error;
     wire::append_error_response(
-        error, {.severity = "FATAL", .sqlstate = sqlstate, .message = message, .detail = {}, .hint = hint});
+        error,
+        {.severity = "FATAL", .sqlstate = sqlstate, .message = message, .detail = detail, .hint = hint});
     [[maybe_unused]] const bool sent = client_.send(error);  // the client may be gone; we are closing anyway
   }
   close(reason, message);
@@ -219,11 +275,16 @@ void ClientSession::note_cancelled() {
 
 void ClientSession::check_deadlines(TimeNs now) {
   const Limits& limits = context_.limits;
-  if (state() == SessionState::kClosed) {
+  if (state() != SessionState::kClosed && (moving() || (login_ && login_->waiting_for_primary))) {
+    check_failover(now);
+    settle();
+  } else if (state() == SessionState::kClosed) {
     if (now > linger_until_) finish_close();
+  } else if (held()) {
+    check_hold(now);
   } else if (login_ && limits.connect_timeout > 0 && login_->connecting_since > 0 && !server_.connected() &&
              now - login_->connecting_since > limits.connect_timeout) {
-    server_ended("timed out after " + std::to_string(limits.connect_timeout / 1'000'000) + " ms");
+    server_unreachable("timed out after " + std::to_string(limits.connect_timeout / 1'000'000) + " ms");
     settle();
   } else if (login_ && login_->own && login_->own->refuse_at > 0 && now > login_->own->refuse_at) {
     tell_refusal();
@@ -241,7 +302,8 @@ void ClientSession::check_deadlines(TimeNs now) {
     terminate(CloseReason::kTimeout, "08P01", "client_login_timeout: login took too long");
     settle();
   } else if (!login_ && limits.client_idle_timeout > 0 && state() == SessionState::kReady &&
-             now - last_activity_ > limits.client_idle_timeout) {
+             now - last_activity_ > limits.client_idle_timeout &&
+             !context_.shared.paused.load(std::memory_order_relaxed)) {
     count(context_.shared.statistics.idle_timeouts);
     terminate(CloseReason::kTimeout, "57P05", "terminating connection due to client_idle_timeout");
     settle();
@@ -270,6 +332,10 @@ void ClientSession::close(CloseReason reason, const std::string& text) {
 void ClientSession::finish_close() {
   if (!client_.attached()) return;
   client_.connection().shutdown_write();
+  // Unread bytes would make the kernel reset the connection, and the client miss what it was told last.
+  for (int reads = 0; !client_.in_process() && !client_eof_ && reads < kLastReads; ++reads) {
+    if (client_.read(context_.scratch).status != IoStatus::kOk) break;
+  }
   client_.close();
   context_.owner.ended(*this);
 }

@@ -16,11 +16,13 @@
 
 #include "proxy/authentication_filter.h"
 #include "proxy/endpoint.h"
+#include "proxy/failover.h"
 #include "proxy/observer.h"
 #include "proxy/own_login.h"
 #include "proxy/protocol_tracker.h"
 #include "proxy/server_session.h"
 #include "proxy/session_context.h"
+#include "proxy/session_status.h"
 
 namespace understudy::proxy {
 
@@ -50,7 +52,11 @@ class ClientSession final : public Runnable {
   void drain();
   // Ends the session now, telling the client why in PostgreSQL's words.
   void terminate(CloseReason reason, std::string_view sqlstate, const std::string& message,
-                 std::string_view hint = {});
+                 std::string_view hint = {}, std::string_view detail = {});
+  // Another server may be primary.
+  void topology_changed();
+  // The proxy was paused or resumed (client_status.cpp).
+  void pause_changed();
   // Time-outs; called a few times a second.
   void check_deadlines(TimeNs now);
 
@@ -63,6 +69,11 @@ class ClientSession final : public Runnable {
   [[nodiscard]] bool awaits_copy_data() const { return tracker_.awaits_copy_data(); }
   [[nodiscard]] bool client_at_boundary() const { return tracker_.client_at_boundary(); }
   [[nodiscard]] bool pipeline_open() const { return tracker_.pipeline_open(); }
+  [[nodiscard]] SessionStatus status() const;
+  // A pause waits for it: a request or a transaction is under way.
+  [[nodiscard]] bool busy() const;
+  // New, and waits until the proxy is resumed.
+  [[nodiscard]] bool held() const { return login_ && login_->held_since != 0; }
 
  private:
   // Between accept and the first ReadyForQuery; freed after it, so that idle sessions stay small.
@@ -79,7 +90,11 @@ class ClientSession final : public Runnable {
     bool direct_tls_decided = false;  // the first byte was looked at
     bool binding_taken_out = false;   // the server offered SCRAM-SHA-256-PLUS and the client was not told
     bool server_error = false;        // the server refused; its end of file is announced
-    std::unique_ptr<OwnLogin> own;    // the proxy authenticates the client itself
+    bool shown = false;               // the observer was told of the session
+    bool waiting_for_primary = false;
+    TimeNs held_since = 0;  // by a pause; 0: not
+    EventLoop::TimerId retry = 0;
+    std::unique_ptr<OwnLogin> own;  // the proxy authenticates the client itself
   };
 
   void pump_client();
@@ -89,9 +104,13 @@ class ClientSession final : public Runnable {
   [[nodiscard]] bool server_readable();
 
   void take_client(ByteView bytes);
+  void send_client_bytes(ByteView bytes);
   void take_server(ByteView bytes);
+  // What the client shall see: followed, shown to the observer, delivered.
+  void show_client(ByteView bytes);
   void client_ended();
   void server_ended(const std::string& error);
+  void server_unreachable(const std::string& error);
   void deliver(ByteView bytes);
 
   // client_tls.cpp
@@ -109,12 +128,15 @@ class ClientSession final : public Runnable {
   void begin_session(ByteView packet, std::uint32_t version,
                      std::vector<std::pair<std::string, std::string>> parameters);
   void begin_cancel(std::uint32_t process_id, ByteView key);
+  // Begins to connect to the primary, or waits for one.
+  void start_server();
   void server_connected();
   void open_observer();
   void relay_client_login();
   void relay_server_login();
   [[nodiscard]] bool show_login_message(std::span<Byte> message);
   [[nodiscard]] bool replace_cancel_key(std::span<Byte> payload);
+  [[nodiscard]] CancelTarget cancel_target(std::uint32_t process_id, ByteView key);
   // `answer` begins with the rest of the login; what follows `login_bytes` is the session's.
   void finish_login(char status, ByteView answer, std::size_t login_bytes);
 
@@ -133,6 +155,29 @@ class ClientSession final : public Runnable {
   void finish_pooled();
   void take_last(ByteView bytes);
 
+  // client_status.cpp
+  [[nodiscard]] bool hold_login();
+  void check_hold(TimeNs now);
+
+  // client_failover.cpp
+  void begin_failover(const Login& login, ByteView greeting);
+  const BackendState* note_backend(const Topology& topology);
+  [[nodiscard]] bool moving() const;
+  void lose_server(const std::string& why);
+  void drop_server();
+  [[nodiscard]] bool was_terminated() const;
+  void pass_good_bye();
+  void seek_server();
+  void take_other_server(ServerPool::Answer answer);
+  void connect_to_primary();
+  void try_later(const std::string& why);
+  void await_server();
+  void log_in_elsewhere();
+  void take_other_login(ByteView bytes);
+  void found_server(const ServerFacts& facts);
+  void go_on();
+  void check_failover(TimeNs now);
+
   void protocol_error(bool client, const std::string& what);
   void close(CloseReason reason, const std::string& text);
   void finish_close();
@@ -144,10 +189,13 @@ class ClientSession final : public Runnable {
   std::unique_ptr<SessionObserver> observer_;
   std::unique_ptr<Login> login_;
   std::unique_ptr<PoolMembership> pooled_;  // null when authentication was relayed
+  std::unique_ptr<Failover> failover_;      // null where there is but one backend
+  std::unique_ptr<SessionNames> names_;     // null where nobody asks for them
   AdoptOptions options_;
   std::uint32_t number_;
   TimeNs last_activity_ = 0;
-  TimeNs linger_until_ = 0;  // after close: the client has yet to take its last bytes
+  TimeNs request_since_ = 0;  // first byte of what is being answered; 0: nothing is
+  TimeNs linger_until_ = 0;   // after close: the client has yet to take its last bytes
   std::uint32_t process_id_ = 0;
   ByteBuffer client_key_;
   bool client_eof_ = false;

@@ -41,7 +41,7 @@ std::string set_flag(bool& out, std::string_view value) {
   return {};
 }
 
-std::string set_file(std::string& out, std::string_view value) {
+std::string set_text(std::string& out, std::string_view value) {
   out = value;
   return {};
 }
@@ -54,7 +54,7 @@ std::string set_level(LogLevel& out, std::string_view value) {
   return {};
 }
 
-std::string set_listen(Configuration& configuration, std::string_view value) {
+std::string set_addresses(std::vector<Address>& out, std::string_view value, std::uint16_t default_port) {
   std::vector<Address> addresses;
   try {
     while (!value.empty()) {
@@ -62,7 +62,7 @@ std::string set_listen(Configuration& configuration, std::string_view value) {
       std::string_view one = value.substr(0, comma);
       while (!one.empty() && one.front() == ' ') one.remove_prefix(1);
       while (!one.empty() && one.back() == ' ') one.remove_suffix(1);
-      addresses.push_back(Address::parse(one, 6432));
+      addresses.push_back(Address::parse(one, default_port));
       value = comma == std::string_view::npos ? std::string_view() : value.substr(comma + 1);
     }
   } catch (const std::invalid_argument& error) {
@@ -72,16 +72,7 @@ std::string set_listen(Configuration& configuration, std::string_view value) {
   for (auto one = addresses.begin(); one != addresses.end(); ++one) {
     if (std::find(addresses.begin(), one, *one) != one) return one->to_string() + " is given twice";
   }
-  configuration.listen = std::move(addresses);
-  return {};
-}
-
-std::string set_backend(Configuration& configuration, std::string_view value) {
-  try {
-    configuration.backend = Address::parse(value);
-  } catch (const std::invalid_argument& error) {
-    return error.what();
-  }
+  out = std::move(addresses);
   return {};
 }
 
@@ -106,8 +97,38 @@ using V = std::string_view;
 constexpr ConfigurationKey kKeys[] = {
     {"listen", "addresses, 127.0.0.1:6432",
      "where clients connect: HOST:PORT, :PORT (all interfaces), [IPV6]:PORT, /SOCKET/DIRECTORY", false,
-     set_listen},
-    {"backend", "address, 127.0.0.1:5432", "the PostgreSQL server to relay to", false, set_backend},
+     [](C& c, V v) { return set_addresses(c.listen, v, 6432); }},
+    {"backend", "addresses, 127.0.0.1:5432",
+     "the PostgreSQL server to relay to; of several, the one that is primary, and on to the next when it "
+     "dies",
+     false, [](C& c, V v) { return set_addresses(c.backends, v, 5432); }},
+    {"failover_timeout", "duration, 30s", "longest a client waits for a primary", true,
+     [](C& c, V v) { return set_duration(c.limits.failover_timeout, v); }},
+    {"commit_guard", "on or off, off",
+     "learn the id of writing transactions, so that the fate of a COMMIT cut off by a failover can be asked "
+     "for",
+     false, [](C& c, V v) { return set_flag(c.commit_guard, v); }},
+    {"health_user", "name, postgres", "who asks several backends for their role", false,
+     [](C& c, V v) { return set_text(c.health.user, v); }},
+    {"health_password", "text, none", "its password; also from PGPASSWORD", false,
+     [](C& c, V v) { return set_text(c.health.password, v); }},
+    {"health_database", "name, postgres", "and the database", false,
+     [](C& c, V v) { return set_text(c.health.database, v); }},
+    {"health_interval", "duration, 100ms", "between two checks of a backend", false,
+     [](C& c, V v) { return set_duration(c.health.interval, v); }},
+    {"health_connect_timeout", "duration, 1s", "for a health check's connection and login", false,
+     [](C& c, V v) { return set_duration(c.health.connect_timeout, v); }},
+    {"health_query_timeout", "duration, 1s", "for its answer", false,
+     [](C& c, V v) { return set_duration(c.health.query_timeout, v); }},
+    {"health_failures", "number, 3", "in a row, before a backend counts as down", false,
+     [](C& c, V v) { return set_number(c.health.failures_before_down, v, 10, 1U); }},
+    {"admin_listen", "address, none",
+     "where the admin port listens (HTTP): HOST:PORT, or :PORT on 127.0.0.1; another machine's clients need "
+     "admin_token",
+     false, [](C& c, V v) { return set_admin_listen(c.admin, v); }},
+    {"admin_token", "text, none",
+     "what changes by the admin port must show, as a bearer token; also from UNDERSTUDY_ADMIN_TOKEN", false,
+     [](C& c, V v) { return set_admin_token(c.admin, v); }},
     {"workers", "number, 0", "worker threads; 0: one for every two processors", false,
      [](C& c, V v) { return set_number(c.workers, v); }},
     {"listen_backlog", "number, 512", "connections the kernel may hold before they are accepted", false,
@@ -159,22 +180,22 @@ constexpr ConfigurationKey kKeys[] = {
      "certificate, else disable",
      true, [](C& c, V v) { return set_client_tls_mode(c.tls.clients.mode, v); }},
     {"client_tls_cert_file", "file", "certificate shown to clients (PEM), with its chain", true,
-     [](C& c, V v) { return set_file(c.tls.clients.certificate_file, v); }},
+     [](C& c, V v) { return set_text(c.tls.clients.certificate_file, v); }},
     {"client_tls_key_file", "file", "its private key (PEM)", true,
-     [](C& c, V v) { return set_file(c.tls.clients.key_file, v); }},
+     [](C& c, V v) { return set_text(c.tls.clients.key_file, v); }},
     {"client_tls_ca_file", "file", "who vouches for clients' certificates (PEM)", true,
-     [](C& c, V v) { return set_file(c.tls.clients.ca_file, v); }},
+     [](C& c, V v) { return set_text(c.tls.clients.ca_file, v); }},
     {"client_tls_protocols", "words, secure", "secure, or a list of tlsv1.2 and tlsv1.3", true,
      [](C& c, V v) { return set_tls_versions(c.tls.clients, v); }},
     {"server_tls_sslmode", "word, disable",
      "TLS with the backend: disable, allow, prefer, require, verify-ca or verify-full, as libpq's sslmode",
      true, [](C& c, V v) { return set_server_tls_mode(c.tls.servers.mode, v); }},
     {"server_tls_ca_file", "file", "who vouches for the backend's certificate (PEM), or \"system\"", true,
-     [](C& c, V v) { return set_file(c.tls.servers.ca_file, v); }},
+     [](C& c, V v) { return set_text(c.tls.servers.ca_file, v); }},
     {"server_tls_cert_file", "file", "certificate shown to the backend (PEM)", true,
-     [](C& c, V v) { return set_file(c.tls.servers.certificate_file, v); }},
+     [](C& c, V v) { return set_text(c.tls.servers.certificate_file, v); }},
     {"server_tls_key_file", "file", "its private key (PEM)", true,
-     [](C& c, V v) { return set_file(c.tls.servers.key_file, v); }},
+     [](C& c, V v) { return set_text(c.tls.servers.key_file, v); }},
     {"tcp_keepidle", "seconds, 60", "silence before TCP keepalive probes; 0: the system's", true,
      [](C& c, V v) { return set_number(c.limits.socket.keepalive_idle_s, v); }},
     {"tcp_keepintvl", "seconds, 10", "between keepalive probes; 0: the system's", true,

@@ -9,7 +9,9 @@
 
 #include "formats/transcript/event.h"
 #include "proxy/address.h"
+#include "proxy/admin_settings.h"
 #include "proxy/authentication_method.h"
+#include "proxy/health_settings.h"
 #include "proxy/pool_limits.h"
 #include "proxy/socket_connection.h"
 #include "proxy/tls_settings.h"
@@ -31,12 +33,16 @@ struct Limits {
   SocketOptions socket;
   PoolLimits pool;
   TimeNs query_wait_timeout = 120'000'000'000;  // for a server of a full pool; 0: for ever
+  TimeNs failover_timeout = 30'000'000'000;     // how long a client waits for a primary
   bool operator==(const Limits&) const = default;
 };
 
 struct Configuration {
   std::vector<Address> listen;
-  Address backend{"127.0.0.1", 5432};
+  // The primary is found out among several; a single one is taken for it.
+  std::vector<Address> backends{{"127.0.0.1", 5432}};
+  HealthSettings health;
+  bool commit_guard = false;
   unsigned workers =
       0;  // 0: one for every two processors, at least one (measured: the database needs the rest)
   unsigned listen_backlog = 512;
@@ -50,6 +56,7 @@ struct Configuration {
   bool auth_trust_network = false;
   Limits limits;
   TlsSettings tls;
+  AdminSettings admin;
 };
 
 // One key of the configuration.

@@ -27,6 +27,7 @@ class Endpoint {
   [[nodiscard]] bool attached() const { return connection_ != nullptr; }
   [[nodiscard]] bool in_process() const { return connection_ && connection_->descriptor() < 0; }
   [[nodiscard]] Connection& connection() { return *connection_; }
+  [[nodiscard]] const Connection& connection() const { return *connection_; }
 
   // Whether a turn with these epoll events should read: the descriptor says so, or the connection does.
   [[nodiscard]] bool ready_to_read(std::uint32_t events) const {

@@ -25,6 +25,20 @@ bool ProtocolTracker::advance(SessionEvent event) {
   return true;
 }
 
+void ProtocolTracker::server_lost() {
+  if (state_ == SessionState::kFailover) return;
+  if (state_ != SessionState::kDependencies) left_ = state_;
+  [[maybe_unused]] const bool followed = advance(SessionEvent::kServerLost);
+}
+
+void ProtocolTracker::server_found() {
+  [[maybe_unused]] const bool followed = advance(SessionEvent::kServerFound);
+}
+
+void ProtocolTracker::server_restored() {
+  if (state_ == SessionState::kDependencies) state_ = left_;
+}
+
 bool ProtocolTracker::broken_length(const wire::FrameScanner& scanner, const char* who) {
   return refuse("invalid message length " + std::to_string(scanner.broken_length()) + " of message type " +
                 std::to_string(static_cast<unsigned char>(scanner.broken_type())) + " from the " + who);

@@ -20,6 +20,10 @@ class ProtocolTracker {
   [[nodiscard]] bool server_bytes(ByteView bytes);
   // Moves the session through its states outside of the messages themselves (start-up, login, close).
   [[nodiscard]] bool advance(SessionEvent event);
+  // The server is gone; another takes its place; and from where the session was, it goes on.
+  void server_lost();
+  void server_found();
+  void server_restored();
   // The transaction status of the ReadyForQuery that ended the login.
   void set_transaction_status(char status) { transaction_status_ = status; }
 
@@ -63,6 +67,7 @@ class ProtocolTracker {
   wire::FrameScanner server_;
   RequestQueue requests_;
   SessionState state_ = SessionState::kStartup;
+  SessionState left_ = SessionState::kStartup;  // where the server was lost
   char transaction_status_ = 'I';
   bool pipeline_open_ = false;  // extended-protocol messages since the last Sync
   bool copy_in_ = false;        // the server reads COPY data and ignores Sync until it ends

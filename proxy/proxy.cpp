@@ -8,6 +8,7 @@
 #include <set>
 
 #include "proxy/access_rules.h"
+#include "proxy/clock.h"
 #include "proxy/log.h"
 
 namespace understudy::proxy {
@@ -39,19 +40,20 @@ Worker& place(std::vector<std::unique_ptr<Worker>>& workers, Worker& acceptor) {
 }
 
 // A proxy that is its own backend would connect to itself until it runs out of descriptors.
-void refuse_loop(const Configuration& configuration, const std::vector<SocketAddress>& backend) {
+void refuse_loop(const Configuration& configuration, const Address& address,
+                 const std::vector<SocketAddress>& backend) {
   for (const Address& listen : configuration.listen) {
     for (const SocketAddress& mine : resolve(listen, true)) {
       const bool same = std::any_of(backend.begin(), backend.end(), [&](const SocketAddress& one) {
         return one.length == mine.length && std::memcmp(&one.storage, &mine.storage, one.length) == 0;
       });
-      const bool loopback = listen.host.empty() && listen.port == configuration.backend.port &&
+      const bool loopback = listen.host.empty() && listen.port == address.port &&
                             std::any_of(backend.begin(), backend.end(), [](const SocketAddress& one) {
                               return is_local_peer(to_string(one));
                             });
       if (same || loopback) {
-        throw std::runtime_error("backend " + configuration.backend.to_string() +
-                                 " is where the proxy itself listens (" + listen.to_string() + ")");
+        throw std::runtime_error("backend " + address.to_string() + " is where the proxy itself listens (" +
+                                 listen.to_string() + ")");
       }
     }
   }
@@ -60,8 +62,10 @@ void refuse_loop(const Configuration& configuration, const std::vector<SocketAdd
 }  // namespace
 
 Proxy::Proxy(const Configuration& configuration, TrafficObserver* observer) : configuration_(configuration) {
-  shared_.backend = configuration.backend;
   shared_.observer = observer;
+  shared_.failover = configuration.backends.size() > 1;
+  shared_.continuity.commit_guard = configuration.commit_guard;
+  shared_.names_sessions = configuration.admin.listen.has_value();
 }
 
 Proxy::~Proxy() { stop(); }
@@ -70,8 +74,13 @@ void Proxy::start() {
   shared_.access.set(load_access_policy(configuration_));
   shared_.pool.set_limits(configuration_.limits.pool);
   shared_.tls.set(load_tls(configuration_.tls));
-  shared_.backend_addresses.set(resolve(configuration_.backend, false));
-  refuse_loop(configuration_, *shared_.backend_addresses.get());
+  if (shared_.failover) {
+    watch_backends();
+  } else {
+    set_only_backend(resolve(configuration_.backends.front(), false));
+    refuse_loop(configuration_, configuration_.backends.front(),
+                shared_.topology.get()->backends[0].addresses);
+  }
   for (const Address& address : configuration_.listen) {
     sockets_.open(address, configuration_.listen_backlog, configuration_.unix_socket_mode);
   }
@@ -86,7 +95,43 @@ void Proxy::start() {
     }
   }
   for (const auto& worker : workers_) worker->start();
-  if (is_name(configuration_.backend)) dns_ = std::thread([this] { follow_dns(); });
+  if (monitor_) {
+    monitor_->start();
+  } else if (is_name(configuration_.backends.front())) {
+    dns_ = std::thread([this] { follow_dns(); });
+  }
+}
+
+// Nobody asks a single backend for its role.
+bool Proxy::set_only_backend(std::vector<SocketAddress> addresses) {
+  const TopologySnapshot before = shared_.topology.get();
+  BackendState only;
+  only.address = configuration_.backends.front();
+  only.addresses = std::move(addresses);
+  only.up = true;
+  const bool moved =
+      before->backends.empty() || names_of(only.addresses) != names_of(before->backends[0].addresses);
+  Topology topology;
+  topology.backends.push_back(std::move(only));
+  topology.primary = 0;
+  shared_.topology.set(std::move(topology));
+  return moved;
+}
+
+void Proxy::watch_backends() {
+  monitor_ = std::make_unique<BackendMonitor>(
+      configuration_.backends, configuration_.health, [this] { return shared_.tls.get().servers; },
+      shared_.topology);
+  shared_.suspect = [this](std::size_t backend) { monitor_->check_now(backend); };
+  shared_.topology.subscribe([this] { topology_changed(); });
+}
+
+void Proxy::topology_changed() {
+  const TopologySnapshot topology = shared_.topology.get();
+  const std::uint64_t generation = topology->generation;
+  failovers_.note(*topology, now_ns(), shared_.statistics.sessions_moved.load());
+  if (std::exchange(generation_, generation) != generation) shared_.pool.renew();
+  for (const auto& worker : workers_) worker->topology_changed();
 }
 
 void Proxy::follow_dns() {
@@ -94,10 +139,7 @@ void Proxy::follow_dns() {
   while (!stopping_.wait_for(lock, kDnsInterval, [this] { return stopped_; })) {
     lock.unlock();
     try {
-      std::vector<SocketAddress> found = resolve(configuration_.backend, false);
-      const bool moved = names_of(found) != names_of(*shared_.backend_addresses.get());
-      shared_.backend_addresses.set(std::move(found));
-      if (moved) shared_.pool.renew();
+      if (set_only_backend(resolve(configuration_.backends.front(), false))) shared_.pool.renew();
     } catch (const std::runtime_error& error) {
       log_event(LogLevel::kWarning, "backend_lookup_failed",
                 {{"error", error.what()}, {"kept", "the last addresses"}});
@@ -107,6 +149,7 @@ void Proxy::follow_dns() {
 }
 
 void Proxy::drain(std::function<void()> drained) {
+  draining_.store(true, std::memory_order_relaxed);
   {
     const std::lock_guard lock(mutex_);
     drained_ = std::move(drained);
@@ -140,6 +183,7 @@ void Proxy::stop() {
     stopped_ = true;
   }
   stopping_.notify_all();
+  if (monitor_) monitor_->stop();
   for (const auto& worker : workers_) worker->stop();
   for (const auto& worker : workers_) worker->join();
   if (dns_.joinable()) dns_.join();

@@ -4,15 +4,19 @@
 // Threads: construct, start, stop and destroy on one thread; drain, reload and statistics from any.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "proxy/backend_monitor.h"
 #include "proxy/configuration.h"
+#include "proxy/failover_log.h"
 #include "proxy/listener.h"
 #include "proxy/observer.h"
 #include "proxy/session_context.h"
@@ -38,6 +42,24 @@ class Proxy {
   [[nodiscard]] Worker& worker(unsigned index) { return *workers_[index]; }
   [[nodiscard]] const Statistics& statistics() const { return shared_.statistics; }
 
+  // What there is to see, from any thread until stop(). Workers are waited for `limit` at most; nothing: one
+  // was too slow.
+  [[nodiscard]] TopologySnapshot topology() const { return shared_.topology.get(); }
+  [[nodiscard]] const ServerPool& pool() const { return shared_.pool; }
+  [[nodiscard]] std::vector<FailoverEvent> failovers() const {
+    return failovers_.events(shared_.statistics.sessions_moved.load());
+  }
+  [[nodiscard]] std::uint64_t failover_count() const { return failovers_.count(); }
+  [[nodiscard]] LatencyCounts latency() const;
+  [[nodiscard]] std::optional<SessionTally> tally(TimeNs limit) const;
+  [[nodiscard]] std::optional<std::vector<SessionStatus>> sessions(TimeNs limit) const;
+
+  // While paused, clients wait at their next idle moment outside a transaction, and new ones before they get
+  // a server. Any thread, until stop().
+  void set_paused(bool paused);
+  [[nodiscard]] bool paused() const { return shared_.paused.load(std::memory_order_relaxed); }
+  [[nodiscard]] bool draining() const { return draining_.load(std::memory_order_relaxed); }
+
   // No new clients; sessions end at their next idle moment outside a transaction. `drained` is called from a
   // worker's thread when the last has ended.
   void drain(std::function<void()> drained);
@@ -53,6 +75,9 @@ class Proxy {
 
  private:
   void follow_dns();
+  bool set_only_backend(std::vector<SocketAddress> addresses);
+  void watch_backends();
+  void topology_changed();
   void worker_drained();
 
   Configuration configuration_;
@@ -65,7 +90,11 @@ class Proxy {
   bool stopped_ = false;
   unsigned workers_draining_ = 0;
   std::function<void()> drained_;
-  std::thread dns_;
+  std::thread dns_;                          // of a single backend
+  std::unique_ptr<BackendMonitor> monitor_;  // of several
+  std::uint64_t generation_ = 0;             // of the topology; the monitor's thread
+  FailoverLog failovers_;
+  std::atomic<bool> draining_{false};
 };
 
 }  // namespace understudy::proxy

@@ -191,4 +191,13 @@ ServerPool::Counts ServerPool::counts() const {
   return counts;
 }
 
+std::vector<std::pair<std::string, ServerPool::Counts>> ServerPool::list() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::pair<std::string, Counts>> pools;
+  for (const auto& [key, pool] : pools_) {
+    pools.emplace_back(key, Counts{1, pool.open, pool.idle.size(), pool.waiting.size()});
+  }
+  return pools;
+}
+
 }  // namespace understudy::proxy

@@ -12,6 +12,8 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "proxy/address.h"
 #include "proxy/connection.h"
@@ -25,6 +27,7 @@ class ServerTls;
 // A server session between clients: logged in, idle, watched by no loop.
 struct PooledServer {
   std::unique_ptr<Connection> connection;
+  Address backend;  // as configured
   SocketAddress address;
   std::string address_text;
   std::shared_ptr<const ServerTls> tls;  // what encrypts it, null when nothing does; cancels use it too
@@ -72,6 +75,8 @@ class ServerPool {
 
   void set_limits(const PoolLimits& limits);
   [[nodiscard]] Counts counts() const;
+  // The same, pool by pool, with its key.
+  [[nodiscard]] std::vector<std::pair<std::string, Counts>> list() const;
 
  private:
   struct Waiter {

@@ -12,14 +12,23 @@ constexpr TimeNs kRetryInterval = 5'000'000;
 
 }  // namespace
 
-ServerSession::Progress ServerSession::start() {
-  addresses_ = context_.shared.backend_addresses.get();
+ServerSession::Progress ServerSession::start(const BackendState& backend) {
+  backend_ = backend.address;
+  addresses_ = backend.addresses;
   next_address_ = 0;
   failure_ = "its name has no address";
   return try_next();
 }
 
+void ServerSession::close() {
+  context_.loop.cancel(retry_);
+  retry_due_ = connected_ = plain_ = false;
+  endpoint_.close();
+  encryption_.reset();
+}
+
 void ServerSession::adopt(PooledServer server) {
+  backend_ = server.backend;
   address_ = server.address;
   endpoint_.attach(std::move(server.connection));
   encryption_.adopt(std::move(server.tls));
@@ -28,6 +37,7 @@ void ServerSession::adopt(PooledServer server) {
 
 PooledServer ServerSession::release() {
   PooledServer server;
+  server.backend = backend_;
   server.address = address_;
   server.address_text = address_text();
   server.tls = tls();
@@ -37,8 +47,8 @@ PooledServer ServerSession::release() {
 }
 
 ServerSession::Progress ServerSession::try_next() {
-  while (next_address_ < addresses_->size()) {
-    address_ = (*addresses_)[next_address_];
+  while (next_address_ < addresses_.size()) {
+    address_ = addresses_[next_address_];
     encryption_.reset();
     auto attempt = SocketConnection::connect(address_, to_string(address_), context_.limits.socket);
     failure_ = std::move(attempt.error);
@@ -72,8 +82,7 @@ ServerSession::Progress ServerSession::encrypt() {
     progress = encryption_.advance();
   } else {
     const bool wanted = !plain_ && address_.family() != AF_UNIX;
-    progress =
-        encryption_.begin(wanted ? context_.shared.tls.get().servers : nullptr, context_.shared.backend.host);
+    progress = encryption_.begin(wanted ? context_.shared.tls.get().servers : nullptr, backend_.host);
   }
   if (progress == ServerEncryption::Progress::kPending) return Progress::kConnecting;
   if (progress == ServerEncryption::Progress::kDone) return Progress::kConnected;
@@ -97,12 +106,12 @@ ServerSession::Progress ServerSession::continue_connecting(bool socket_ready) {
   if (progress == Progress::kConnecting) return progress;
   if (progress == Progress::kFailed) return try_next();
   connected_ = true;
-  addresses_.reset();
+  addresses_.clear();
   return Progress::kConnected;
 }
 
 std::string ServerSession::address_text() const {
-  return address_.family() == AF_UNIX ? context_.shared.backend.unix_path() : to_string(address_);
+  return address_.family() == AF_UNIX ? backend_.unix_path() : to_string(address_);
 }
 
 }  // namespace understudy::proxy

@@ -30,7 +30,9 @@ class ServerSession {
 
   // Begins to connect to the backend's addresses, one after the other until one accepts and, where TLS is
   // wanted, has shaken hands.
-  Progress start();
+  Progress start(const BackendState& backend);
+  // Lets go of the server, for another.
+  void close();
   // While connecting, at each turn: the socket may have become ready, which decides the next step.
   Progress continue_connecting(bool socket_ready);
 
@@ -41,7 +43,8 @@ class ServerSession {
 
   [[nodiscard]] bool connected() const { return connected_; }
   [[nodiscard]] Endpoint& endpoint() { return endpoint_; }
-  // The address connected to (for a cancel), and as text.
+  // The backend as configured; the address connected to (for a cancel), and as text.
+  [[nodiscard]] const Address& backend() const { return backend_; }
   [[nodiscard]] const SocketAddress& address() const { return address_; }
   [[nodiscard]] std::string address_text() const;
   // What encrypts the connection; null when nothing does.
@@ -62,7 +65,8 @@ class ServerSession {
   Runnable& owner_;
   Endpoint endpoint_;
   ServerEncryption encryption_{endpoint_};
-  BackendAddresses::Snapshot addresses_;
+  Address backend_;
+  std::vector<SocketAddress> addresses_;
   std::size_t next_address_ = 0;
   SocketAddress address_;
   EventLoop::TimerId retry_ = 0;

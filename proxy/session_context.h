@@ -3,50 +3,42 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
-#include <mutex>
 #include <span>
-#include <vector>
 
 #include "proxy/access_policy.h"
 #include "proxy/cancel_registry.h"
 #include "proxy/configuration.h"
+#include "proxy/continuity.h"
 #include "proxy/event_loop.h"
+#include "proxy/latency_histogram.h"
 #include "proxy/observer.h"
 #include "proxy/server_pool.h"
 #include "proxy/statistics.h"
 #include "proxy/tls_context.h"
+#include "proxy/topology.h"
 
 namespace understudy::proxy {
 
-// The backend's addresses as last looked up: an immutable snapshot that is replaced, never changed.
-class BackendAddresses {
- public:
-  using Snapshot = std::shared_ptr<const std::vector<SocketAddress>>;
-  [[nodiscard]] Snapshot get() const {
-    const std::lock_guard lock(mutex_);
-    return snapshot_;
-  }
-  void set(std::vector<SocketAddress> addresses) {
-    auto next = std::make_shared<const std::vector<SocketAddress>>(std::move(addresses));
-    const std::lock_guard lock(mutex_);
-    snapshot_ = std::move(next);
-  }
-
- private:
-  mutable std::mutex mutex_;
-  Snapshot snapshot_ = std::make_shared<const std::vector<SocketAddress>>();
-};
-
 // Shared by all workers of a proxy.
 struct ProxyShared {
-  Address backend;
-  BackendAddresses backend_addresses;
+  CurrentTopology topology;
+  // Several backends are watched, and sessions move from one to the next; else there is one, taken for
+  // granted.
+  bool failover = false;
+  ContinuityLimits continuity;
+  // A session broke at that backend: have a look. Any thread; set when failover is.
+  std::function<void(std::size_t backend)> suspect;
   CancelRegistry cancels;
   AccessPolicyHolder access;
   ServerPool pool{PoolLimits()};
   CurrentTls tls;
   Statistics statistics;
+  // No session begins a request or takes a server; set with a word to the workers each time.
+  std::atomic<bool> paused{false};
+  // Sessions keep their users' names: somebody may ask. Set before there are any.
+  bool names_sessions = false;
   TrafficObserver* observer = nullptr;  // borrowed; null: nothing is recorded
   std::atomic<std::uint32_t> next_session{1};
   // Draining workers that still have sessions other than replication streams.
@@ -72,7 +64,9 @@ struct SessionContext {
   RunnableOwner& owner;
   unsigned worker_index;
   std::span<Byte> scratch;  // the worker's read buffer
-  Limits limits;            // replaced at a reload, on the worker
+  StatementTraitsCache& traits;
+  LatencyHistogram& latency;
+  Limits limits;  // replaced at a reload, on the worker
   bool draining = false;
 };
 

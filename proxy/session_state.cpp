@@ -44,6 +44,7 @@ constexpr Transition kTransitions[] = {
     {S::kReady, E::kServerLost, S::kFailover},
     {S::kDependencies, E::kServerLost, S::kFailover},
     {S::kQuery, E::kServerLost, S::kFailover},
+    {S::kCopy, E::kServerLost, S::kFailover},
     {S::kExtendedError, E::kServerLost, S::kFailover},
     {S::kFailover, E::kServerFound, S::kDependencies},
 

@@ -11,10 +11,10 @@
 //                    |                                |  +------ error in a pipeline ----+
 //                    +------- copy ends, or an error -+              (skipping to Sync)
 //
-//   DEPENDENCIES (READY -> dependencies replayed -> QUERY), FAILOVER (from any busy state) and RESET (READY
-//   -> pool) are the states of a session that changes its server. A client's session keeps its server for
-//   life in this version, so nothing raises the events of the first two; RESET is what ServerReset is,
-//   without a client. CLOSED is reached from every state and left by none.
+//   FAILOVER: the server was lost, from any state after the login. DEPENDENCIES: another was found and is
+//   made like the first; then the session is again where it was (ProtocolTracker::server_restored). RESET
+//   (READY -> pool) is what ServerReset is, without a client. CLOSED is reached from every state and left by
+//   none.
 #pragma once
 
 #include <cstdint>

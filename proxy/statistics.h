@@ -22,6 +22,11 @@ struct Statistics {
   std::atomic<std::uint64_t> wait_timeouts{0};   // no server of a full pool became free
   std::atomic<std::uint64_t> servers_connected{0};
   std::atomic<std::uint64_t> servers_reused{0};
+  std::atomic<std::uint64_t> servers_lost{0};    // of sessions that could have been moved
+  std::atomic<std::uint64_t> sessions_moved{0};  // to another server, with all they had
+  std::atomic<std::uint64_t> commits_lost{
+      0};  // sessions whose last acknowledged commit the new primary lacks
+  std::atomic<std::uint64_t> sessions_stranded{0};  // could not be moved for what they held
   std::atomic<std::uint64_t> cancels_forwarded{0};
   std::atomic<std::uint64_t> cancels_unmatched{0};  // no session has that key
 };

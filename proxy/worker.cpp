@@ -22,6 +22,8 @@ Worker::Worker(unsigned index, ProxyShared& shared, const Limits& limits, std::f
                .owner = *this,
                .worker_index = index,
                .scratch = scratch_,
+               .traits = traits_,
+               .latency = latency_,
                .limits = limits},
       drained_(std::move(drained)) {}
 
@@ -95,11 +97,8 @@ void Worker::session_called(std::uint32_t number) {
 void Worker::sweep() {
   const TimeNs now = now_ns();
   if (context_.worker_index == 0) context_.shared.pool.sweep(now);
-  std::vector<ClientSession*> sessions;  // a deadline may end a session, which changes the map
-  sessions.reserve(sessions_.size());
-  for (const auto& [number, session] : sessions_) sessions.push_back(session);
   const bool overdue = drain_deadline_ > 0 && now > drain_deadline_;
-  for (ClientSession* session : sessions) {
+  for (ClientSession* session : present_sessions()) {
     if (overdue) {
       session->terminate(CloseReason::kShutdown, "57P01", "terminating connection: drain_timeout reached");
     } else {
@@ -162,6 +161,46 @@ void Worker::stop() {
 
 void Worker::reload(const Limits& limits) {
   loop_.post([this, limits] { context_.limits = limits; });
+}
+
+// For what may end a session, which changes the map.
+std::vector<ClientSession*> Worker::present_sessions() const {
+  std::vector<ClientSession*> sessions;
+  sessions.reserve(sessions_.size());
+  for (const auto& [number, session] : sessions_) sessions.push_back(session);
+  return sessions;
+}
+
+void Worker::topology_changed() {
+  loop_.post([this] {
+    for (ClientSession* session : present_sessions()) session->topology_changed();
+  });
+}
+
+void Worker::pause_changed() {
+  loop_.post([this] {
+    for (ClientSession* session : present_sessions()) session->pause_changed();
+  });
+}
+
+void Worker::tally(std::function<void(SessionTally)> done) {
+  loop_.post([this, done = std::move(done)] {
+    SessionTally tally;
+    for (const auto& [number, session] : sessions_) {
+      tally.busy += session->busy() ? 1 : 0;
+      tally.held += session->held() ? 1 : 0;
+    }
+    done(tally);
+  });
+}
+
+void Worker::list_sessions(std::function<void(std::vector<SessionStatus>)> done) {
+  loop_.post([this, done = std::move(done)] {
+    std::vector<SessionStatus> statuses;
+    statuses.reserve(sessions_.size());
+    for (const auto& [number, session] : sessions_) statuses.push_back(session->status());
+    done(std::move(statuses));
+  });
 }
 
 void Worker::join() {

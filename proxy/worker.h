@@ -41,6 +41,15 @@ class Worker final : private RunnableOwner {
   // Any thread: every session ends now, then the thread.
   void stop();
   void reload(const Limits& limits);
+  // Any thread: sessions look again whether the proxy is paused.
+  void pause_changed();
+  // Any thread; `done` is called on the worker's, unless that has ended.
+  void tally(std::function<void(SessionTally)> done);
+  void list_sessions(std::function<void(std::vector<SessionStatus>)> done);
+  // Of requests answered here; any thread.
+  [[nodiscard]] LatencyCounts latency() const { return latency_.counts(); }
+  // Any thread: sessions look at the topology again.
+  void topology_changed();
   void join();
 
  private:
@@ -52,9 +61,12 @@ class Worker final : private RunnableOwner {
   void sweep();
   void end_streams();
   void check_drained();
+  [[nodiscard]] std::vector<ClientSession*> present_sessions() const;
 
   EventLoop loop_;
   ByteBuffer scratch_;
+  StatementTraitsCache traits_;
+  LatencyHistogram latency_;
   SessionContext context_;
   std::function<void()> drained_;
   std::vector<std::unique_ptr<Listener>> listeners_;

@@ -5,9 +5,11 @@
 #include <csignal>
 #include <cstdio>
 #include <cxxopts.hpp>
+#include <mutex>
 #include <optional>
 
 #include "formats/command.h"
+#include "proxy/admin_server.h"
 #include "proxy/log.h"
 #include "proxy/proxy.h"
 #include "recorder/commands.h"
@@ -44,6 +46,14 @@ std::string joined(const std::vector<std::string>& names) {
   return text;
 }
 
+std::vector<std::string> names_of(const std::vector<proxy::Address>& addresses) {
+  std::vector<std::string> names;
+  for (const proxy::Address& address : addresses) names.push_back(address.to_string());
+  return names;
+}
+
+bool is_list(std::string_view key) { return key == "listen" || key == "backend"; }
+
 cxxopts::Options command_options() {
   cxxopts::Options options("understudy proxy",
                            "Relays clients to a PostgreSQL server, recording what passes.\n");
@@ -52,7 +62,7 @@ cxxopts::Options command_options() {
   for (const KeyHelp& key : known_keys()) {
     const std::string help = std::string(key.help) + " (" + std::string(key.unit_and_default) + ")";
     // A list would split directory names at their commas; only addresses may be given several times.
-    if (key.key == "listen") {
+    if (is_list(key.key)) {
       add(flag_of(key.key), help + "; repeatable", cxxopts::value<std::vector<std::string>>(), "VALUE");
     } else {
       add(flag_of(key.key), help, cxxopts::value<std::string>(), "VALUE");
@@ -70,7 +80,7 @@ std::vector<Setting> settings_of(const cxxopts::ParseResult& given) {
   for (const KeyHelp& key : known_keys()) {
     const std::string flag = flag_of(key.key);
     if (given.count(flag) == 0) continue;
-    const bool list = key.key == "listen";
+    const bool list = is_list(key.key);
     std::string value =
         list ? joined(given[flag].as<std::vector<std::string>>()) : given[flag].as<std::string>();
     settings.push_back({std::string(key.key), std::move(value), "--" + flag});
@@ -82,7 +92,17 @@ ProxySettings load(const std::string& config, const std::vector<Setting>& from_c
   std::vector<Setting> settings;
   if (!config.empty()) settings = read_settings(config);
   settings.insert(settings.end(), from_command_line.begin(), from_command_line.end());
-  return apply_settings(settings);
+  ProxySettings result = apply_settings(settings);
+  proxy::Configuration& configuration = result.configuration;
+  const char* const password = std::getenv("PGPASSWORD");
+  std::string& known = configuration.health.password;
+  if (known.empty() && password != nullptr) known = password;
+  const char* const token = std::getenv("UNDERSTUDY_ADMIN_TOKEN");
+  if (configuration.admin.token.empty() && token != nullptr) {
+    const std::string wrong = proxy::set_admin_token(configuration.admin, token);
+    if (!wrong.empty()) throw SettingsError("UNDERSTUDY_ADMIN_TOKEN: " + wrong);
+  }
+  return result;
 }
 
 // Two descriptors a session: the default soft limit of 1024 is soon reached.
@@ -107,7 +127,7 @@ void log_start(const proxy::Proxy& proxy, const ProxySettings& settings, const R
   log_event(LogLevel::kInfo, "started",
             {{"version", UNDERSTUDY_VERSION},
              {"listening", joined(proxy.listening())},
-             {"backend", settings.configuration.backend.to_string()},
+             {"backend", joined(names_of(settings.configuration.backends))},
              {"workers", std::to_string(proxy.worker_count())},
              {"recording", recorder == nullptr ? "off" : settings.recording.directory.string()},
              {"run", recorder == nullptr ? "-" : std::to_string(recorder->run())}});
@@ -126,6 +146,10 @@ void log_relayed(std::string_view event, const proxy::Statistics& counted) {
              {"login_timeouts", text(counted.login_timeouts)},
              {"idle_timeouts", text(counted.idle_timeouts)},
              {"backend_failures", text(counted.backend_failures)},
+             {"servers_lost", text(counted.servers_lost)},
+             {"sessions_moved", text(counted.sessions_moved)},
+             {"sessions_stranded", text(counted.sessions_stranded)},
+             {"commits_lost", text(counted.commits_lost)},
              {"cancels", text(counted.cancels_forwarded)},
              {"cancels_unmatched", text(counted.cancels_unmatched)}});
 }
@@ -145,11 +169,11 @@ void log_recorded(LogLevel level, std::string_view event, const Statistics& reco
 }
 
 // Applies what can be applied; a file with an error changes nothing.
-void reload(proxy::Proxy& proxy, ProxySettings& current, const std::string& config,
-            const std::vector<Setting>& from_command_line) {
+proxy::AdminService::Reloaded reload(proxy::Proxy& proxy, ProxySettings& current, const std::string& config,
+                                     const std::vector<Setting>& from_command_line) {
   if (config.empty()) {
     log_event(LogLevel::kWarning, "reload_ignored", {{"reason", "started without --config"}});
-    return;
+    return {"started without --config: there is nothing to reread", {}};
   }
   try {
     ProxySettings fresh = load(config, from_command_line);
@@ -163,8 +187,10 @@ void reload(proxy::Proxy& proxy, ProxySettings& current, const std::string& conf
     if (!waiting.empty()) log_event(LogLevel::kWarning, "restart_needed", {{"keys", joined(waiting)}});
     // Keys that wait for a restart stay as they were: said again at the next reload.
     current.configuration.limits = fresh.configuration.limits;
+    return {{}, waiting};
   } catch (const std::runtime_error& error) {  // SettingsError is one, a bad file another
     log_event(LogLevel::kError, "reload_refused", {{"error", error.what()}});
+    return {error.what(), {}};
   }
 }
 
@@ -200,13 +226,23 @@ int relay(ProxySettings settings, const std::string& config, const std::vector<S
   }
   Recorder* const recording = recorder ? &*recorder : nullptr;
   proxy::Proxy proxy(settings.configuration, recording);
+  std::mutex reloading;
+  const auto reread = [&] {
+    const std::lock_guard lock(reloading);
+    return reload(proxy, settings, config, from_command_line);
+  };
+  std::optional<proxy::AdminServer> admin;
+  if (settings.configuration.admin.listen) admin.emplace(settings.configuration.admin, proxy, reread);
   proxy.start();
+  if (admin) admin->start();
   log_start(proxy, settings, recording);
-  const auto on_hangup = [&] { reload(proxy, settings, config, from_command_line); };
-  await_end(signals, proxy, on_hangup, [&] {
-    log_relayed("statistics", proxy.statistics());
-    if (recording != nullptr) log_recorded(LogLevel::kInfo, "recording", recording->statistics());
-  });
+  await_end(
+      signals, proxy, [&] { (void)reread(); },
+      [&] {
+        log_relayed("statistics", proxy.statistics());
+        if (recording != nullptr) log_recorded(LogLevel::kInfo, "recording", recording->statistics());
+      });
+  admin.reset();
   proxy.stop();
   log_relayed("ended", proxy.statistics());
   if (recording == nullptr) return 0;

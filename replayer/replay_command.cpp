@@ -277,7 +277,7 @@ int replay(const cxxopts::ParseResult& given, const std::string& path) {
   warn_of_recorded_server(recording, target.address());
 
   proxy::Configuration configuration;
-  configuration.backend = target.address();
+  configuration.backends = {target.address()};
   configuration.tls.servers = target.tls();
   configuration.workers = 1;
   configuration.limits.max_client_connections = std::numeric_limits<std::uint32_t>::max();

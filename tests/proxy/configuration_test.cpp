@@ -42,7 +42,7 @@ TEST(Configuration, RefusesBadValuesAndKeepsWhatWas) {
   }
   EXPECT_EQ(configuration.limits, before.limits);
   EXPECT_EQ(configuration.listen, before.listen);
-  EXPECT_EQ(configuration.backend, before.backend);
+  EXPECT_EQ(configuration.backends, before.backends);
 }
 
 TEST(Configuration, RefusalNamesTheValue) {

@@ -47,6 +47,7 @@ constexpr Step kAllowed[] = {
     {S::kExtendedError, E::kReadyMoreDue, S::kQuery},
     {S::kExtendedError, E::kReady, S::kReady},
     {S::kExtendedError, E::kServerLost, S::kFailover},
+    {S::kCopy, E::kServerLost, S::kFailover},
     {S::kDependencies, E::kRequestSent, S::kDependencies},
     {S::kDependencies, E::kReadyMoreDue, S::kQuery},
     {S::kDependencies, E::kReady, S::kReady},

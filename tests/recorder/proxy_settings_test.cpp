@@ -23,7 +23,7 @@ TEST(ProxySettingsTest, ReadsKeysOfProxyAndRecorder) {
       "# a comment\r\n; another\n\n[understudy]\n"
       "  backend =  db.example:5433  \nlisten = 127.0.0.1:6432, /tmp\n"
       "record = /var/rec, with a comma = and equals\nrecord_fsync=250ms\nrecord_segment_size = 1GiB\n");
-  EXPECT_EQ(settings.configuration.backend, (proxy::Address{"db.example", 5433}));
+  EXPECT_EQ(settings.configuration.backends, (std::vector<proxy::Address>{{"db.example", 5433}}));
   EXPECT_EQ(settings.configuration.listen.size(), 2U);
   EXPECT_EQ(settings.recording.directory, "/var/rec, with a comma = and equals");
   EXPECT_EQ(settings.recording.fsync, FsyncPolicy::kInterval);

@@ -44,7 +44,7 @@ TEST(SampleConfigurationTest, DocumentedDefaultsAreTheDefaults) {
   const ProxySettings given = apply_settings(parse_settings(uncommented(), "sample"));
   EXPECT_EQ(given.configuration.limits, plain.configuration.limits);
   EXPECT_EQ(given.configuration.listen, plain.configuration.listen);
-  EXPECT_EQ(given.configuration.backend, plain.configuration.backend);
+  EXPECT_EQ(given.configuration.backends, plain.configuration.backends);
   EXPECT_EQ(given.configuration.workers, plain.configuration.workers);
   EXPECT_EQ(given.configuration.listen_backlog, plain.configuration.listen_backlog);
   EXPECT_EQ(given.configuration.unix_socket_mode, plain.configuration.unix_socket_mode);
