@@ -8,20 +8,15 @@
 #include <fuzzer/FuzzedDataProvider.h>
 #include <zstd.h>
 
-#include <cstdlib>
-
 #include "formats/crc32c.h"
 #include "formats/transcript/chunk_head.h"
 #include "formats/transcript/record.h"
 #include "formats/transcript/segment_records.h"
 #include "formats/transcript/verify.h"
+#include "tests/fuzz/require.h"
 
 namespace understudy {
 namespace {
-
-void require(bool holds) {
-  if (!holds) std::abort();
-}
 
 class InputFile final : public ReadableFile {
  public:

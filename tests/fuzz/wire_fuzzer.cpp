@@ -2,18 +2,13 @@
 // stream does not depend on how it is cut into pieces; what decodes builds the same bytes again.
 //
 // Input: one byte of choices, one of the pieces' size, one of the assembler's cap; the rest is the stream.
-#include <cstdlib>
-
 #include "formats/wire/message_assembler.h"
 #include "formats/wire/server_progress.h"
 #include "tests/formats/wire_rebuild.h"
+#include "tests/fuzz/require.h"
 
 namespace understudy::wire {
 namespace {
-
-void require(bool holds) {
-  if (!holds) std::abort();
-}
 
 bool same(ByteView a, ByteView b) { return std::equal(a.begin(), a.end(), b.begin(), b.end()); }
 

@@ -105,6 +105,11 @@ class RawSession:
         rows = [payload for kind, payload in self.until_ready() if kind == b"D"]
         return rows[0][6:6 + struct.unpack("!i", rows[0][2:6])[0]].decode() if rows else None
 
+    @property
+    def is_inside_message(self):
+        """The stream ended there, if it has ended."""
+        return bool(self._held)
+
     def _take(self, size):
         while len(self._held) < size:
             try:

@@ -10,7 +10,7 @@ def scaled(number, least=1):
     return max(least, int(number * float(os.environ.get("UNDERSTUDY_TEST_SCALE", "1"))))
 
 
-def await_condition(condition, what, timeout_s=60):
+def await_condition(condition, what, timeout_s=60, longest_pause_s=0.1):
     """Returns the first true value of condition(); fails with `what` after the time-out."""
     end = time.monotonic() + timeout_s
     pause = 0.002
@@ -21,7 +21,7 @@ def await_condition(condition, what, timeout_s=60):
         if time.monotonic() > end:
             raise TimeoutError(f"waited {timeout_s} s for: {what() if callable(what) else what}")
         time.sleep(pause)
-        pause = min(pause * 1.5, 0.1)
+        pause = min(pause * 1.5, longest_pause_s)
 
 
 def free_port(family=socket.AF_INET, host="127.0.0.1"):

@@ -1,0 +1,365 @@
+"""Do clients stay where they are when their server dies, is replaced, falls silent, or comes back from the dead?"""
+
+import contextlib
+import os
+import re
+import signal
+import threading
+import time
+
+import psycopg
+import pytest
+
+from cluster import Cluster
+from ledger import Ledger
+from raw_session import RawSession, error_fields, query
+from tpcb import Tpcb
+from understudy_process import run_understudy
+from waiting import await_condition, scaled
+
+OPTIONS = ["--auth", "trust", "--health-user", "postgres", "--commit-guard", "on"]
+WHO = "SELECT inet_server_port()"
+
+
+@pytest.fixture(scope="module")
+def three(template):
+    """A primary and two replicas, replicating synchronously, behind relays; for all tests of this file."""
+    with Cluster(template, relays="everything") as servers:
+        servers.primary.execute("CREATE TABLE entry (n int, what text)")
+        yield servers
+
+
+@pytest.fixture
+def cluster(three):
+    """The three, as every test finds them: one primary, two that follow, an empty table."""
+    three.restore()
+    three.primary.execute("TRUNCATE entry")
+    return three
+
+
+@pytest.fixture
+def make_failover_proxy(make_proxy):
+    """make_failover_proxy(backends, ...): a proxy that has found its primary."""
+    def make(backends, *arguments, failover_timeout="30s", await_primary=True, **options):
+        others = [word for address in backends[1:] for word in ("--backend", address)]
+        proxy = make_proxy(backends[0], *others, *OPTIONS, "--failover-timeout", failover_timeout, *arguments,
+                           **options)
+        if await_primary:
+            proxy.await_log(r" primary_found .*")
+        return proxy
+    return make
+
+
+def entries(cluster, what):
+    return cluster.primary.value(f"SELECT count(*) FROM entry WHERE what = '{what}'")
+
+
+def fail_over(cluster):
+    """Power loss, and somebody else takes over."""
+    cluster.kill_primary()
+    return cluster.take_over()
+
+
+# ---- Who is the primary
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_the_primary_is_found_wherever_it_stands(cluster, make_failover_proxy, place):
+    others = [node.address for node in cluster.replicas]
+    backends = others[:place] + [cluster.primary.address] + others[place:]
+    proxy = make_failover_proxy(backends)
+    assert cluster.primary.address in proxy.await_log(r" primary_found .*").group(0)
+    with proxy.connect() as client:
+        assert client.execute(WHO + ", pg_is_in_recovery()").fetchone() == (cluster.primary.server.port, False)
+
+
+# ---- Idle sessions
+
+def test_an_idle_session_moves_with_all_that_is_its_own(cluster, make_failover_proxy):
+    proxy = make_failover_proxy(cluster.backends)
+    news = []
+    with proxy.connect() as client:
+        client.add_notify_handler(lambda notice: news.append(notice.payload))
+        client.prepare_threshold = 1 << 30
+        client.execute("SET search_path = elsewhere, public")
+        client.execute("SET my.app = 'x'")
+        client.execute("SET timezone = 'Asia/Kathmandu'")
+        client.execute("BEGIN; SET my.app = 'rolled back'; ROLLBACK")
+        client.execute("PREPARE twice AS SELECT 2 * $1::int")
+        client.execute("LISTEN news")
+        assert client.execute("SELECT %s::int + 1", [1], prepare=True).fetchone() == (2,)
+        before = client.execute(WHO).fetchone()
+
+        fail_over(cluster)
+
+        assert client.execute("SELECT %s::int + 1", [2], prepare=True).fetchone() == (3,)
+        assert client.execute(WHO).fetchone() == (cluster.primary.server.port,) != before
+        settings = "SELECT current_setting('search_path'), current_setting('my.app'), current_setting('timezone')"
+        assert client.execute(settings).fetchone() == ("elsewhere, public", "x", "Asia/Kathmandu")
+        assert client.info.parameter_status("TimeZone") == "Asia/Kathmandu"
+        assert client.execute("EXECUTE twice(21)").fetchone() == (42,)
+        cluster.primary.execute("NOTIFY news, 'after'")
+        await_condition(lambda: client.execute("SELECT") and news, "the notification")
+        assert news == ["after"]
+
+
+def test_a_listener_that_asks_for_nothing_hears_of_what_happens_afterwards(cluster, make_failover_proxy):
+    proxy = make_failover_proxy(cluster.backends)
+    with RawSession(proxy.port) as client:
+        client.ask("SET application_name = 'listener'")
+        client.ask("LISTEN news")
+        fail_over(cluster)
+        moved = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'listener' AND state = 'idle'"
+        await_condition(lambda: cluster.primary.value(moved), "the listener to move")
+        # It says LISTEN at some time after it is there: it is told again until it hears.
+        heard = []
+        teller = threading.Thread(target=lambda: await_condition(
+            lambda: cluster.primary.execute("NOTIFY news, 'hello'") or heard, "the listener to hear"))
+        teller.start()
+        try:
+            heard += client.until(b"A")
+        finally:
+            heard.append(None)
+            teller.join()
+        assert heard[-2][1].endswith(b"news\0hello\0")
+
+
+# ---- Transactions
+
+@pytest.mark.parametrize("prepare", [False, True], ids=["simple", "prepared"])
+@pytest.mark.parametrize("steps", [1, 2, 3], ids=["after-begin", "after-insert", "after-select"])
+def test_a_transaction_goes_on_where_it_was_and_is_applied_once(cluster, make_failover_proxy, steps, prepare):
+    proxy = make_failover_proxy(cluster.backends)
+    with proxy.connect() as client:
+        asked = [("BEGIN", None), ("INSERT INTO entry VALUES (1, 'once')", "INSERT 0 1"),
+                 ("SELECT n FROM entry", "SELECT 1"), ("COMMIT", "COMMIT")]
+        for number, (statement, answer) in enumerate(asked):
+            cursor = client.execute(statement, prepare=prepare)
+            assert answer is None or cursor.statusmessage == answer
+            if number + 1 == steps:
+                fail_over(cluster)
+        assert client.execute("SELECT n FROM entry").fetchall() == [(1,)]
+    assert entries(cluster, "once") == 1
+
+
+@pytest.mark.parametrize("question", ["SELECT clock_timestamp()", WHO], ids=["clock", "port"])
+def test_a_transaction_that_would_be_answered_otherwise_fails_and_its_session_lives_on(
+        cluster, make_failover_proxy, question):
+    proxy = make_failover_proxy(cluster.backends)
+    with proxy.connect() as client:
+        client.execute("SET my.app = 'x'")
+        client.execute("BEGIN")
+        client.execute(question).fetchone()
+        client.execute("INSERT INTO entry VALUES (1, 'never')")
+        fail_over(cluster)
+        with pytest.raises(psycopg.errors.SerializationFailure):
+            client.execute("SELECT n FROM entry")
+        client.execute("ROLLBACK")
+        assert client.execute("SELECT current_setting('my.app')").fetchone() == ("x",)
+        client.execute("INSERT INTO entry VALUES (2, 'then')")
+    assert (entries(cluster, "never"), entries(cluster, "then")) == (0, 1)
+
+
+def test_a_session_that_cannot_move_is_told_why(cluster, make_failover_proxy):
+    proxy = make_failover_proxy(cluster.backends)
+    with RawSession(proxy.port) as client:
+        client.send(query("CREATE TEMP TABLE mine (n int)"))
+        client.until_ready()
+        fail_over(cluster)
+        with contextlib.suppress(OSError):  # it may have been told already
+            client.send(query("SELECT * FROM mine"))
+        [error] = error_fields(client.to_end())
+        assert (error["S"], error["C"]) == ("FATAL", "57P01")
+        assert "temporary table" in error["D"] and "mine" in error["D"]
+    with proxy.connect() as another:
+        assert another.execute("SELECT to_regclass('pg_temp.mine')").fetchone() == (None,)
+
+
+# ---- While there is no primary
+
+@pytest.mark.parametrize("is_new", [False, True], ids=["session", "new-connection"])
+def test_without_a_primary_clients_wait_until_there_is_one(cluster, make_failover_proxy, is_new):
+    proxy = make_failover_proxy(cluster.backends)
+    with contextlib.ExitStack() as stack:
+        client = None if is_new else stack.enter_context(proxy.connect())
+        cluster.kill_primary()
+        begun = time.monotonic()
+        later = threading.Timer(3, cluster.take_over)
+        later.start()
+        try:
+            client = client or stack.enter_context(proxy.connect())
+            client.execute("INSERT INTO entry VALUES (1, 'waited')")
+            waited = time.monotonic() - begun
+        finally:
+            later.join()
+        assert waited >= 2.9
+    assert entries(cluster, "waited") == 1
+
+
+def test_without_a_primary_nobody_waits_longer_than_allowed(cluster, make_failover_proxy):
+    proxy = make_failover_proxy(cluster.backends, failover_timeout="1s")
+    with RawSession(proxy.port) as client:  # psycopg may not look at what comes with the end of its connection
+        cluster.kill_primary()
+        begun = time.monotonic()
+        client.send(query("INSERT INTO entry VALUES (1, 'refused')"))
+        [error] = error_fields(client.until_ready())
+        assert error["C"] in ("08006", "57P03")
+        with pytest.raises(psycopg.OperationalError) as refused:
+            proxy.connect()
+        assert any(address in str(refused.value) for address in cluster.backends)  # it says what the proxy sees
+        assert time.monotonic() - begun < 10
+    cluster.take_over()
+    with proxy.connect() as client:
+        client.execute("INSERT INTO entry VALUES (2, 'then')")
+    assert (entries(cluster, "refused"), entries(cluster, "then")) == (0, 1)
+
+
+# ---- Under load
+
+@contextlib.contextmanager
+def load(cluster, proxy):
+    """The ledger and pgbench at work; at the end neither has noticed anything."""
+    Tpcb.make_tables(cluster.primary.server.port)
+    with Tpcb(proxy.environment, clients=scaled(8, least=2), rate=scaled(100, least=10)) as tpcb:
+        with Ledger(proxy.connect, cluster.primary.connect()) as ledger:
+            tpcb.await_running(cluster.primary.connect())
+            await_condition(lambda: ledger.all_acknowledged(0), "every client to have begun")
+            yield ledger
+        booked = ledger.check(cluster.primary.connect())
+        benched = tpcb.stop(cluster.primary.connect())
+    assert booked.acknowledged > 0
+    assert booked.problems() + benched.problems() == []
+
+
+def await_answers(ledger, since):
+    """Every client has had a commit acknowledged."""
+    await_condition(lambda: ledger.all_acknowledged(since) or ledger.failures(),
+                    lambda: f"every client to be answered; failures: {ledger.failures()}")
+
+
+def test_without_a_proxy_the_same_checker_notices(cluster):
+    with Ledger(lambda: cluster.primary.connect(), cluster.primary.connect()) as ledger:
+        await_condition(lambda: ledger.all_acknowledged(0), "every client to have begun")
+        promoted = fail_over(cluster)
+        await_condition(lambda: ledger.all_acknowledged(promoted.asked_at), "every client to be answered")
+    clean = ledger.check(cluster.primary.connect())
+    assert len({failure.client for failure in clean.failures}) == len(ledger.clients)
+    assert (clean.lost, clean.twice, clean.uninvited, clean.wrong_balances, clean.hung) == ([], [], [], [], [])
+    cluster.primary.execute("DELETE FROM bank.ledger WHERE (client, sequence) = (0, 1);"
+                            "INSERT INTO bank.ledger SELECT * FROM bank.ledger WHERE (client, sequence) = (1, 1)")
+    cluster.primary.execute("INSERT INTO bank.ledger VALUES (2, 1000000, 1);"
+                            "UPDATE bank.account SET balance = balance + 1 WHERE client = 3")
+    harmed = ledger.check(cluster.primary.connect())
+    assert (harmed.lost, harmed.twice, harmed.uninvited) == ([(0, 1)], [(1, 1)], [(2, 1000000)])
+    assert [row[0] for row in harmed.wrong_balances] == [0, 1, 2, 3]
+
+
+def test_nobody_notices_a_switchover(cluster, make_failover_proxy):
+    with load(cluster, make_failover_proxy(cluster.backends)) as ledger:
+        await_answers(ledger, cluster.switchover(rejoin=False).asked_at)
+
+
+def test_nobody_notices_a_power_loss(cluster, make_failover_proxy):
+    with load(cluster, make_failover_proxy(cluster.backends)) as ledger:
+        await_answers(ledger, fail_over(cluster).asked_at)
+
+
+def test_nobody_notices_a_primary_that_falls_silent(cluster, make_failover_proxy):
+    with load(cluster, make_failover_proxy(cluster.backends)) as ledger:
+        silent = cluster.primary
+        cluster.freeze(silent)
+        await_answers(ledger, cluster.take_over().asked_at)
+        cluster.thaw(silent)
+        await_answers(ledger, time.monotonic())
+
+
+def test_nobody_notices_a_partition(cluster, make_failover_proxy):
+    with load(cluster, make_failover_proxy(cluster.backends)) as ledger:
+        lonely = cluster.primary
+        cluster.partition(lonely)
+        await_answers(ledger, cluster.take_over().asked_at)
+        lonely.relay.heal()
+        await_answers(ledger, time.monotonic())
+
+
+def test_nobody_notices_a_restart(cluster, make_failover_proxy):
+    with load(cluster, make_failover_proxy(cluster.backends)) as ledger:
+        await_answers(ledger, cluster.restart_primary().asked_at)
+
+
+# ---- Recording goes on
+
+def test_the_recording_says_who_answered_what_and_holds_nothing_of_the_proxys_own(
+        cluster, make_failover_proxy, scratch):
+    proxy = make_failover_proxy(cluster.backends, record=scratch / "recording")
+    before = cluster.primary.address
+    with RawSession(proxy.port) as client:
+        client.ask("INSERT INTO entry VALUES (1, 'before')")
+        fail_over(cluster)
+        client.ask("INSERT INTO entry VALUES (2, 'after')")
+    proxy.stop()
+    assert run_understudy("verify", scratch / "recording").returncode == 0
+    shown = run_understudy("show", scratch / "recording", "--session", "1.1").stdout
+    said, after = shown.index("'before'"), shown.index("'after'")
+    assert before in shown[:said]
+    assert cluster.primary.address in shown[said:after]
+    assert "BEGIN" not in shown and "txid" not in shown
+
+
+# ---- What asynchronous replication loses
+
+def test_an_acknowledged_commit_that_the_new_primary_lacks_is_reported(cluster, make_failover_proxy):
+    proxy = make_failover_proxy(cluster.backends)
+    with proxy.connect() as client, proxy.connect() as other:
+        other.execute("INSERT INTO entry VALUES (0, 'arrived')")
+        client.execute("SET synchronous_commit = local")
+        senders = cluster.primary.value("SELECT array_agg(pid) FROM pg_stat_replication")
+        for sender in senders:
+            os.kill(sender, signal.SIGSTOP)
+        client.execute("INSERT INTO entry VALUES (1, 'lost')")
+        fail_over(cluster)
+        assert client.execute("SELECT count(*) FROM entry WHERE what = 'lost'").fetchone() == (0,)
+        assert other.execute("SELECT count(*) FROM entry WHERE what = 'arrived'").fetchone() == (1,)
+    assert len(re.findall(r" commits_lost session=", proxy.log())) == 1
+    assert proxy.counts()["commits_lost"] == 1
+
+
+def test_a_session_that_is_terminated_ends(cluster, make_failover_proxy):
+    """By an administrator: it is not made again elsewhere."""
+    proxy = make_failover_proxy(cluster.backends)
+    with RawSession(proxy.port) as client:
+        client.ask("SET application_name = 'unwanted'")
+        cluster.primary.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                                " WHERE application_name = 'unwanted'")
+        assert error_fields(client.until(b"E"))[0]["C"] == "57P01"
+
+
+# ---- The old primary comes back
+
+def test_an_old_primary_that_comes_back_is_not_written_to(cluster, make_failover_proxy):
+    proxy = make_failover_proxy(cluster.backends)
+    with proxy.connect() as client:
+        client.execute("INSERT INTO entry VALUES (0, 'before')")
+        old = cluster.kill_primary()
+        cluster.take_over()
+        client.execute("INSERT INTO entry VALUES (1, 'after')")
+        cluster.start_as_stray(old)
+        await_condition(lambda: old.foreign_questions() >= 2, "the proxy to have looked at the old primary twice")
+        client.execute("INSERT INTO entry VALUES (2, 'after')")
+        with proxy.connect() as another:
+            assert another.execute(WHO).fetchone() == (cluster.primary.server.port,)
+            another.execute("INSERT INTO entry VALUES (3, 'after')")
+    assert old.value("SELECT pg_is_in_recovery()") is False
+    assert old.value("SELECT count(*) FROM entry WHERE what = 'after'") == 0
+    assert entries(cluster, "after") == 3
+
+
+def test_a_proxy_that_starts_between_two_primaries_takes_the_one_on_the_higher_timeline(cluster, make_failover_proxy):
+    old = cluster.kill_primary()
+    cluster.take_over()
+    cluster.start_as_stray(old)
+    for backends in ([old.address, cluster.primary.address], [cluster.primary.address, old.address]):
+        asked = old.foreign_questions()
+        proxy = make_failover_proxy(backends)
+        await_condition(lambda: old.foreign_questions() >= asked + 2, "the proxy to have looked at it twice")
+        with proxy.connect() as client:
+            assert client.execute(WHO).fetchone() == (cluster.primary.server.port,)
