@@ -19,6 +19,14 @@ namespace {
 constexpr TimeNs kRetryInterval = 50'000'000;
 // A request that so many servers did not survive is not put to another.
 constexpr unsigned kMostLosses = 5;
+// Differs from that of any topology.
+constexpr std::uint64_t kNoGeneration = ~std::uint64_t{0};
+
+// Too many come at once, or the server is not ready yet: it may take the session a moment later.
+bool may_take_it_later(ByteView error_message) {
+  return refuses_for_now(error_message) ||
+         as_text(error_message).find(std::string_view("\0C53300", 7)) != std::string_view::npos;
+}
 
 // The settings a login told of.
 Continuity::Settings reported_in(ByteView greeting) {
@@ -53,6 +61,10 @@ void ClientSession::begin_failover(const Login& login, ByteView greeting) {
   const TopologySnapshot topology = context_.shared.topology.get();  // holds what is pointed to
   const BackendState* const backend = note_backend(*topology);
   failover_->continuity.served_by(backend == nullptr ? 0 : backend->timeline, reported_in(greeting));
+  // Another may have become primary while the login went on.
+  const bool elsewhere =
+      topology->primary && topology->backends[*topology->primary].address != server_.backend();
+  if (elsewhere) failover_->generation = kNoGeneration;
 }
 
 // Which backend serves the session, and as what.
@@ -76,7 +88,8 @@ void ClientSession::topology_changed() {
   if (login_) {
     const bool connecting = login_->connecting_since > 0 && !server_.connected();
     const bool ours = login_->own && login_->own->server_login;  // a login that can be begun anew
-    if (elsewhere && (connecting || ours)) await_server();
+    const bool unanswered = !login_->own && !login_->startup_packet.empty() && server_.connected();
+    if (elsewhere && (connecting || ours || unanswered)) await_server();
     if (login_->waiting_for_primary) start_server();
   } else if (failover_ && moving() && !server_.endpoint().attached()) {
     if (!failover_->waiting_in_pool) seek_server();
@@ -252,7 +265,7 @@ void ClientSession::take_other_login(ByteView bytes) {
     return found_server(facts);
   }
   const ByteBuffer error = failover.login->server_error();
-  if (refuses_for_now(error)) return try_later("the server is not ready for clients");
+  if (may_take_it_later(error)) return try_later("the server takes no more clients at present");
   const std::string why = error.empty() ? failover.login->failure() : "the new server refused the login";
   terminate(CloseReason::kServerLeft, "08006",
             "could not move the session to " + server_.address_text() + ": " + why,

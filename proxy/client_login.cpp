@@ -287,6 +287,7 @@ void ClientSession::finish_login(char status, ByteView answer, std::size_t login
     take_server(answer.subspan(login_bytes));
   }
   if (!login->client_bytes.empty() && state() != SessionState::kClosed) take_client(login->client_bytes);
+  if (failover_ && !moving()) topology_changed();  // it may have, while the login went on
 }
 
 }  // namespace understudy::proxy

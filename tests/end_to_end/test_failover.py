@@ -1,5 +1,6 @@
 """Do clients stay where they are when their server dies, is replaced, falls silent, or comes back from the dead?"""
 
+import concurrent.futures
 import contextlib
 import os
 import re
@@ -193,6 +194,19 @@ def test_without_a_primary_clients_wait_until_there_is_one(cluster, make_failove
             later.join()
         assert waited >= 2.9
     assert entries(cluster, "waited") == 1
+
+
+@pytest.mark.parametrize("auth", ["trust", "relay"])
+def test_a_login_under_way_at_a_silent_server_is_begun_anew(cluster, make_failover_proxy, auth):
+    proxy = make_failover_proxy(cluster.backends, "--auth", auth)
+    cluster.partition(cluster.primary)
+    with concurrent.futures.ThreadPoolExecutor(1) as threads:
+        connecting = threads.submit(proxy.connect)
+        await_condition(lambda: proxy.counts()["connections"] == 1, "the client to come in")
+        cluster.take_over()
+        with connecting.result() as client:
+            client.execute("INSERT INTO entry VALUES (1, 'late')")
+    assert entries(cluster, "late") == 1
 
 
 def test_without_a_primary_nobody_waits_longer_than_allowed(cluster, make_failover_proxy):
