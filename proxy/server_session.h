@@ -1,5 +1,5 @@
-// A session's half toward the server: reaching it, and the bytes to and from it. One server for life in this
-// version; when clients can be moved, the batches that restore a client's settings are queued here.
+// A session's half toward the server: reaching it, and the bytes to and from it. One server at a time: a
+// session that moves closes it and starts anew (client_failover.cpp).
 //
 // Owned by a ClientSession; used on its worker.
 #pragma once

@@ -12,7 +12,7 @@ import signal
 import time
 
 from dropping_relay import Relay
-from postgres_server import BIN, Server
+from postgres_server import BIN, Questions, Server
 from processes import as_server_user, give_to_server, remove_directory
 from waiting import await_condition
 
@@ -48,7 +48,7 @@ class Promotion:
     ready_at: float     # it acknowledges them: with synchronous replication, a replica follows it
 
 
-class Node:
+class Node(Questions):
     """A server of the cluster, and the relay before it, if any."""
 
     def __init__(self, name, server, relayed, replication_relayed):
@@ -76,14 +76,6 @@ class Node:
 
     def connect(self, **options):
         return self.server.connect(**{"application_name": OURSELVES, "connect_timeout": 10, **options})
-
-    def execute(self, sql):
-        with self.connect() as connection:
-            connection.execute(sql)
-
-    def value(self, sql):
-        with self.connect() as connection:
-            return connection.execute(sql).fetchone()[0]
 
     @property
     def is_running(self):

@@ -41,7 +41,19 @@ def run_initdb(directory):
                     "--locale=C.UTF-8", "--no-sync"])
 
 
-class Server:
+class Questions:
+    """What is asked in a connection of its own, of whatever has connect()."""
+
+    def execute(self, sql):
+        with self.connect() as connection:
+            connection.execute(sql)
+
+    def value(self, sql):
+        with self.connect() as connection:
+            return connection.execute(sql).fetchone()[0]
+
+
+class Server(Questions):
     """One server. `template`: the data directory of a stopped server to begin from (copied)."""
 
     def __init__(self, template=None, settings="", hba=None, name="server"):
@@ -110,14 +122,6 @@ class Server:
     def connect(self, **options):
         return psycopg.connect(**{"host": "127.0.0.1", "port": self.port, "user": "postgres",
                                   "dbname": "postgres", "autocommit": True, **options})
-
-    def execute(self, sql):
-        with self.connect() as connection:
-            connection.execute(sql)
-
-    def value(self, sql):
-        with self.connect() as connection:
-            return connection.execute(sql).fetchone()[0]
 
     def _append(self, name, text):
         with open(os.path.join(self.data, name), "a", encoding="utf-8") as file:
