@@ -45,6 +45,7 @@ struct Actor final : TranscriptClient {
   bool leaving = false;        // with nothing outstanding; its slot at the server will soon be free
   bool waits_in_line = false;  // for a reply of another session
   bool timer_set = false;
+  bool known = false;  // its process, to the others
   // Let through to the end of its transaction, out of turn, because others wait for its locks.
   bool ahead = false;
   bool ahead_moved = false;

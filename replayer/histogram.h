@@ -19,6 +19,11 @@ class Histogram {
     ++count_;
     max_ = std::max(max_, duration);
   }
+  void add(const Histogram& other) {
+    for (std::size_t i = 0; i < buckets_.size(); ++i) buckets_[i] += other.buckets_[i];
+    count_ += other.count_;
+    max_ = std::max(max_, other.max_);
+  }
   [[nodiscard]] std::uint64_t count() const { return count_; }
   [[nodiscard]] TimeNs max() const { return max_; }
   // The duration that `fraction` of all do not exceed, 0 when there are none.

@@ -25,8 +25,7 @@ std::vector<std::uint32_t> parse_pids(std::string_view array) {
 
 }  // namespace
 
-LockMonitor::LockMonitor(pg_conn* connection, std::function<void(std::function<void()>)> deliver)
-    : connection_(connection), deliver_(std::move(deliver)), thread_([this] { run(); }) {}
+LockMonitor::LockMonitor(pg_conn* connection) : connection_(connection), thread_([this] { run(); }) {}
 
 LockMonitor::~LockMonitor() { stop(); }
 
@@ -44,12 +43,13 @@ void LockMonitor::stop() {
   thread_.join();
 }
 
-bool LockMonitor::ask(std::vector<std::uint32_t> process_ids, Answer answer) {
+bool LockMonitor::ask(std::vector<std::uint32_t> process_ids, Deliver deliver, Answer answer) {
   {
     const std::lock_guard lock(mutex_);
     if (busy_) return false;
     busy_ = true;
     question_ = std::move(process_ids);
+    deliver_ = std::move(deliver);
     answer_ = std::move(answer);
   }
   asked_.notify_one();
@@ -62,13 +62,14 @@ void LockMonitor::run() {
     asked_.wait(lock, [this] { return ending_ || busy_; });
     if (ending_) return;
     const std::vector<std::uint32_t> question = std::move(question_);
+    Deliver deliver = std::move(deliver_);
     Answer answer = std::move(answer_);
     lock.unlock();
     std::vector<BackendActivity> result = query(question);
     lock.lock();
     busy_ = false;
     if (ending_) return;
-    deliver_([answer = std::move(answer), result = std::move(result)] { answer(result); });
+    deliver([answer = std::move(answer), result = std::move(result)] { answer(result); });
   }
 }
 

@@ -24,16 +24,18 @@ class LockMonitor {
  public:
   using Answer = std::function<void(std::vector<BackendActivity>)>;
 
-  // `connection` is borrowed and used by the monitor's thread only. `deliver` brings a task to the thread
-  // that asks.
-  LockMonitor(pg_conn* connection, std::function<void(std::function<void()>)> deliver);
+  // Brings a task to the thread that asks.
+  using Deliver = std::function<void(std::function<void()>)>;
+
+  // `connection` is borrowed and used by the monitor's thread only.
+  explicit LockMonitor(pg_conn* connection);
   ~LockMonitor();
   LockMonitor(const LockMonitor&) = delete;
   LockMonitor& operator=(const LockMonitor&) = delete;
 
   // Asks about these processes; `answer` is called through `deliver`, with nothing in it when the target
-  // could not say. One question at a time: false when one is still out.
-  bool ask(std::vector<std::uint32_t> process_ids, Answer answer);
+  // could not say. One question at a time: false when one is still out. Any thread.
+  bool ask(std::vector<std::uint32_t> process_ids, Deliver deliver, Answer answer);
   // Nothing is delivered once it has returned; safe to call again.
   void stop();
 
@@ -42,10 +44,10 @@ class LockMonitor {
   std::vector<BackendActivity> query(const std::vector<std::uint32_t>& process_ids);
 
   pg_conn* connection_;
-  std::function<void(std::function<void()>)> deliver_;
   std::mutex mutex_;
   std::condition_variable asked_;
   std::vector<std::uint32_t> question_;
+  Deliver deliver_;
   Answer answer_;
   bool busy_ = false;
   bool ending_ = false;

@@ -15,16 +15,20 @@ constexpr int kLookThrough = 1000;
 }  // namespace
 
 Replay::Replay(const Recording& recording, Target& target, proxy::Worker& worker,
-               const ReplayOptions& options, std::function<void()> done)
+               const ReplayOptions& options, const ReplayPart& part, std::function<void()> done)
     : recording_(recording),
       target_(target),
       worker_(worker),
       options_(options),
       done_(std::move(done)),
-      directory_(recording),
-      monitor_(target.connection(),
-               [&worker](std::function<void()> task) { worker.loop().post(std::move(task)); }),
+      directory_(recording, part.index, part.ensemble.size()),
+      part_(part),
       stall_wait_(kFirstStall) {
+  part_.ensemble.join(part_.index, [this] {
+    worker_.loop().post([this] {
+      if (wall_start_ != 0) advance();  // else it begins soon
+    });
+  });
   const auto [first, last] = recording.time_range();
   recorded_start_ = std::max(first, options.from);
   result_.recorded_span = std::max<TimeNs>(0, std::min(last, options.until) - recorded_start_);
@@ -35,6 +39,7 @@ Replay::~Replay() = default;
 void Replay::start() {
   worker_.loop().post([this] {
     wall_start_ = last_progress_ = proxy::now_ns();
+    part_.ensemble.progressed(part_.index, last_progress_);
     watch();
     release_idle();
     advance();
@@ -74,15 +79,23 @@ void Replay::fail(const std::string& why) {
 }
 
 void Replay::progressed(TranscriptClient& client) {
+  auto& actor = static_cast<Actor&>(client);
   last_progress_ = proxy::now_ns();
+  part_.ensemble.progressed(part_.index, last_progress_);
   stall_wait_ = kFirstStall;
-  make_ready(static_cast<Actor&>(client));
+  if (!actor.known && actor.process_id() != 0) {
+    actor.known = true;
+    part_.ensemble.add_process(actor.process_id());
+  }
+  make_ready(actor);
   advance();
 }
 
 void Replay::ended(TranscriptClient& client) {
   auto& actor = static_cast<Actor&>(client);
   last_progress_ = proxy::now_ns();
+  part_.ensemble.progressed(part_.index, last_progress_);
+  if (actor.known) part_.ensemble.remove_process(actor.process_id());
   progress_.sessions_open.fetch_sub(1, std::memory_order_relaxed);
   if (actor.leaving) --leaving_;
   ready_.insert(ready_.end(), waiting_to_open_.begin(), waiting_to_open_.end());
@@ -145,7 +158,7 @@ void Replay::end() {
   if (played_until_ > recorded_start_)
     result_.played_span = std::min(time_between(recorded_start_, played_until_), result_.recorded_span);
   result_.wall_time = proxy::now_ns() - wall_start_;
-  monitor_.stop();  // it brings its answers to a loop that will soon be gone
+  part_.ensemble.reached(part_.index, INT64_MAX);
   done_();
 }
 

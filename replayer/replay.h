@@ -1,8 +1,9 @@
 // A replay: recorded clients put on stage again in a chosen order ("What ordering means in a replay",
 // architecture; README.md of this folder).
 //
-// Threads: everything runs on the one worker of the replay's proxy, inline with the sessions, so that no
-// message is handed between threads; progress() may be read by any.
+// Threads: everything runs on one worker of the replay's proxy, inline with the sessions, so that no message
+// is handed between threads; progress() may be read by any. Several of these, each with sessions of its own,
+// make a replay on several workers (replay_parts.h).
 #pragma once
 
 #include <functional>
@@ -15,6 +16,7 @@
 
 #include "proxy/worker.h"
 #include "replayer/actor.h"
+#include "replayer/ensemble.h"
 #include "replayer/lock_monitor.h"
 #include "replayer/precedence.h"
 #include "replayer/replay_result.h"
@@ -39,11 +41,18 @@ struct ReplayOptions {
   TimeNs stall_timeout = 30'000'000'000;
 };
 
+// Which part of a whole a Replay is.
+struct ReplayPart {
+  unsigned index;
+  Ensemble& ensemble;
+  LockMonitor& monitor;
+};
+
 class Replay final : private Audience {
  public:
   // All references must outlive the replay. `done` is called on the worker's thread, once.
   Replay(const Recording& recording, Target& target, proxy::Worker& worker, const ReplayOptions& options,
-         std::function<void()> done);
+         const ReplayPart& part, std::function<void()> done);
   ~Replay() override;
 
   // Any thread: begins; ends early, cancelling what runs; ends now, whatever runs.
@@ -92,6 +101,7 @@ class Replay final : private Audience {
   [[nodiscard]] bool in_turn(Actor& actor, const Step& step);
   [[nodiscard]] bool due(Actor& actor, TimeNs recorded);
   [[nodiscard]] bool opening_due(TimeNs recorded);
+  void tell_how_far();
   [[nodiscard]] TimeNs due_time(TimeNs recorded) const;
   void note_lag(const Actor& actor, TimeNs recorded);
   void note_arrival(std::uint64_t reply);
@@ -118,7 +128,7 @@ class Replay final : private Audience {
   const ReplayOptions options_;
   std::function<void()> done_;
   SessionDirectory directory_;
-  LockMonitor monitor_;
+  const ReplayPart part_;
 
   std::unordered_map<SessionId, std::unique_ptr<Actor>> actors_;
   std::vector<SessionId> ready_;    // may be able to play on

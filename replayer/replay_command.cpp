@@ -3,11 +3,14 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <charconv>
 #include <csignal>
 #include <cstdio>
 #include <cxxopts.hpp>
 #include <mutex>
 #include <sstream>
+#include <thread>
 
 #include "formats/command.h"
 #include "formats/transcript/segment_name.h"
@@ -17,7 +20,7 @@
 #include "replayer/commands.h"
 #include "replayer/output.h"
 #include "replayer/recording_lookup.h"
-#include "replayer/replay.h"
+#include "replayer/replay_parts.h"
 #include "replayer/replay_report.h"
 #include "replayer/session_directory.h"
 
@@ -25,6 +28,8 @@ namespace understudy::replayer {
 namespace {
 
 constexpr int kExitInPart = 3;
+constexpr unsigned kMostWorkers = 64;
+constexpr unsigned kDefaultWorkers = 4;
 
 constexpr const char* kExitCodes =
     "\nThe target is a PostgreSQL URI or conninfo string; PG* variables, service and pgpass files are "
@@ -68,6 +73,8 @@ cxxopts::Options command_options() {
   add("until", "leave out sessions opened after it", cxxopts::value<std::string>(), "TIME");
   add("stall-timeout", "how long nothing may move before what is stuck is ended (duration)",
       cxxopts::value<std::string>()->default_value("30s"), "TIME");
+  add("workers", "threads that play sessions; 0: one a processor, at most 4 (--order causal has one)",
+      cxxopts::value<std::string>()->default_value("0"), "NUMBER");
   add("json", "print the summary as JSON");
   add("quiet", "no progress");
   add("h,help", "this text");
@@ -108,6 +115,15 @@ TimeNs moment(const cxxopts::ParseResult& given, const char* option, TimeNs star
           "\" is neither a duration such as 90s nor a time such as 2026-11-24T13:31:07Z");
   }
   return *value;
+}
+
+unsigned workers(const cxxopts::ParseResult& given) {
+  const std::string text = given["workers"].as<std::string>();
+  unsigned count = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
+  if (error != std::errc{} || end != text.data() + text.size() || count > kMostWorkers)
+    usage("--workers \"" + text + "\" is not a number from 0 to " + std::to_string(kMostWorkers));
+  return count > 0 ? count : std::clamp(std::thread::hardware_concurrency(), 1U, kDefaultWorkers);
 }
 
 Order order_named(const std::string& name) {
@@ -197,7 +213,7 @@ class Watch {
     kill(getpid(), SIGUSR1);
   }
   // Returns when the replay is done. A first SIGINT or SIGTERM stops it, a second one at once.
-  void wait(Replay& replay, TimeNs recorded_start) {
+  void wait(ReplayParts& replay, TimeNs recorded_start) {
     bool shown = false;
     bool stopped = false;
     while (!done_) {
@@ -222,18 +238,17 @@ class Watch {
   }
 
  private:
-  void show(const ReplayProgress& progress, TimeNs recorded_start) {
-    const std::uint64_t exchanges = progress.exchanges.load();
-    const TimeNs at = std::max<TimeNs>(0, progress.recorded_at.load() - recorded_start);
+  void show(const ReplayParts::Progress& progress, TimeNs recorded_start) {
+    const std::uint64_t exchanges = progress.exchanges;
+    const TimeNs at = std::max<TimeNs>(0, progress.recorded_at - recorded_start);
     std::fprintf(stderr, "\r\033[K%3.0f %%  %llu exchanges/s  %llu sessions open  %llu rescues",
                  span_ > 0 ? 100.0 * static_cast<double>(at) / static_cast<double>(span_) : 0.0,
                  static_cast<unsigned long long>(exchanges - last_exchanges_),
-                 static_cast<unsigned long long>(progress.sessions_open.load()),
-                 static_cast<unsigned long long>(progress.rescues.load()));
+                 static_cast<unsigned long long>(progress.sessions_open),
+                 static_cast<unsigned long long>(progress.rescues));
     if (paced_) {
-      std::fprintf(stderr, "  lag: server %s, replay %s",
-                   format_duration(progress.server_slower.load()).c_str(),
-                   format_duration(progress.replayer_late.load()).c_str());
+      std::fprintf(stderr, "  lag: server %s, replay %s", format_duration(progress.server_slower).c_str(),
+                   format_duration(progress.replayer_late).c_str());
     }
     last_exchanges_ = exchanges;
   }
@@ -279,22 +294,24 @@ int replay(const cxxopts::ParseResult& given, const std::string& path) {
   proxy::Configuration configuration;
   configuration.backends = {target.address()};
   configuration.tls.servers = target.tls();
-  configuration.workers = 1;
+  configuration.workers = ReplayParts::useful_workers(workers(given), options.order);
   configuration.limits.max_client_connections = std::numeric_limits<std::uint32_t>::max();
   std::unique_ptr<recorder::Recorder> recorder;
   if (!recording_options.directory.empty()) {
     recorder = std::make_unique<recorder::Recorder>(
-        recording_options, 1,
+        recording_options, configuration.workers,
         recorder::RecorderIdentity{"understudy " UNDERSTUDY_VERSION " replay", {{"source", recording.id()}}});
   }
   proxy::Proxy stage(configuration, recorder.get());
   stage.start();
-  Replay run(recording, target, stage.worker(0), options, [&watch] { watch.done(); });
+  std::vector<proxy::Worker*> stages;
+  for (unsigned i = 0; i < stage.worker_count(); ++i) stages.push_back(&stage.worker(i));
+  ReplayParts run(recording, target, stages, options, [&watch] { watch.done(); });
   run.start();
   watch.wait(run, first);
   stage.stop();
   const bool whole = recorder == nullptr || recorder->finish();
-  const ReplayResult& result = run.result();
+  const ReplayResult result = run.result();
   const bool told = write_summary(result, options.speed > 0, json);
   for (const Damage& damage : recording.damage()) {
     std::fprintf(stderr, "understudy replay: %s, offset %llu: %s; %s passed over\n", damage.file.c_str(),

@@ -8,7 +8,7 @@ namespace understudy::replayer {
 namespace {
 
 // Sessions that are about to be gone at the target still hold a slot there. So many may be replaced before.
-constexpr std::size_t kLeavingAtOnce = 8;
+constexpr std::size_t kLeavingAtOnce = 8;  // of all parts
 
 // A piece that ends with a Terminate message.
 bool says_good_bye(ByteView bytes) {
@@ -33,6 +33,7 @@ void Replay::advance() {
       }
       playing_.clear();
     }
+    if (part_.ensemble.asked()) tell_how_far();
     check_finished();
   } catch (const std::exception& error) {
     fail(error.what());
@@ -71,7 +72,7 @@ bool Replay::play_step(Actor& actor, const Step& step) {
 
 bool Replay::play_open(Actor& actor, const Step& step) {
   if (!in_turn(actor, step) || !due(actor, step.time)) return false;
-  if (leaving_ >= kLeavingAtOnce) {
+  if (leaving_ >= std::max<std::size_t>(1, kLeavingAtOnce / part_.ensemble.size())) {
     waiting_to_open_.push_back(actor.id);
     return false;
   }

@@ -52,10 +52,21 @@ void Replay::read_openings() {
     if (!left_out(session)) {
       if (options_.order == Order::kSession && earliest() != nullptr && turns_.top().time < session.opened_at)
         return;
+      if (options_.order == Order::kSession && !part_.ensemble.may_open(part_.index, session.opened_at))
+        return;
       if (!opening_due(session.opened_at)) return;
     }
     admit_next();
   }
+}
+
+// Another part waits with an opening.
+void Replay::tell_how_far() {
+  if (options_.order != Order::kSession) return;
+  TimeNs at = earliest() != nullptr ? turns_.top().time : INT64_MAX;
+  if (const SessionDirectory::Entry* const opening = directory_.peek(); opening != nullptr && !stopping_)
+    at = std::min(at, opening->summary.descriptor.opened_at);
+  part_.ensemble.reached(part_.index, at);
 }
 
 bool Replay::read_own(Actor& actor) {

@@ -39,6 +39,8 @@ struct ReplayResult {
   bool stopped = false;     // ended by a signal
   std::string failure;      // why it could not go on; empty when it could
 
+  // Takes in what another part of the same replay counted.
+  void add(const ReplayResult& other);
   // Sessions that were to be replayed were not, or not to their ends.
   [[nodiscard]] bool in_part() const {
     return sessions == 0 || sessions_failed + sessions_ended_early + sessions_stuck + sessions_lost > 0;

@@ -58,7 +58,7 @@ void Replay::cancel_again(SessionId session, std::uint64_t answered, TimeNs not_
 void Replay::watch() {
   if (finished_) return;
   const TimeNs now = proxy::now_ns();
-  if (now - last_progress_ >= stall_wait_) {
+  if (now - part_.ensemble.last_progress() >= stall_wait_) {
     ask_about_locks();
     stall_wait_ = std::min(stall_wait_ * 2, kLongestStall);
   }
@@ -87,7 +87,8 @@ void Replay::ask_about_locks() {
     (void)actor->nudge();
   }
   if (!waiting || pids.empty()) return;
-  monitor_.ask(std::move(pids), [this](const std::vector<BackendActivity>& activities) {
+  const auto deliver = [this](std::function<void()> task) { worker_.loop().post(std::move(task)); };
+  part_.monitor.ask(std::move(pids), deliver, [this](const std::vector<BackendActivity>& activities) {
     if (finished_ || stopping_) return;
     rescue(activities);
     end_stuck(activities);
@@ -122,7 +123,7 @@ void Replay::rescue(const std::vector<BackendActivity>& activities) {
 // waits for an answer that will not come. Where it waits for the lock of somebody who is none of us, nothing
 // that is played will free it.
 void Replay::end_stuck(const std::vector<BackendActivity>& activities) {
-  if (proxy::now_ns() - last_progress_ < options_.stall_timeout) return;
+  if (proxy::now_ns() - part_.ensemble.last_progress() < options_.stall_timeout) return;
   std::unordered_set<std::uint32_t> idle;
   for (const BackendActivity& activity : activities) {
     if (!activity.active && activity.blocked_by.empty()) idle.insert(activity.process_id);
@@ -140,10 +141,11 @@ void Replay::end_lock_waits(const std::vector<BackendActivity>& activities) {
   for (const auto& [id, actor] : actors_) {
     if (actor->process_id() != 0) ours.emplace(actor->process_id(), actor.get());
   }
+  const auto of_any_part = part_.ensemble.processes();
   for (const BackendActivity& activity : activities) {
     const auto found = ours.find(activity.process_id);
     const bool others = std::any_of(activity.blocked_by.begin(), activity.blocked_by.end(),
-                                    [&](std::uint32_t pid) { return !ours.contains(pid); });
+                                    [&](std::uint32_t pid) { return !of_any_part.contains(pid); });
     if (found == ours.end() || !others) continue;
     Actor& actor = *found->second;
     if (!waits_for_reply(actor) || actor.lock_wait_ended == actor.answered()) continue;

@@ -11,8 +11,8 @@ struct Stopped {};
 
 }  // namespace
 
-SessionDirectory::SessionDirectory(const Recording& recording)
-    : recording_(recording), thread_([this] { run(); }) {}
+SessionDirectory::SessionDirectory(const Recording& recording, unsigned part, unsigned parts)
+    : recording_(recording), part_(part), parts_(parts), thread_([this] { run(); }) {}
 
 SessionDirectory::~SessionDirectory() {
   {
@@ -27,10 +27,13 @@ void SessionDirectory::run() {
   std::unordered_set<SessionId> continuing;
   for (const SessionDescriptor& session : recording_.continuing()) continuing.insert(session.id);
   std::uint64_t lost = 0;
+  std::uint64_t number = 0;
   std::exception_ptr failure;
   try {
     lost = for_each_session(recording_, [&](const SessionSummary& summary) {
+             const bool ours = number++ % parts_ == part_;
              std::unique_lock lock(mutex_);
+             if (!ours && !ending_) return;
              changed_.wait(lock, [this] { return ending_ || ahead_.size() < kAhead; });
              if (ending_) throw Stopped{};
              ahead_.push_back({summary, continuing.contains(summary.descriptor.id)});
@@ -42,7 +45,7 @@ void SessionDirectory::run() {
     failure = std::current_exception();
   }
   const std::lock_guard lock(mutex_);
-  lost_ = lost;
+  lost_ = part_ == 0 ? lost : 0;
   failure_ = failure;
   done_ = true;
   changed_.notify_all();

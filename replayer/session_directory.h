@@ -20,7 +20,8 @@ class SessionDirectory {
     bool continuing = false;  // open before the recording began
   };
 
-  explicit SessionDirectory(const Recording& recording);
+  // Every session, or those of one of several parts among whom they are dealt out in turn.
+  explicit SessionDirectory(const Recording& recording, unsigned part = 0, unsigned parts = 1);
   ~SessionDirectory();
   SessionDirectory(const SessionDirectory&) = delete;
   SessionDirectory& operator=(const SessionDirectory&) = delete;
@@ -29,13 +30,15 @@ class SessionDirectory {
   // what made reading fail (a segment that has gone away).
   [[nodiscard]] const Entry* peek();
   [[nodiscard]] Entry take();
-  // Sessions whose opening is lost to damage; known at the end.
+  // Sessions whose opening is lost to damage; known at the end. Those of all parts are the first part's.
   [[nodiscard]] std::uint64_t lost() const { return lost_; }
 
  private:
   void run();
 
   const Recording& recording_;
+  const unsigned part_;
+  const unsigned parts_;
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<Entry> ahead_;

@@ -102,6 +102,7 @@ std::string Target::server_version() const {
 
 const std::string& Target::password(const std::string& user, const std::string& database) {
   if (user == own_user_ && !given_password_.empty()) return given_password_;
+  const std::lock_guard lock(mutex_);
   const auto [found, fresh] = found_.try_emplace({user, database});
   if (fresh) found->second = look_up_password(user, database);
   return found->second.empty() ? given_password_ : found->second;

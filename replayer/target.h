@@ -1,9 +1,11 @@
 // The server a recording is replayed to, named in PostgreSQL's own ways: a URI or conninfo string, PG*
-// environment variables, service and pgpass files; all resolved by libpq. Used at start-up, on one thread.
+// environment variables, service and pgpass files; all resolved by libpq. Used on one thread, but for what
+// says otherwise.
 #pragma once
 
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "proxy/address.h"
@@ -33,7 +35,7 @@ class Target {
   [[nodiscard]] std::string server_version() const;
   // The password for a replayed session's login. One that was given (in the string, by a service, in
   // PGPASSWORD) is the target's own user's first of all; others have pgpass's, or else that one. Remembers
-  // what it found. Empty when there is none.
+  // what it found. Empty when there is none. Any thread.
   [[nodiscard]] const std::string& password(const std::string& user, const std::string& database);
   // What the catalogs of one of its databases say; nothing if it cannot be connected to.
   [[nodiscard]] TargetTables read_tables(const std::string& database) const;
@@ -49,6 +51,7 @@ class Target {
   std::string own_user_;
   std::string given_password_;
   std::string passfile_;
+  std::mutex mutex_;
   std::map<std::pair<std::string, std::string>, std::string> found_;
 };
 

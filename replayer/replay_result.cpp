@@ -1,0 +1,40 @@
+#include "replayer/replay_result.h"
+
+#include <algorithm>
+
+namespace understudy::replayer {
+
+void ReplayResult::add(const ReplayResult& other) {
+  for (auto counter : {&ReplayResult::sessions,
+                       &ReplayResult::sessions_failed,
+                       &ReplayResult::sessions_not_admitted,
+                       &ReplayResult::sessions_ended_early,
+                       &ReplayResult::sessions_cut_at_gap,
+                       &ReplayResult::sessions_unfinished,
+                       &ReplayResult::sessions_skipped,
+                       &ReplayResult::sessions_lost,
+                       &ReplayResult::sessions_stuck,
+                       &ReplayResult::lock_waits_ended,
+                       &ReplayResult::exchanges,
+                       &ReplayResult::events_sent,
+                       &ReplayResult::bytes_sent,
+                       &ReplayResult::cancels,
+                       &ReplayResult::cancels_late,
+                       &ReplayResult::rescues,
+                       &ReplayResult::unstuck,
+                       &ReplayResult::errors_new,
+                       &ReplayResult::errors_gone,
+                       &ReplayResult::transaction_state_differs}) {
+    this->*counter += other.*counter;
+  }
+  for (const auto& [error, times] : other.login_errors) login_errors[error] += times;
+  recorded_span = std::max(recorded_span, other.recorded_span);
+  played_span = std::max(played_span, other.played_span);
+  wall_time = std::max(wall_time, other.wall_time);
+  server_slower.add(other.server_slower);
+  replayer_late.add(other.replayer_late);
+  stopped = stopped || other.stopped;
+  if (failure.empty()) failure = other.failure;
+}
+
+}  // namespace understudy::replayer
