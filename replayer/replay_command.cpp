@@ -281,6 +281,7 @@ bool write_summary(const ReplayResult& result, bool paced, bool json) {
 int replay(const cxxopts::ParseResult& given, const std::string& path) {
   const Recording recording(path);
   const ReplayOptions options = replay_options(given, recording);
+  const unsigned threads = ReplayParts::useful_workers(workers(given), options.order);
   recorder::RecorderOptions recording_options;
   recorder::apply_recorder_options(given, recording_options);
   if (!recording_options.directory.empty()) check_record_directory(recording_options.directory);
@@ -294,7 +295,7 @@ int replay(const cxxopts::ParseResult& given, const std::string& path) {
   proxy::Configuration configuration;
   configuration.backends = {target.address()};
   configuration.tls.servers = target.tls();
-  configuration.workers = ReplayParts::useful_workers(workers(given), options.order);
+  configuration.workers = threads;
   configuration.limits.max_client_connections = std::numeric_limits<std::uint32_t>::max();
   std::unique_ptr<recorder::Recorder> recorder;
   if (!recording_options.directory.empty()) {

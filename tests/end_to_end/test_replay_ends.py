@@ -104,6 +104,8 @@ def test_what_is_no_recording_is_refused_with_its_name(pair, scratch, make, word
     (["--to", "x", "--from", "yesterday"], "is neither a duration"),
     (["--to", "127.0.0.1:5432"], "is neither a URI (postgresql://"),
     (["--to", "mysql://127.0.0.1:5432/a=b"], "is neither a URI (postgresql://"),
+    (["--to", "x", "--workers", "many"], "is not a number from 0 to 64"),
+    (["--to", "x", "--workers", "65"], "is not a number from 0 to 64"),
     (["--to", "x", "--no-such-option"], "no-such-option")))
 def test_bad_usage_is_told_with_exit_status_2(pair, scratch, arguments, words):
     with recorded(pair.production, scratch / "recording") as proxy, proxy.connect():

@@ -156,17 +156,38 @@ def test_hot_rows_under_load_do_not_stop_the_replay(pair, scratch, order):
     pair.assert_same("pgbench_branches", "pgbench_tellers", "pgbench_accounts")
 
 
-@pytest.mark.parametrize("order", ("session", "time", "causal"))
-def test_a_connection_for_each_transaction(pair, scratch, order):
+@pytest.mark.parametrize("order, workers", (("session", 1), ("session", 3), ("time", 3), ("causal", 3)))
+def test_a_connection_for_each_transaction(pair, scratch, order, workers):
     pgbench(pair.production.port, "-i", "-q")
     pgbench(pair.target.port, "-i", "-q")
     transactions = scaled(50, least=10)
     with recorded(pair.production, scratch / "recording") as proxy:
         pgbench(proxy.port, "-n", "-C", "-c", 4, "-t", transactions)
-    summary = replay_whole(scratch / "recording", pair.uri, "--order", order,
+    summary = replay_whole(scratch / "recording", pair.uri, "--order", order, "--workers", workers,
                            "--speed", "100" if order == "time" else "max")
     assert summary["sessions"] == 4 * transactions + 1
     pair.assert_same("pgbench_branches", "pgbench_tellers", "pgbench_accounts")
+
+
+def test_who_waits_for_the_lock_of_another_threads_session_does_not_wait_for_a_stranger(pair, scratch):
+    for server in (pair.production, pair.target):
+        server.execute("CREATE TABLE held (n int)")
+    with recorded(pair.production, scratch / "recording") as proxy, \
+            Speaker(proxy.port) as holder, Speaker(proxy.port) as waiter:
+        holder.send(query("BEGIN; LOCK TABLE held"))
+        holder.read_until("Z")
+        waiter.send(query("INSERT INTO held VALUES (1)"))
+        await_condition(lambda: pair.production.value(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'") == 1, "one to wait for the other")
+        holder.send(query("SELECT pg_sleep(1.5); COMMIT"))
+        holder.read_until("Z")
+        waiter.read_until("Z")
+        for session in (holder, waiter):
+            session.close()
+    summary = replay_whole(scratch / "recording", pair.uri, "--order", "session", "--workers", 2,
+                           "--stall-timeout", "300ms")
+    assert summary["lock_waits_ended"] == 0
+    pair.assert_same("held")
 
 
 @pytest.fixture(scope="module")

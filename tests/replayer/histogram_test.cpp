@@ -14,6 +14,18 @@ TEST(Histogram, AnEmptyOneAnswersWithZero) {
   EXPECT_EQ(none.max(), 0);
 }
 
+TEST(Histogram, TwoAddedUpAreAsOneThatCountedAll) {
+  Histogram one;
+  Histogram other;
+  one.add(3);
+  other.add(5);
+  other.add(31);
+  one.add(other);
+  EXPECT_EQ(one.count(), 3U);
+  EXPECT_EQ(one.percentile(0.5), 5);
+  EXPECT_EQ(one.max(), 31);
+}
+
 TEST(Histogram, SmallDurationsAreExact) {
   Histogram histogram;
   for (TimeNs duration = 0; duration < 32; ++duration) histogram.add(duration);

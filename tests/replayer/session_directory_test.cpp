@@ -11,8 +11,8 @@ using namespace test;
 
 class SessionDirectoryTest : public RecordingTest {
  protected:
-  std::vector<std::string> all(const Recording& recording) {
-    SessionDirectory directory(recording);
+  std::vector<std::string> all(const Recording& recording, unsigned part = 0, unsigned parts = 1) {
+    SessionDirectory directory(recording, part, parts);
     std::vector<std::string> found;
     while (const SessionDirectory::Entry* entry = directory.peek()) {
       EXPECT_EQ(directory.peek(), entry);  // looking takes nothing
@@ -44,6 +44,19 @@ TEST_F(SessionDirectoryTest, SessionsOpenBeforeTheRecordingComeFirstAndAreMarked
   seal();
   finish_and_save();
   EXPECT_EQ(all(Recording(path())), (std::vector<std::string>{"1.2 continuing", "1.1"}));
+}
+
+TEST_F(SessionDirectoryTest, AmongPartsSessionsAreDealtOutInTurn) {
+  begin_segment(1, 1);
+  open_session(kB, 200);
+  open_session(kC, 300);
+  open_session(kA, 100);
+  seal();
+  finish_and_save();
+  const Recording recording(path());
+  EXPECT_EQ(all(recording, 0, 2), (std::vector<std::string>{"1.1", "1.3"}));
+  EXPECT_EQ(all(recording, 1, 2), (std::vector<std::string>{"1.2"}));
+  EXPECT_EQ(all(recording, 3, 4), std::vector<std::string>{});
 }
 
 TEST_F(SessionDirectoryTest, ThousandsAreFoundWhileFewAreHeld) {
