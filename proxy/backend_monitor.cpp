@@ -11,12 +11,15 @@ namespace {
 constexpr TimeNs kQuickInterval = 50'000'000;
 // Between checks that others ask for: however many sessions break, and if a server closes all it takes.
 constexpr TimeNs kLeastPause = 5'000'000;
+// Between questions for positions, however many sessions want to know.
+constexpr TimeNs kPositionInterval = 1'000'000;
 
 }  // namespace
 
 BackendMonitor::BackendMonitor(const std::vector<Address>& backends, HealthSettings settings,
-                               ServerTlsSource tls, CurrentTopology& topology)
+                               ServerTlsSource tls, CurrentTopology& topology, ReplicaBoard* board)
     : topology_(topology),
+      board_(board),
       settings_(std::move(settings)),
       tracker_(backends, settings_.failures_before_down),
       lookup_(backends, [this](std::size_t i, std::vector<SocketAddress> addresses, std::string error) {
@@ -29,14 +32,21 @@ BackendMonitor::BackendMonitor(const std::vector<Address>& backends, HealthSetti
     watch->name = backends[i].to_string();
     watch->check = std::make_unique<HealthCheck>(
         loop_, backends[i], settings_, tls,
-        HealthCheck::Listener{
-            .succeeded =
-                [this, i](const CheckResult& result) {
-                  checked(i, true, tracker_.succeeded(i, result, now_ns()));
-                },
-            .failed = [this,
-                       i](std::string error) { checked(i, false, tracker_.failed(i, std::move(error))); },
-            .disconnected = [this, i] { check_soon(i); }});
+        HealthCheck::Listener{.succeeded =
+                                  [this, i](const CheckResult& result) {
+                                    checked(i, true, tracker_.succeeded(i, result, now_ns()));
+                                  },
+                              .failed =
+                                  [this, i](std::string error) {
+                                    if (board_ != nullptr) board_->forget_position(i);
+                                    checked(i, false, tracker_.failed(i, std::move(error)));
+                                  },
+                              .disconnected =
+                                  [this, i] {
+                                    if (board_ != nullptr) board_->forget_position(i);
+                                    check_soon(i);
+                                  },
+                              .replayed = [this, i](Lsn position) { position_answered(i, position); }});
     watches_.push_back(std::move(watch));
   }
 }
@@ -44,7 +54,7 @@ BackendMonitor::BackendMonitor(const std::vector<Address>& backends, HealthSetti
 BackendMonitor::~BackendMonitor() { stop(); }
 
 void BackendMonitor::start() {
-  topology_.set(tracker_.topology());
+  publish();
   lookup_.start();
   thread_ = std::thread([this] { loop_.run(); });
 }
@@ -87,7 +97,7 @@ void BackendMonitor::looked_up(std::size_t backend, std::vector<SocketAddress> a
   }
   tracker_.looked_up(backend, addresses);
   watch.check->set_addresses(std::move(addresses), std::move(error));
-  topology_.set(tracker_.topology());
+  publish();
   if (!std::exchange(watch.looked_up, true)) begin_check(backend);
 }
 
@@ -99,11 +109,41 @@ void BackendMonitor::schedule(std::size_t backend, TimeNs when) {
 
 void BackendMonitor::begin_check(std::size_t backend) {
   Watch& watch = *watches_[backend];
-  if (watch.check->busy()) return;
+  if (watch.check->busy()) {
+    watch.check_again = true;
+    return;
+  }
   loop_.cancel(watch.timer);
   watch.check_again = false;
   watch.began = now_ns();
   watch.check->check();
+}
+
+// Sessions look at the board more often; what they learn of a change there must not be older.
+void BackendMonitor::publish() {
+  if (board_ != nullptr) board_->publish(tracker_.topology());
+  topology_.set(tracker_.topology());
+}
+
+void BackendMonitor::ask_positions() {
+  loop_.post([this] {
+    const TimeNs soonest = positions_asked_ + kPositionInterval;
+    if (now_ns() >= soonest) return ask_positions_now();
+    (void)loop_.call_at(soonest, [this] { ask_positions_now(); });
+  });
+}
+
+void BackendMonitor::ask_positions_now() {
+  positions_asked_ = now_ns();
+  board_->asking();
+  for (std::size_t i = 0; i < watches_.size(); ++i) {
+    if (board_->readable(i) && watches_[i]->check->resting()) watches_[i]->check->ask_position();
+  }
+}
+
+void BackendMonitor::position_answered(std::size_t backend, Lsn position) {
+  if (position.value != 0 && board_->readable(backend)) board_->replayed(backend, position);
+  if (watches_[backend]->check_again) begin_check(backend);
 }
 
 // One that just failed, or is down, is asked soon enough anyway.
@@ -119,7 +159,7 @@ void BackendMonitor::check_soon(std::size_t backend) {
 }
 
 void BackendMonitor::checked(std::size_t backend, bool answered, const TopologyChanges& changes) {
-  topology_.set(tracker_.topology());
+  publish();
   for (const TopologyChange& change : changes) log(change);
   const Watch& watch = *watches_[backend];
   const bool hurry = urgent();

@@ -5,6 +5,8 @@
 // - at once, when a session broke (check_now) or the health connection was closed;
 // - 50 ms after a failure, until it answers or is down;
 // - all of them each 50 ms, while there is no primary or its last check failed.
+// Where reads go to replicas, those are asked for their positions alone as soon as a session wants to know
+// them, at most once a millisecond.
 //
 // Owned by the Proxy. Threads: start() and stop() from one, once each; the rest from any.
 #pragma once
@@ -16,14 +18,15 @@
 
 #include "proxy/health_check.h"
 #include "proxy/name_lookup.h"
+#include "proxy/replica_board.h"
 
 namespace understudy::proxy {
 
 class BackendMonitor {
  public:
-  // `topology` outlives it.
+  // `topology` and `board` outlive it. `board` may be null: nobody reads at replicas.
   BackendMonitor(const std::vector<Address>& backends, HealthSettings settings, ServerTlsSource tls,
-                 CurrentTopology& topology);
+                 CurrentTopology& topology, ReplicaBoard* board = nullptr);
   ~BackendMonitor();
   BackendMonitor(const BackendMonitor&) = delete;
   BackendMonitor& operator=(const BackendMonitor&) = delete;
@@ -36,6 +39,8 @@ class BackendMonitor {
   // Something went wrong with a session at this backend: looks at once. Cheap to call often.
   void check_now(std::size_t backend);
   void reload(HealthSettings settings);
+  // Replicas' positions are wanted.
+  void ask_positions();
 
  private:
   struct Watch {
@@ -48,6 +53,9 @@ class BackendMonitor {
     EventLoop::TimerId timer = 0;
   };
 
+  void publish();
+  void ask_positions_now();
+  void position_answered(std::size_t backend, Lsn position);
   void looked_up(std::size_t backend, std::vector<SocketAddress> addresses, std::string error);
   void begin_check(std::size_t backend);
   void check_soon(std::size_t backend);
@@ -58,12 +66,14 @@ class BackendMonitor {
   void log(const TopologyChange& change) const;
 
   CurrentTopology& topology_;
+  ReplicaBoard* const board_;
   HealthSettings settings_;
   EventLoop loop_;
   TopologyTracker tracker_;
   std::vector<std::unique_ptr<Watch>> watches_;
   NameLookup lookup_;
   bool was_urgent_ = true;
+  TimeNs positions_asked_ = 0;
   std::thread thread_;
 };
 

@@ -1,5 +1,7 @@
 #include "proxy/cancel_registry.h"
 
+#include <utility>
+
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
 
@@ -34,11 +36,17 @@ bool CancelRegistry::remove(std::uint32_t process_id, ByteView client_key) {
 }
 
 void CancelRegistry::move(std::uint32_t process_id, ByteView client_key, CancelTarget target) {
+  (void)exchange(process_id, client_key, std::move(target));
+}
+
+CancelTarget CancelRegistry::exchange(std::uint32_t process_id, ByteView client_key, CancelTarget target) {
   const std::lock_guard lock(mutex_);
   auto [at, end] = entries_.equal_range(process_id);
   for (; at != end; ++at) {
-    if (same_key(at->second.client_key, client_key)) at->second.target = std::move(target);
+    if (same_key(at->second.client_key, client_key))
+      return std::exchange(at->second.target, std::move(target));
   }
+  return {};
 }
 
 std::optional<CancelTarget> CancelRegistry::find(std::uint32_t process_id, ByteView client_key) {

@@ -40,6 +40,8 @@ class CancelRegistry {
   bool remove(std::uint32_t process_id, ByteView client_key);
   // The session has moved: its client keeps its key. `target`.process_id is the new server's.
   void move(std::uint32_t process_id, ByteView client_key, CancelTarget target);
+  // The same; returns what it was.
+  [[nodiscard]] CancelTarget exchange(std::uint32_t process_id, ByteView client_key, CancelTarget target);
   // The session with that key, compared in constant time.
   [[nodiscard]] std::optional<CancelTarget> find(std::uint32_t process_id, ByteView client_key);
 

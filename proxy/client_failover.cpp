@@ -58,6 +58,10 @@ void ClientSession::begin_failover(const Login& login, ByteView greeting) {
     failover_->password = login.own->authentication->password();
     failover_->keys = login.own->authentication->keys();
   }
+  if (context_.shared.mode == Mode::kSplit) {
+    failover_->pool = pool_key(descriptor);
+    failover_->split = std::make_unique<Split>();
+  }
   const TopologySnapshot topology = context_.shared.topology.get();  // holds what is pointed to
   const BackendState* const backend = note_backend(*topology);
   failover_->continuity.served_by(backend == nullptr ? 0 : backend->timeline, reported_in(greeting));
@@ -95,6 +99,7 @@ void ClientSession::topology_changed() {
     if (!failover_->waiting_in_pool) seek_server();
   } else if (failover_ && topology->generation != failover_->generation) {
     failover_->generation = topology->generation;
+    if (failover_->continuity.at_replica()) return primary_changed(primary);
     // The same server may have been away for a moment, as the monitor saw it; the session knows better.
     if (elsewhere || primary.timeline != failover_->timeline) lose_server("another server is primary");
   }
@@ -104,6 +109,7 @@ void ClientSession::topology_changed() {
 bool ClientSession::moving() const { return failover_ && failover_->lost_at != 0; }
 
 void ClientSession::lose_server(const std::string& why) {
+  if (failover_->continuity.at_replica()) return leave_replica(why);
   Failover& failover = *failover_;
   Statistics& statistics = context_.shared.statistics;
   const bool again = moving();
@@ -233,15 +239,19 @@ void ClientSession::await_server() {
   });
 }
 
+ClientAuthenticator ClientSession::authenticator() const {
+  const Failover& failover = *failover_;
+  return failover.password.empty() && failover.keys ? ClientAuthenticator(failover.user, *failover.keys)
+                                                    : ClientAuthenticator(failover.user, failover.password);
+}
+
 void ClientSession::log_in_elsewhere() {
   Failover& failover = *failover_;
   wire::StartupMessage startup;
   for (const auto& parameter : failover.startup_parameters) {
     if (!parameter.first.starts_with("_pq_.")) startup.parameters.push_back(parameter);
   }
-  failover.login = std::make_unique<ServerLogin>(failover.password.empty() && failover.keys
-                                                     ? ClientAuthenticator(failover.user, *failover.keys)
-                                                     : ClientAuthenticator(failover.user, failover.password));
+  failover.login = std::make_unique<ServerLogin>(authenticator());
   const TlsConnection* const tls = server_.endpoint().connection().tls();
   if (tls != nullptr) failover.login->bind_to(tls->server_end_point());
   count(context_.shared.statistics.servers_connected);
@@ -317,12 +327,15 @@ void ClientSession::go_on() {
                {"timeline", std::to_string(lost->timeline)},
                {"backend", server_.address_text()}});
   }
-  count(context_.shared.statistics.sessions_moved);
-  log_event(LogLevel::kInfo, "session_moved",
-            {{"session", std::to_string(number_)},
-             {"backend", server_.address_text()},
-             {"ms", milliseconds(now_ns() - failover_->lost_at)}});
-  failover_->lost_at = 0;
+  const TimeNs took = now_ns() - std::exchange(failover_->lost_at, 0);
+  if (!failover_->split || !std::exchange(failover_->split->returning, false)) {
+    count(context_.shared.statistics.sessions_moved);
+    log_event(LogLevel::kInfo, "session_moved",
+              {{"session", std::to_string(number_)},
+               {"backend", server_.address_text()},
+               {"ms", milliseconds(took)}});
+  }
+  resume_waiting();
 }
 
 void ClientSession::check_failover(TimeNs now) {

@@ -257,10 +257,16 @@ bool ClientSession::replace_cancel_key(std::span<Byte> payload) {
 }
 
 CancelTarget ClientSession::cancel_target(std::uint32_t process_id, ByteView key) {
+  return cancel_target(server_.address(), server_.backend().host, server_.tls(), process_id, key);
+}
+
+CancelTarget ClientSession::cancel_target(const SocketAddress& address, const std::string& host,
+                                          std::shared_ptr<const ServerTls> tls, std::uint32_t process_id,
+                                          ByteView key) {
   CancelTarget target;
-  target.backend = server_.address();
-  target.host = server_.backend().host;
-  target.tls = server_.tls();
+  target.backend = address;
+  target.host = host;
+  target.tls = std::move(tls);
   target.process_id = process_id;
   target.server_key.assign(key.begin(), key.end());
   target.session_number = number_;

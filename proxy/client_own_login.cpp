@@ -25,7 +25,8 @@ constexpr TimeNs kRefusalDelay = 500'000'000;
 
 bool is_protocol_option(const std::string& name) { return name.starts_with("_pq_."); }
 
-// Servers are interchangeable for clients that begin alike.
+}  // namespace
+
 std::string pool_key(const SessionDescriptor& descriptor) {
   std::string key = descriptor.database() + '\0' + descriptor.user();
   std::vector<std::pair<std::string, std::string>> parameters = descriptor.startup_parameters;
@@ -35,8 +36,6 @@ std::string pool_key(const SessionDescriptor& descriptor) {
   for (const auto& [name, value] : parameters) key += '\0' + name + '=' + value;
   return key;
 }
-
-}  // namespace
 
 void ClientSession::begin_own_login(std::shared_ptr<const AccessPolicy> policy) {
   const SessionDescriptor& descriptor = login_->descriptor;
@@ -275,7 +274,11 @@ void ClientSession::leave_server(bool reusable) {
   }
   server.epoch = pooled->epoch;
   server.connected_at = pooled->connected_at;
-  auto reset = std::make_unique<ServerReset>(context_, pool, pooled->key, std::move(server));
+  give_back(pooled->key, std::move(server));
+}
+
+void ClientSession::give_back(const std::string& key, PooledServer server) {
+  auto reset = std::make_unique<ServerReset>(context_, context_.shared.pool, key, std::move(server));
   ServerReset& started = *reset;
   context_.owner.keep(std::move(reset));
   started.start();

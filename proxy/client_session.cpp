@@ -64,7 +64,9 @@ bool ClientSession::client_readable() {
   if (state() == SessionState::kClosed || client_eof_ || !client_.attached()) return false;
   if (state() == SessionState::kStartup) return true;
   if (server_.endpoint().backlogged() || server_write_failed_ || moving()) return false;
-  if (failover_ && failover_->continuity.holds_client()) return false;
+  if (failover_ &&
+      (failover_->continuity.holds_client() || (failover_->split && !failover_->split->waiting.empty())))
+    return false;
   if (context_.shared.paused.load(std::memory_order_relaxed) && tracker_.idle()) return false;
   // During authentication nothing but answers is taken; the rest waits in the client's socket.
   if (state() != SessionState::kAuthenticating) return true;
@@ -142,6 +144,7 @@ void ClientSession::take_client(ByteView bytes) {
 }
 
 void ClientSession::send_client_bytes(ByteView bytes) {
+  if (failover_ && failover_->split) return route(bytes);
   const ByteView passed = failover_ ? failover_->continuity.to_server(bytes) : bytes;
   if (!passed.empty() && !server_.endpoint().send(passed)) server_write_failed_ = true;
   if (failover_) go_on();
@@ -168,7 +171,8 @@ void ClientSession::take_server(ByteView bytes) {
     failover_->continuity.at_rest();
     failover_->losses = 0;
   }
-  if (failover_->continuity.server_leaves()) lose_server("the server ended the session");
+  if (failover_->continuity.server_leaves()) return lose_server("the server ended the session");
+  resume_waiting();
 }
 
 void ClientSession::show_client(ByteView bytes) {
@@ -313,13 +317,14 @@ void ClientSession::check_deadlines(TimeNs now) {
 void ClientSession::close(CloseReason reason, const std::string& text) {
   if (state() == SessionState::kClosed) return;
   const bool logged_in = !login_;
-  const bool reusable = reason == CloseReason::kClientLeft && server_is_reusable();
+  // A cancel on its way must not meet the server's next client.
+  const bool cancelled = !client_key_.empty() && context_.shared.cancels.remove(process_id_, client_key_);
+  const bool reusable = reason == CloseReason::kClientLeft && !cancelled && server_is_reusable();
+  if (failover_ && failover_->split) end_split(reusable);
   [[maybe_unused]] const bool closed = tracker_.advance(SessionEvent::kClose);
   if (observer_) observer_->closed({reason, text}, now_ns());
   observer_.reset();
-  // A cancel on its way must not meet the server's next client.
-  const bool cancelled = !client_key_.empty() && context_.shared.cancels.remove(process_id_, client_key_);
-  leave_server(reusable && !cancelled);
+  leave_server(reusable);
   server_.endpoint().close();
   linger_until_ = now_ns() + kLinger;
   if (context_.limits.log_connections) {

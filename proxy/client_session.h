@@ -137,6 +137,9 @@ class ClientSession final : public Runnable {
   [[nodiscard]] bool show_login_message(std::span<Byte> message);
   [[nodiscard]] bool replace_cancel_key(std::span<Byte> payload);
   [[nodiscard]] CancelTarget cancel_target(std::uint32_t process_id, ByteView key);
+  [[nodiscard]] CancelTarget cancel_target(const SocketAddress& address, const std::string& host,
+                                           std::shared_ptr<const ServerTls> tls, std::uint32_t process_id,
+                                           ByteView key);
   // `answer` begins with the rest of the login; what follows `login_bytes` is the session's.
   void finish_login(char status, ByteView answer, std::size_t login_bytes);
 
@@ -154,6 +157,7 @@ class ClientSession final : public Runnable {
   void leave_server(bool reusable);
   void finish_pooled();
   void take_last(ByteView bytes);
+  void give_back(const std::string& key, PooledServer server);
 
   // client_status.cpp
   [[nodiscard]] bool hold_login();
@@ -177,6 +181,27 @@ class ClientSession final : public Runnable {
   void found_server(const ServerFacts& facts);
   void go_on();
   void check_failover(TimeNs now);
+
+  [[nodiscard]] ClientAuthenticator authenticator() const;
+
+  // client_split.cpp
+  void route(ByteView bytes);
+  void route_from_replica(ByteView bytes);
+  void read_at_replica(ByteView bytes);
+  void pass_to_server(ByteView bytes, bool ask_position);
+  void resume_waiting();
+  [[nodiscard]] bool go_to_replica(bool with_unnamed);
+  void go_to_primary(ByteView bytes);
+  [[nodiscard]] ParkedServer change_server(ParkedServer next, bool replica, bool with_unnamed);
+  [[nodiscard]] bool take_nearer_replica(Lsn least);
+  [[nodiscard]] bool take_replica(std::optional<std::size_t> chosen);
+  void connect_replica(const std::string& key, std::uint64_t epoch, const BackendState& backend);
+  void drop_replica(bool reusable);
+  void primary_changed(const BackendState& primary);
+  void forget_primary();
+  void leave_replica(const std::string& why);
+  void seek_primary();
+  void end_split(bool reusable);
 
   void protocol_error(bool client, const std::string& what);
   void close(CloseReason reason, const std::string& text);

@@ -91,6 +91,21 @@ std::string set_auth_type(Configuration& configuration, std::string_view value) 
   return {};
 }
 
+std::string set_mode(Configuration& configuration, std::string_view value) {
+  constexpr std::string_view kNames[] = {"primary", "split"};
+  const auto* found = std::find(std::begin(kNames), std::end(kNames), value);
+  if (found == std::end(kNames)) return not_a("primary or split", value);
+  configuration.mode = static_cast<Mode>(found - kNames);
+  return {};
+}
+
+// One of two words; the first is false.
+std::string set_either(bool& out, std::string_view value, std::string_view no, std::string_view yes) {
+  if (value != no && value != yes) return not_a(std::string(no) + " or " + std::string(yes), value);
+  out = value == yes;
+  return {};
+}
+
 using C = Configuration;
 using V = std::string_view;
 
@@ -102,6 +117,19 @@ constexpr ConfigurationKey kKeys[] = {
      "the PostgreSQL server to relay to; of several, the one that is primary, and on to the next when it "
      "dies",
      false, [](C& c, V v) { return set_addresses(c.backends, v, 5432); }},
+    {"mode", "word, primary",
+     "who answers: primary (the primary), split (replicas, what is safe to be read there)", false, set_mode},
+    {"max_replica_lag", "duration, 10s", "a replica further behind gets no reads; 0: however far", true,
+     [](C& c, V v) { return set_duration(c.limits.replica_lag.time, v); }},
+    {"max_replica_lag_bytes", "bytes, 0", "the same in bytes of the log", true,
+     [](C& c, V v) { return set_number(c.limits.replica_lag.bytes, v); }},
+    {"split_consistency", "word, monotonic",
+     "what a session must find at a replica: monotonic (all it wrote or saw), own-writes (what it wrote)",
+     false, [](C& c, V v) { return set_either(c.own_writes_only, v, "monotonic", "own-writes"); }},
+    {"split_functions", "word, pin",
+     "after a function that is not PostgreSQL's own, DO or CALL, which may change settings unseen: pin (the "
+     "session reads at the primary until DISCARD ALL) or trust",
+     false, [](C& c, V v) { return set_either(c.trust_functions, v, "pin", "trust"); }},
     {"failover_timeout", "duration, 30s", "longest a client waits for a primary", true,
      [](C& c, V v) { return set_duration(c.limits.failover_timeout, v); }},
     {"commit_guard", "on or off, off",

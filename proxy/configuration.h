@@ -12,6 +12,7 @@
 #include "proxy/admin_settings.h"
 #include "proxy/authentication_method.h"
 #include "proxy/health_settings.h"
+#include "proxy/mode.h"
 #include "proxy/pool_limits.h"
 #include "proxy/socket_connection.h"
 #include "proxy/tls_settings.h"
@@ -34,6 +35,7 @@ struct Limits {
   PoolLimits pool;
   TimeNs query_wait_timeout = 120'000'000'000;  // for a server of a full pool; 0: for ever
   TimeNs failover_timeout = 30'000'000'000;     // how long a client waits for a primary
+  LagLimits replica_lag;
   bool operator==(const Limits&) const = default;
 };
 
@@ -43,6 +45,9 @@ struct Configuration {
   std::vector<Address> backends{{"127.0.0.1", 5432}};
   HealthSettings health;
   bool commit_guard = false;
+  Mode mode = Mode::kPrimary;
+  bool own_writes_only = false;  // of what a session must find at a replica
+  bool trust_functions = false;  // to leave the session's settings alone
   unsigned workers =
       0;  // 0: one for every two processors, at least one (measured: the database needs the rest)
   unsigned listen_backlog = 512;

@@ -33,7 +33,7 @@ DueReply plain_due(char type) {
 // What is not known may do anything.
 StatementEffect unknown_effect() {
   StatementEffect effect;
-  effect.may_write = true;
+  effect.may_write = effect.opaque = true;
   return effect;
 }
 
@@ -78,6 +78,7 @@ struct Continuity::ClientSide {
 };
 
 ByteView Continuity::to_server(ByteView bytes) {
+  if (!at_replica_ && !limits_.own_writes_only) floor_.raise();
   return pass_on(limits_.commit_guard ? from_client_.take(bytes, client_) : bytes);
 }
 
@@ -256,6 +257,8 @@ void Continuity::end_transaction(OpenRequest& request, bool again) {
 // Where the session will stand once the statement is done, if it succeeds.
 void Continuity::predict(OpenRequest& request, const StatementEffect& effect) {
   ++request.statements;
+  if (effect.opaque) opaque_ = true;
+  if (effect.may_write) floor_.raise();
   switch (effect.kind) {
     case EffectKind::kBegin:
       return begin_transaction(request);

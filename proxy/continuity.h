@@ -33,6 +33,7 @@
 #include <string>
 
 #include "proxy/message_walker.h"
+#include "proxy/read_floor.h"
 #include "proxy/session_history.h"
 #include "proxy/session_requests.h"
 #include "proxy/topology.h"
@@ -45,6 +46,8 @@ namespace understudy::proxy {
 inline constexpr std::string_view kAskForMark =
     "SELECT pg_catalog.txid_current(), pg_catalog.pg_logical_emit_message(true, 'understudy', ''), "
     "(pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()) * 1000000)::pg_catalog.int8";
+// As far as a replica must be to have what the session has seen or written.
+inline constexpr std::string_view kAskForPosition = "SELECT pg_catalog.pg_current_wal_insert_lsn()";
 // The proxy's own statements and portals: the client's unnamed ones stay what they are.
 inline constexpr std::string_view kOwnName = "understudy_own";
 
@@ -52,6 +55,10 @@ struct ContinuityLimits {
   std::size_t transaction_bytes = std::size_t{1} << 20;  // of the client's requests, kept for a replay
   std::size_t history_bytes = std::size_t{1} << 20;
   bool commit_guard = false;
+  // Of reads at replicas: what the session read at the primary may be missing there, what it wrote may not.
+  bool own_writes_only = false;
+  // Functions that are not PostgreSQL's own leave the session's settings alone.
+  bool trust_functions = false;
 };
 
 class Continuity {
@@ -94,6 +101,39 @@ class Continuity {
   void server_lost();
   // Another was reached and has logged in; its timeline, and the switches that led to it.
   void server_found(std::uint32_t timeline, std::vector<TimelineSwitch> switches, Settings settings);
+
+  // --- A session with two servers: its primary, and a replica for reads (continuity_split.cpp) ---
+
+  // What the client asks, judged before it is sent.
+  struct Batch {
+    bool whole = false;          // ends where a request ends
+    bool asks = false;           // of the database
+    bool on_replica = false;     // and a replica may answer all of it
+    bool takes_unnamed = false;  // by the unnamed statement, prepared before
+  };
+  [[nodiscard]] Batch judge_batch(ByteView bytes) const;
+  // Between two requests outside of a transaction, with nothing held.
+  [[nodiscard]] bool quiet() const;
+  // What the session is allows that another server answers it for a while.
+  [[nodiscard]] bool may_read_elsewhere() const;
+  // A server that the session has left, or has yet to come to.
+  struct Copy {
+    Settings settings;
+    std::uint64_t version = 0;  // of the history
+    std::uint32_t timeline = 0;
+  };
+  // While quiet: goes on at the server that `other` tells of, which then tells of the present one.
+  void switch_to(Copy& other, bool replica, bool with_unnamed);
+  // Makes the client's unnamed statement here, if it was made at the other server.
+  void bring_unnamed();
+  // The same as switch_to() without a word to the server.
+  void take_copy(Copy& other);
+  [[nodiscard]] bool at_replica() const { return at_replica_; }
+  // The replica was given up (server_lost()): back to the primary, as it was left.
+  void server_regained(Copy primary);
+  // Behind what the client just asked of the primary.
+  void ask_position();
+  [[nodiscard]] const ReadFloor& floor() const { return floor_; }
 
   [[nodiscard]] Stage stage() const { return stage_; }
   // Why moving came to nothing for good, in words; empty when it did not.
@@ -188,6 +228,15 @@ class Continuity {
   void ask_for_held_now();
   [[nodiscard]] bool announces_end(ByteView payload) const;
   [[nodiscard]] bool may_leave() const { return !server_leaves_ && !unfit_; }
+
+  // continuity_split.cpp
+  [[nodiscard]] bool answered_by_replica(std::string_view sql) const;
+  [[nodiscard]] bool judge_message(char type, ByteView payload, struct BatchNames& names, Batch& batch) const;
+  [[nodiscard]] bool better_at_primary(ByteView payload) const;
+  [[nodiscard]] bool describes_sequence(ByteView message) const;
+  void catch_up(std::uint64_t known, bool with_unnamed);
+  void take_position(ByteView payload);
+  void silent_answered(bool failed);
 
   // Recovery (continuity_recovery.cpp).
   enum class Asking : std::uint8_t { kLastCommit, kCommitInDoubt };
@@ -286,6 +335,13 @@ class Continuity {
   Delivered to_swallow_;
   bool swallowing_ = false;
   std::string broken_;
+
+  // With two servers.
+  bool at_replica_ = false;
+  bool unnamed_here_ = true;  // the server has the client's unnamed statement
+  bool opaque_ = false;       // a function may have changed the session
+  ReadFloor floor_;
+  std::optional<std::uint64_t> regained_;  // the history's version that the server found has
 
   ByteBuffer inserted_;  // the proxy's own between the client's messages
   ByteBuffer to_server_out_;

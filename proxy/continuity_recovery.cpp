@@ -37,7 +37,9 @@ void Continuity::server_lost() {
   }
   server_.reset();
   from_server_.forget();
-  server_leaves_ = unfit_ = false;
+  server_leaves_ = unfit_ = at_replica_ = false;
+  regained_.reset();
+  floor_.raise();
   times_asked_ = 0;
   swallowing_ = holding_ = ask_later_ = false;
   stage_ = Stage::kNoServer;
@@ -259,7 +261,11 @@ void Continuity::restore() {
                                   [](const OpenRequest& request) { return request.ends_transaction; });
     poisoned_ = lost_status_ != 'I' && !ends;
   }
-  const SessionHistory::Answers answers = history_.restore(for_server_);
+  const auto all = [](const std::string&) { return true; };
+  const SessionHistory::Answers answers =
+      regained_ ? history_.catch_up(for_server_, *regained_, true, all) : history_.restore(for_server_);
+  regained_.reset();
+  unnamed_here_ = true;
   answers_due_ = answers.due;
   lenient_ = answers.lenient;
   if (poisoned_) {

@@ -67,6 +67,11 @@ struct Continuity::ServerSide {
       splice.drop(raw.size());
       return splice.insert(session.keep(raw));
     }
+    if (session.at_replica_ && session.passing_ == backend::kRowDescription && session.may_leave() &&
+        session.describes_sequence(raw)) {
+      session.server_leaves_ = true;
+      return splice.drop(raw.size());
+    }
     if (!session.showing_ || is_held(session.passing_)) return splice.drop(raw.size());
     pass(raw, false);
   }
@@ -75,6 +80,12 @@ struct Continuity::ServerSide {
       if (session.may_leave() && session.announces_end(payload)) {
         session.server_leaves_ = true;
         if (type == backend::kErrorResponse) session.good_bye_ = whole_message(type, payload);
+        return;
+      }
+      const bool refused = type == backend::kErrorResponse && session.at_replica_ && session.showing_ &&
+                           session.better_at_primary(payload);
+      if (refused) {
+        session.server_leaves_ = true;
         return;
       }
       if (session.showing_) pass(whole_message(type, payload), true);
@@ -121,6 +132,7 @@ bool Continuity::shows(char type) const {
   if (server_leaves_ || unfit_) return false;
   if (stage_ != Stage::kRelaying && stage_ != Stage::kReplaying) return false;
   if (!requests_.empty() && requests_.front().own) {
+    if (requests_.front().silent) return false;
     // What a COMMIT of the proxy's own has to say is for the client (a standby that was not waited for, say).
     return type == backend::kParameterStatus ||
            (type == backend::kNoticeResponse && wrapped_ && wrapped_->ending);
@@ -185,7 +197,8 @@ void Continuity::own_reply(char type, ByteView payload) {
       rolled_back_ = as_text(payload).starts_with("ROLLBACK");
       return;
     case backend::kDataRow:
-      return take_mark(payload);
+      if (requests_.front().silent) return;  // of a setting that was made by set_config()
+      return requests_.front().asks_position ? take_position(payload) : take_mark(payload);
     default:
       return;
   }
@@ -195,6 +208,7 @@ void Continuity::own_answered() {
   const OpenRequest own = std::move(requests_.front());
   requests_.pop_front();
   const std::string error = std::exchange(own_error_, {});
+  if (own.silent) return silent_answered(!error.empty());
   if (wrapped_) {
     if (wrapped_->answered) wrapped_->ending ? wrapped_ended() : end_wrapped();
   } else if (!error.empty() && status_ == 'T' && requests_.empty()) {
@@ -260,6 +274,7 @@ void Continuity::reply_came(char type, ByteView payload, bool whole) {
     if (!request.own_is_due()) release_held();
     return;
   }
+  if (type == backend::kParseComplete && reply.effect.name.empty()) unnamed_here_ = true;
   if (type == backend::kParseComplete && reply.effect.kind == EffectKind::kPin) {
     const bool unnamed = reply.effect.name.empty();
     reply.effect.name = "prepared statement longer than 1 MiB";
@@ -278,6 +293,7 @@ void Continuity::reply_came(char type, ByteView payload, bool whole) {
 
 void Continuity::statement_done(const DueReply& reply, ByteView payload, bool whole) {
   const auto done = wire::CommandComplete::decode(payload);
+  if (reply.effect.kind == EffectKind::kDiscardAll) opaque_ = false;
   const bool undone = whole && done && done->tag == "ROLLBACK" && reply.effect.kind == EffectKind::kCommit;
   rolled_back_ = undone || reply.effect.kind == EffectKind::kRollback;
   if (undone) return history_.rolled_back();

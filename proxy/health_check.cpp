@@ -76,6 +76,8 @@ void HealthCheck::check() {
   connect();
 }
 
+void HealthCheck::ask_position() { ask("SELECT pg_last_wal_replay_lsn()", Step::kAskingPosition); }
+
 void HealthCheck::connect() {
   if (addresses_.empty()) return fail(why_no_address_);
   encryption_.reset();
@@ -230,7 +232,15 @@ void HealthCheck::take_message(char type, ByteView payload) {
 void HealthCheck::answered() {
   if (step_ == Step::kReadingHistory) return history_answered();
   if (!query_error_.empty()) return fail(query_error_);
-  state_answered();
+  step_ == Step::kAskingPosition ? position_answered() : state_answered();
+}
+
+void HealthCheck::position_answered() {
+  loop_.cancel(timeout_);
+  step_ = Step::kResting;
+  // None: it is a primary by now, as the next check will find.
+  const auto position = row_.size() == 1 && row_[0] ? parse_lsn(*row_[0]) : std::nullopt;
+  listener_.replayed(position.value_or(Lsn{}));
 }
 
 void HealthCheck::state_answered() {

@@ -36,7 +36,8 @@ class HealthCheck final : public Runnable {
   struct Listener {
     std::function<void(const CheckResult&)> succeeded;
     std::function<void(std::string error)> failed;
-    std::function<void()> disconnected;  // while it rested
+    std::function<void()> disconnected;      // while it rested
+    std::function<void(Lsn)> replayed = {};  // the answer to ask_position()
   };
 
   // `settings` is borrowed, and may change between turns.
@@ -46,6 +47,9 @@ class HealthCheck final : public Runnable {
 
   // Begins a check, which ends with one call of the listener, at once if it can only fail. Not while busy().
   void check();
+  // Asks a replica that rests how far it has replayed, and nothing else. A failure is one of a check.
+  void ask_position();
+  [[nodiscard]] bool resting() const { return step_ == Step::kResting; }
   [[nodiscard]] bool busy() const { return step_ != Step::kClosed && step_ != Step::kResting; }
   // Where to connect; if nowhere, why. A connection to an address that is no longer among them ends before
   // the next check.
@@ -62,6 +66,7 @@ class HealthCheck final : public Runnable {
     kLoggingIn,
     kAsking,
     kReadingHistory,
+    kAskingPosition,
     kResting
   };
 
@@ -78,6 +83,7 @@ class HealthCheck final : public Runnable {
   void take_messages();
   void take_message(char type, ByteView payload);
   void answered();
+  void position_answered();
   void state_answered();
   void history_answered();
   void await(TimeNs patience, std::string_view what);

@@ -54,6 +54,29 @@ constexpr std::string_view kVolatileReaders[] = {
 };
 static_assert(std::is_sorted(std::begin(kVolatileReaders), std::end(kVolatileReaders)));
 
+constexpr std::string_view kPlainWriters[] = {
+    "lo_create",
+    "lo_from_bytea",
+    "lo_put",
+    "lo_unlink",
+    "nextval",
+    "pg_cancel_backend",
+    "pg_create_restore_point",
+    "pg_current_xact_id",
+    "pg_current_xact_id_if_assigned",
+    "pg_export_snapshot",
+    "pg_logical_emit_message",
+    "pg_notify",
+    "pg_reload_conf",
+    "pg_stat_reset",
+    "pg_switch_wal",
+    "pg_terminate_backend",
+    "setval",
+    "txid_current",
+    "txid_current_if_assigned",
+};
+static_assert(std::is_sorted(std::begin(kPlainWriters), std::end(kPlainWriters)));
+
 constexpr std::string_view kAdvisoryLock = "session-level advisory lock";
 constexpr std::pair<std::string_view, std::string_view> kPinning[] = {
     {"dblink_connect", "dblink connection"},
@@ -74,6 +97,10 @@ bool is_safe_function(std::string_view name) {
 
 bool is_volatile_reader(std::string_view name) {
   return std::binary_search(std::begin(kVolatileReaders), std::end(kVolatileReaders), name);
+}
+
+bool is_plain_writer(std::string_view name) {
+  return std::binary_search(std::begin(kPlainWriters), std::end(kPlainWriters), name);
 }
 
 std::string_view pinning_state(std::string_view name) {

@@ -16,6 +16,9 @@ namespace understudy::proxy {
 // Gives another result each time, looks at the session, or waits; but writes nothing.
 [[nodiscard]] bool is_volatile_reader(std::string_view name);
 
+// One of PostgreSQL's own that writes or tells others something, and does nothing to the session.
+[[nodiscard]] bool is_plain_writer(std::string_view name);
+
 // Leaves something in the session that cannot be set again elsewhere: what that is, in words; empty if it
 // does not. set_config is not one of these: it depends on its arguments.
 [[nodiscard]] std::string_view pinning_state(std::string_view name);

@@ -7,6 +7,7 @@
 
 #include "proxy/access_policy.h"
 #include "proxy/client_authentication.h"
+#include "proxy/observer.h"
 #include "proxy/server_pool.h"
 
 namespace understudy::proxy {
@@ -20,6 +21,9 @@ struct OwnLogin {
   ServerPool::Ticket ticket = 0;
   TimeNs waiting_since = 0;  // for a server of a full pool
 };
+
+// Servers are interchangeable for clients that begin alike.
+[[nodiscard]] std::string pool_key(const SessionDescriptor& descriptor);
 
 // The session's place in a pool, from the moment it asks for a server.
 struct PoolMembership {

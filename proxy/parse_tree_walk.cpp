@@ -169,6 +169,7 @@ class Walk {
     } else if (builtin && is_volatile_reader(name)) {
       found_.read_safe = false;
     } else {
+      if (!builtin || !is_plain_writer(name)) found_.opaque = true;
       writes();
     }
   }

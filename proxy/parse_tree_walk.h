@@ -32,6 +32,7 @@ namespace tree {
 struct TreeJudgement {
   bool read_safe = true;    // as in StatementEffect
   bool may_write = false;   // as in StatementEffect
+  bool opaque = false;      // as in StatementEffect
   bool sets_local = false;  // calls set_config(..., true)
   std::string pin;          // why the session cannot move; empty if it can
 };

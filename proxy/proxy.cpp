@@ -65,12 +65,18 @@ Proxy::Proxy(const Configuration& configuration, TrafficObserver* observer) : co
   shared_.observer = observer;
   shared_.failover = configuration.backends.size() > 1;
   shared_.continuity.commit_guard = configuration.commit_guard;
+  shared_.continuity.own_writes_only = configuration.own_writes_only;
+  shared_.continuity.trust_functions = configuration.trust_functions;
+  shared_.mode = configuration.mode;
   shared_.names_sessions = configuration.admin.listen.has_value();
 }
 
 Proxy::~Proxy() { stop(); }
 
 void Proxy::start() {
+  if (configuration_.mode == Mode::kSplit && configuration_.backends.size() < 2) {
+    throw std::runtime_error("mode = split needs several backends: a primary and replicas to read from");
+  }
   shared_.access.set(load_access_policy(configuration_));
   shared_.pool.set_limits(configuration_.limits.pool);
   shared_.tls.set(load_tls(configuration_.tls));
@@ -119,9 +125,11 @@ bool Proxy::set_only_backend(std::vector<SocketAddress> addresses) {
 }
 
 void Proxy::watch_backends() {
+  shared_.replicas.begin(configuration_.backends.size(), [this] { monitor_->ask_positions(); });
+  shared_.replicas.set_limits(configuration_.limits.replica_lag);
   monitor_ = std::make_unique<BackendMonitor>(
       configuration_.backends, configuration_.health, [this] { return shared_.tls.get().servers; },
-      shared_.topology);
+      shared_.topology, &shared_.replicas);
   shared_.suspect = [this](std::size_t backend) { monitor_->check_now(backend); };
   shared_.topology.subscribe([this] { topology_changed(); });
 }
@@ -172,6 +180,7 @@ void Proxy::worker_drained() {
 
 void Proxy::reload(const Limits& limits, std::shared_ptr<const AccessPolicy> access) {
   shared_.pool.set_limits(limits.pool);
+  shared_.replicas.set_limits(limits.replica_lag);
   shared_.access.set(std::move(access));
   for (const auto& worker : workers_) worker->reload(limits);
 }

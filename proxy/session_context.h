@@ -13,7 +13,9 @@
 #include "proxy/continuity.h"
 #include "proxy/event_loop.h"
 #include "proxy/latency_histogram.h"
+#include "proxy/mode.h"
 #include "proxy/observer.h"
+#include "proxy/replica_board.h"
 #include "proxy/server_pool.h"
 #include "proxy/statistics.h"
 #include "proxy/tls_context.h"
@@ -27,6 +29,8 @@ struct ProxyShared {
   // Several backends are watched, and sessions move from one to the next; else there is one, taken for
   // granted.
   bool failover = false;
+  Mode mode = Mode::kPrimary;
+  ReplicaBoard replicas;
   ContinuityLimits continuity;
   // A session broke at that backend: have a look. Any thread; set when failover is.
   std::function<void(std::size_t backend)> suspect;

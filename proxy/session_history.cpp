@@ -10,6 +10,9 @@ namespace {
 
 using K = EffectKind;
 
+// More statements that are gone are not told one by one.
+constexpr std::size_t kMostRemoved = 256;
+
 bool obeys_transactions(const StatementEffect& effect) {
   switch (effect.kind) {
     case K::kPrepare:
@@ -132,28 +135,33 @@ void SessionHistory::keep() {
 
 void SessionHistory::apply(Change&& change) {
   StatementEffect& effect = change.effect;
+  ++version_;
   switch (effect.kind) {
     case K::kSet:
       // A new user has the role of nobody but itself ("SET SESSION AUTHORIZATION").
       if (effect.name == "session_authorization") forget_setting("role");
       forget_setting(effect.name);
-      settings_.push_back({std::move(effect.name), std::move(effect.text)});
+      settings_.push_back({std::move(effect.name), std::move(effect.text), version_});
       return;
     case K::kReset:
+      undone_ = version_;
       if (effect.name == "session_authorization") forget_setting("role");
       return forget_setting(effect.name);
     case K::kResetAll:
+      undone_ = version_;
       std::erase_if(settings_, [](const Setting& setting) {
         return setting.name != "role" && setting.name != "session_authorization";
       });
       return;
     case K::kPrepare:
       forget_prepared(effect.name);
-      prepared_.push_back({std::move(effect.name), std::move(effect.text), std::move(change.message)});
+      prepared_.push_back(
+          {std::move(effect.name), std::move(effect.text), std::move(change.message), version_});
       return;
     case K::kDeallocate:
       return forget_prepared(effect.name);
     case K::kDeallocateAll:
+      undone_ = version_;
       // DEALLOCATE ALL knows no unnamed statement.
       std::erase_if(prepared_, [](const Prepared& one) { return !one.name.empty(); });
       return;
@@ -169,6 +177,7 @@ void SessionHistory::apply(Change&& change) {
       channels_.clear();
       return;
     case K::kDiscardAll:
+      undone_ = version_;
       settings_.clear();
       prepared_.clear();
       channels_.clear();
@@ -187,6 +196,20 @@ void SessionHistory::forget_setting(std::string_view name) {
 }
 
 void SessionHistory::forget_prepared(std::string_view name) {
+  const bool was_there =
+      std::any_of(prepared_.begin(), prepared_.end(), [&](const Prepared& one) { return one.name == name; });
+  if (!was_there) return;
+  const auto removed = std::find_if(removed_.begin(), removed_.end(),
+                                    [&](const Removed& one) { return one.statement == name; });
+  if (removed != removed_.end()) {
+    removed->version = version_;
+  } else if (!name.empty()) {
+    removed_.push_back({std::string(name), version_});
+  }
+  if (removed_.size() > kMostRemoved) {
+    undone_ = version_;
+    removed_.clear();
+  }
   std::erase_if(prepared_, [&](const Prepared& one) { return one.name == name; });
 }
 
@@ -218,6 +241,43 @@ SessionHistory::Answers SessionHistory::restore(ByteBuffer& out) const {
   }
   for (const Prepared& one : prepared_) {
     if (one.message.empty()) continue;
+    append_bytes(out, one.message);
+    wire::append_sync(out);
+    ++answers.lenient;
+  }
+  answers.due += answers.lenient;
+  return answers;
+}
+
+SessionHistory::Answers SessionHistory::catch_up(
+    ByteBuffer& out, std::uint64_t version, bool unnamed,
+    const std::function<bool(const std::string& sql)>& wanted) const {
+  Answers answers;
+  if (version != 0 && version < undone_) {
+    wire::append_query(out, "DISCARD ALL");
+    ++answers.due;
+    version = 0;
+  }
+  for (const Setting& setting : settings_) {
+    if (setting.version <= version) continue;
+    wire::append_query(out, setting.text);
+    ++answers.due;
+  }
+  // Closing what is not there is no error.
+  bool closes = false;
+  for (const Removed& one : removed_) {
+    if (one.version <= version || version == 0) continue;
+    wire::append_close(out, wire::Target::kStatement, one.statement);
+    closes = true;
+  }
+  if (closes) {
+    wire::append_sync(out);
+    ++answers.due;
+  }
+  for (const Prepared& one : prepared_) {
+    if (one.message.empty()) continue;
+    const bool missing = one.name.empty() ? unnamed : one.version > version && wanted(one.sql);
+    if (!missing) continue;
     append_bytes(out, one.message);
     wire::append_sync(out);
     ++answers.lenient;

@@ -6,10 +6,15 @@
 //     changes   since, in order; keep() folds them into the base, undo() forgets them all, because the
 //               requests that made them will be run again on another server
 //
+// Each change of the base has a number, so that a server that was like the session at one of them is told
+// only what came after it (catch_up()).
+//
 // Prepared statements do not obey transactions (PostgreSQL documentation, "PREPARE"); settings and LISTEN do
 // ("SET", "LISTEN"). Owned by a session; used on its worker.
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -50,6 +55,15 @@ class SessionHistory {
   };
   // Appends what makes a new server session like this one as of the last safe point.
   Answers restore(ByteBuffer& out) const;
+
+  // How many changes the base has seen; 0 is a server session as it comes from a login or DISCARD ALL.
+  [[nodiscard]] std::uint64_t version() const { return version_; }
+  // Appends what makes a server session that was like this one at `version` like it as of the last safe
+  // point; of statements prepared by the protocol those whose text `wanted` likes, and the unnamed one where
+  // `unnamed`. Statements prepared by SQL are left out: whoever wants those, or listens, is where they were
+  // made.
+  Answers catch_up(ByteBuffer& out, std::uint64_t version, bool unnamed,
+                   const std::function<bool(const std::string& sql)>& wanted) const;
   // Bytes it takes to say so, for a bound.
   [[nodiscard]] std::size_t size_bytes() const { return size_bytes_; }
 
@@ -64,10 +78,16 @@ class SessionHistory {
     std::string name;
     std::string sql;
     ByteBuffer message;  // empty: prepared by SQL, which is `sql`
+    std::uint64_t version = 0;
   };
   struct Setting {
     std::string name;
     std::string text;
+    std::uint64_t version = 0;
+  };
+  struct Removed {
+    std::string statement;
+    std::uint64_t version = 0;
   };
 
   void add(StatementEffect effect, bool transactional, ByteBuffer message = {});
@@ -84,6 +104,9 @@ class SessionHistory {
   std::vector<std::string> channels_;
   std::string pin_;
   std::size_t size_bytes_ = 0;
+  std::uint64_t version_ = 0;
+  std::uint64_t undone_ = 0;      // the last change that only DISCARD ALL makes elsewhere
+  std::vector<Removed> removed_;  // prepared statements, since then
 };
 
 }  // namespace understudy::proxy

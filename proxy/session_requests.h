@@ -24,11 +24,13 @@ struct DueReply {
 };
 
 struct OpenRequest {
-  bool own = false;        // the proxy's own question between the client's
-  bool pipeline = false;   // extended protocol; else a Query or FunctionCall
-  bool whole = false;      // its Sync was sent, or it needs none
-  bool asks_mark = false;  // and it is the one for the transaction's id
-  bool failed = false;     // the server said so; what else was due will not come
+  bool own = false;            // the proxy's own question between the client's
+  bool pipeline = false;       // extended protocol; else a Query or FunctionCall
+  bool whole = false;          // its Sync was sent, or it needs none
+  bool asks_mark = false;      // and it is the one for the transaction's id
+  bool asks_position = false;  // or the one for the primary's position
+  bool silent = false;         // or makes the server what the client knows already
+  bool failed = false;         // the server said so; what else was due will not come
   bool ends_transaction = false;
   bool wrapped = false;   // a single write that the proxy has put into a transaction of its own
   bool may_copy = false;  // COPY data may follow it: nothing of our own may come between

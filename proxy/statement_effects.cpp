@@ -49,7 +49,8 @@ StatementEffect effect_of(const TreeJudgement& judgement) {
   if (!judgement.pin.empty()) return pin_effect(judgement.pin, judgement.may_write);
   return {.kind = judgement.sets_local ? EffectKind::kSetLocal : EffectKind::kNone,
           .read_safe = judgement.read_safe,
-          .may_write = judgement.may_write};
+          .may_write = judgement.may_write,
+          .opaque = judgement.opaque};
 }
 
 // --- Settings ---
@@ -155,6 +156,7 @@ StatementEffect prepare_effect(const Parsed& statement) {
   const TreeJudgement query = judge_tree(statement.body->get("query"));
   if (!query.pin.empty()) return pin_effect(query.pin);
   StatementEffect effect = unrepeatable_effect(EffectKind::kPrepare, tree::text(statement.body, "name"));
+  effect.opaque = query.opaque;  // said here, since EXECUTE does not show it
   effect.text = statement.text;
   return effect;
 }
@@ -242,6 +244,7 @@ StatementEffect other_effect(const Parsed& statement) {
   TreeJudgement judgement = judge_tree(statement.node);
   judgement.read_safe = false;
   judgement.may_write = true;
+  if (statement.type == "CallStmt" || statement.type == "DoStmt") judgement.opaque = true;
   return effect_of(judgement);
 }
 
@@ -272,6 +275,6 @@ StatementEffect effect_of_tree(const Object::Ptr& statement, std::string_view te
   return found == kEffects.end() ? other_effect(parsed) : found->second(parsed);
 }
 
-StatementEffect unknown_effect() { return {.may_write = true}; }
+StatementEffect unknown_effect() { return {.may_write = true, .opaque = true}; }
 
 }  // namespace understudy::proxy

@@ -11,6 +11,7 @@
 #include <optional>
 #include <utility>
 
+#include "proxy/replica_reads.h"
 #include "proxy/sql_tokens.h"
 #include "proxy/statement_effects.h"
 #include "proxy/statement_words.h"
@@ -97,15 +98,25 @@ StatementTraits parse(std::string_view sql, const Tokens& tokens) {
   }
 }
 
+StatementTraits judge(std::string_view sql, const Tokens& tokens) {
+  if (tokens) {
+    if (auto effects = judge_by_words(sql, *tokens)) return {.statements = std::move(*effects)};
+  }
+  return may_be_parsed(sql, tokens) ? parse(sql, tokens) : not_understood();
+}
+
 }  // namespace
 
 StatementTraits classify_statement(std::string_view sql) {
   if (sql.size() > kMaxBytes || sql.find('\0') != std::string_view::npos) return not_understood();
   const Tokens tokens = read_sql_tokens(sql);
-  if (tokens) {
-    if (auto effects = judge_by_words(sql, *tokens)) return {.statements = std::move(*effects)};
-  }
-  return may_be_parsed(sql, tokens) ? parse(sql, tokens) : not_understood();
+  StatementTraits traits = judge(sql, tokens);
+  // One alone: of several, those that begin as reads would be judged by the words of the others.
+  if (!tokens || !traits.understood || traits.statements.size() != 1) return traits;
+  StatementEffect& effect = traits.statements.front();
+  const bool read = effect.kind == EffectKind::kNone && effect.read_safe;
+  effect.on_replica = read && same_on_a_replica(sql, *tokens);
+  return traits;
 }
 
 const StatementTraits& StatementTraitsCache::of(std::string_view sql) {

@@ -57,6 +57,11 @@ struct StatementEffect {
   // May assign a transaction id: INSERT, UPDATE, DELETE, MERGE, DDL, and everything not understood. False for
   // what is read-safe, and for statements that only change the session.
   bool may_write = false;
+  // A replica that has replayed as much gives the same answer: reads tables, and nothing that is a server's
+  // or a session's own.
+  bool on_replica = false;
+  // Runs code that is not PostgreSQL's own (a function, DO, CALL), which may have changed the session unseen.
+  bool opaque = false;
   bool operator==(const StatementEffect&) const = default;
 };
 

@@ -92,9 +92,31 @@ bool names_session_state(std::string_view sql, const SqlToken& token) {
   return one_of(name, {"set_config", "pg_settings"}) || !pinning_state(name).empty();
 }
 
+// Where the columns of INSERT INTO [schema .] table (column, ...) begin, or 0: that parenthesis calls
+// nothing.
+std::size_t column_list(std::string_view sql, Tokens tokens) {
+  if (tokens.size() < 4 || !is_word(sql, tokens[0], {"insert"})) return 0;
+  const std::size_t at = tokens[3].is(sql, '.') ? 5 : 3;
+  return at < tokens.size() && tokens[at].is(sql, '(') ? at : 0;
+}
+
+// A parenthesis in what writes: may it call a function that is not PostgreSQL's own?
+bool may_be_opaque(std::string_view sql, Tokens tokens) {
+  const std::size_t columns = column_list(sql, tokens);
+  for (std::size_t i = 1; i < tokens.size(); ++i) {
+    if (i == columns) continue;
+    if (tokens[i].is(sql, '(') && !harmless_parenthesis(sql, tokens, i)) return true;
+    // (x).f may call f.
+    if (tokens[i].is(sql, '.') && tokens[i - 1].kind != kWord && tokens[i - 1].kind != kQuotedName)
+      return true;
+  }
+  return false;
+}
+
 Effect judge_write(std::string_view sql, Tokens tokens) {
   if (std::any_of(tokens.begin(), tokens.end(),
-                  [&](const auto& token) { return names_session_state(sql, token); }))
+                  [&](const auto& token) { return names_session_state(sql, token); }) ||
+      may_be_opaque(sql, tokens))
     return std::nullopt;
   return StatementEffect{.may_write = true};
 }

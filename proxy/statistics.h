@@ -27,6 +27,9 @@ struct Statistics {
   std::atomic<std::uint64_t> commits_lost{
       0};  // sessions whose last acknowledged commit the new primary lacks
   std::atomic<std::uint64_t> sessions_stranded{0};  // could not be moved for what they held
+  std::atomic<std::uint64_t> replica_reads{0};      // batches that a replica was asked
+  std::atomic<std::uint64_t> reads_kept{0};         // safe for a replica, but none was there, or far enough
+  std::atomic<std::uint64_t> reads_asked_again{0};  // of the primary: the replica could not answer
   std::atomic<std::uint64_t> cancels_forwarded{0};
   std::atomic<std::uint64_t> cancels_unmatched{0};  // no session has that key
 };

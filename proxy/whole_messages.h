@@ -34,6 +34,7 @@ class WholeMessages {
     }
     return bytes;
   }
+  [[nodiscard]] bool holds() const { return !tail_.empty(); }
   void forget() { tail_ = {}; }
   void release() {
     if (joined_.capacity() > kHeaderBytes) joined_ = {};

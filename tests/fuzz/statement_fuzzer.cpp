@@ -64,6 +64,7 @@ void compare(std::string_view sql, const std::vector<SqlToken>& tokens) {
     require(quick.kind == thorough.kind && quick.name == thorough.name && quick.chain == thorough.chain);
     require(!quick.read_safe || thorough.read_safe);
     require(quick.may_write || !thorough.may_write);
+    require(quick.opaque || !thorough.opaque);
   }
 }
 
@@ -75,6 +76,7 @@ void check_all(std::string_view sql) {
   for (const StatementEffect& effect : traits.statements) {
     require(!(effect.read_safe && effect.may_write));
     require(traits.understood || effect.may_write);
+    require(!effect.on_replica || (effect.read_safe && effect.kind == EffectKind::kNone && !effect.opaque));
     require(sql.find(effect.text) != std::string_view::npos);
   }
   const auto tokens = read_sql_tokens(sql);

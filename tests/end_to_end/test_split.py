@@ -1,0 +1,450 @@
+"""Reads at replicas (mode split): does a session ever see time go back, is anything but a safe read sent there, and do
+clients notice when a replica lags, dies, is promoted, or cannot answer?"""
+
+import pathlib
+import random
+import re
+import subprocess
+import threading
+
+import psycopg
+import pytest
+
+from cluster import Cluster
+from postgres_server import BIN
+from raw_session import SYNC, RawSession, bind, describe, error_fields, execute, kinds, parse, pipeline, query
+from waiting import await_condition, scaled
+
+OPTIONS = ["--auth", "trust", "--health-user", "postgres", "--mode", "split"]
+# What a replica is asked stands in its log, with the name of the client's session.
+SETTINGS = "log_statement = 'all'\nlog_min_duration_statement = -1\n"
+
+
+@pytest.fixture(scope="module")
+def three(template):
+    """A primary and two replicas, behind relays; for all tests of this file."""
+    with Cluster(template, synchronous=False, relays="clients", settings=SETTINGS) as servers:
+        yield servers
+
+
+@pytest.fixture
+def cluster(three):
+    three.restore()
+    for node in three.replicas:
+        with node.connect() as connection:
+            connection.execute("ALTER SYSTEM RESET recovery_min_apply_delay")
+            connection.execute("SELECT pg_reload_conf()")
+    three.primary.execute("DROP TABLE IF EXISTS entry; CREATE TABLE entry (who int, n int, what text)")
+    return three
+
+
+@pytest.fixture
+def make_split_proxy(make_proxy):
+    def make(backends, *arguments, **options):
+        others = [word for address in backends[1:] for word in ("--backend", address)]
+        proxy = make_proxy(backends[0], *others, *OPTIONS, *arguments, **options)
+        proxy.await_log(r" primary_found .*")
+        for address in backends:
+            proxy.await_log(rf" backend_up backend={re.escape(address)} ")
+        return proxy
+    return make
+
+
+def asked(node, what):
+    """How often a server was asked something that has `what` in it, by a client."""
+    return sum(1 for line in node.server.log().splitlines()
+               if what in line and " harness " not in line and ("statement: " in line or "execute " in line))
+
+
+def await_reads_at_a_replica(proxy, client, sql="SELECT 1 AS waiting"):
+    """Until the session reads at a replica; how many reads that took."""
+    count = 0
+
+    def read():
+        nonlocal count
+        before = proxy.counts()["replica_reads"]
+        client.execute(sql).fetchall()
+        count += 1
+        return proxy.counts()["replica_reads"] > before
+    await_condition(read, "a read at a replica")
+    return count
+
+
+def delay(node, how_long):
+    with node.connect() as connection:
+        connection.execute(f"ALTER SYSTEM SET recovery_min_apply_delay = '{how_long}'")
+        connection.execute("SELECT pg_reload_conf()")
+        await_condition(lambda: connection.execute("SHOW recovery_min_apply_delay").fetchone()[0] == how_long,
+                        "the delay to be set")
+
+
+# ---- Where what goes
+
+def test_safe_reads_go_to_replicas_and_all_else_to_the_primary(cluster, make_split_proxy):
+    proxy = make_split_proxy(cluster.backends)
+    reads = ["SELECT count(*) FROM entry /*safe*/", "VALUES (1) /*safe*/", "TABLE entry /*safe*/",
+             "WITH a AS (SELECT 1 AS b) SELECT * FROM a /*safe*/", "(SELECT 1) UNION (SELECT 2) /*safe*/",
+             "COPY (SELECT 1) TO STDOUT /*safe*/", "SELECT relname FROM pg_class WHERE oid = 1259 /*safe*/",
+             "SELECT last_value(n) OVER (ORDER BY n) FROM entry /*safe*/", "SELECT now() /*safe*/"]
+    others = ["INSERT INTO entry VALUES (1, 1, 'unsafe')", "UPDATE entry SET n = 2 /*unsafe*/",
+              "DELETE FROM entry /*unsafe*/", "TRUNCATE entry /*unsafe*/",
+              "WITH a AS (INSERT INTO entry VALUES (1) RETURNING n) SELECT * FROM a /*unsafe*/",
+              "SELECT * FROM entry FOR UPDATE /*unsafe*/", "SELECT * FROM entry FOR KEY SHARE /*unsafe*/",
+              "SELECT n INTO TEMP gone FROM entry /*unsafe*/", "DISCARD ALL /*unsafe*/",
+              "SELECT nextval('unsafe')", "SELECT setval('unsafe', 3)", "SELECT last_value FROM unsafe",
+              "SELECT random() /*unsafe*/", "SELECT clock_timestamp() /*unsafe*/", "SELECT txid_current() /*unsafe*/",
+              "SELECT pg_notify('a', 'unsafe')", "NOTIFY a, 'unsafe'", "SELECT inet_server_port() /*unsafe*/",
+              "SELECT pg_backend_pid() /*unsafe*/", "SELECT pg_is_in_recovery() /*unsafe*/",
+              "SELECT * FROM pg_stat_activity /*unsafe*/", "SELECT * FROM pg_settings /*unsafe*/",
+              "SHOW transaction_read_only /*unsafe*/", "SELECT current_setting('port') /*unsafe*/",
+              "SELECT version() /*unsafe*/", "EXPLAIN SELECT 1 /*unsafe*/", "LOCK TABLE entry /*unsafe*/",
+              "DO $$BEGIN PERFORM 1; END$$ /*unsafe*/", "DISCARD ALL /*unsafe*/", "CALL nothing() /*unsafe*/",
+              "DISCARD ALL /*unsafe*/", "SELECT of_mine() /*unsafe*/", "DISCARD ALL /*unsafe*/",
+              "CREATE TABLE unsafe_too (a int)", "DROP TABLE unsafe_too", "VACUUM entry /*unsafe*/",
+              "ANALYZE entry /*unsafe*/", "PREPARE unsafe AS SELECT 1", "EXECUTE unsafe", "DEALLOCATE unsafe",
+              "LISTEN unsafe", "UNLISTEN unsafe", "BEGIN /*unsafe*/", "SELECT 1 /*unsafe*/", "COMMIT /*unsafe*/",
+              "SELECT 1; INSERT INTO entry VALUES (1, 1, 'unsafe')", "SELECT 1; SELECT 2 /*unsafe*/",
+              "SET work_mem = '5MB' /*unsafe*/", "RESET work_mem /*unsafe*/", "CHECKPOINT /*unsafe*/",
+              "COPY entry TO '/dev/null' /*unsafe*/", "REFRESH MATERIALIZED VIEW unsafe_view",
+              "SELECT lo_create(0) /*unsafe*/", "SELECT pg_advisory_xact_lock(1) /*unsafe*/", "/*unsafe*/ SELEC",
+              "DISCARD ALL /*unsafe*/"]
+    cluster.primary.execute("CREATE SEQUENCE unsafe; CREATE PROCEDURE nothing() LANGUAGE sql AS 'SELECT 1';"
+                            "CREATE FUNCTION of_mine() RETURNS int LANGUAGE sql AS 'SELECT 1';"
+                            "CREATE MATERIALIZED VIEW unsafe_view AS SELECT 1")
+    try:
+        with RawSession(proxy.port) as session:
+            for extended in (False, True):
+                for sql in [*others, *reads]:
+                    if extended and ";" in sql:
+                        continue
+                    if sql in reads:
+                        await_condition(lambda: goes_to_a_replica(proxy, session, sql, extended),
+                                        f"{sql} to be answered by a replica")
+                    else:
+                        goes_to_a_replica(proxy, session, "SELECT 1 AS before", extended)
+                        ask(session, sql, extended)
+    finally:
+        cluster.primary.execute("DROP SEQUENCE unsafe; DROP PROCEDURE nothing; DROP FUNCTION of_mine;"
+                                "DROP MATERIALIZED VIEW unsafe_view")
+    for node in cluster.replicas:
+        assert asked(node, "unsafe") == 0
+    for sql in reads:
+        assert sum(asked(node, sql) for node in cluster.replicas) >= 2, sql
+
+
+def ask(session, sql, extended):
+    session.send(pipeline(sql) if extended else query(sql))
+    return session.until_ready()
+
+
+def goes_to_a_replica(proxy, session, sql, extended):
+    before = proxy.counts()["replica_reads"]
+    ask(session, sql, extended)
+    return proxy.counts()["replica_reads"] > before
+
+
+def test_every_function_of_the_server_that_is_not_known_to_be_safe_runs_at_the_primary(cluster, make_split_proxy):
+    """All of pg_proc, by name: whatever a replica was asked is immutable or stable in all its forms."""
+    proxy = make_split_proxy(cluster.backends)
+    with cluster.primary.connect() as direct:
+        rows = direct.execute("SELECT proname, bool_or(provolatile = 'v' OR prokind = 'p') FROM pg_proc"
+                              " GROUP BY proname ORDER BY proname COLLATE \"C\"").fetchall()
+    assert len(rows) > 2000
+    with RawSession(proxy.port) as session:
+        for name, _ in rows:
+            # Prepared and not run: of the server's functions some would end it. Each is a batch of its own.
+            session.send(parse(f'SELECT "{name}"() /*function {name}.*/') + SYNC)
+            session.send(parse(f"SELECT pg_catalog.{name}(1, 2) /*function {name}.*/") + SYNC)
+            assert "Z" in kinds(session.until_ready(2))
+        session.send(query("DISCARD ALL"))
+        session.until_ready()
+    log = "".join(node.server.log() for node in cluster.replicas)
+    assert not {name for name, is_volatile in rows if is_volatile and f"/*function {name}.*/" in log}
+
+
+def test_what_the_classifier_calls_safe_is_stable_on_the_installed_server(cluster):
+    text = (pathlib.Path(__file__).resolve().parents[2] / "proxy/safe_functions.inc").read_text(encoding="utf-8")
+    names = re.findall(r'"(\w+)"', text)
+    assert len(names) > 400
+    with cluster.primary.connect() as direct:
+        wrong = direct.execute("SELECT DISTINCT proname FROM pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace"
+                               " AND provolatile = 'v' AND proname = ANY(%s)", [names]).fetchall()
+    assert wrong == []
+
+
+# ---- A session never sees time go back
+
+WAYS = ["autocommit", "transaction", "copy", "function", "prepared", "several", "pipeline"]
+
+
+class Reader(threading.Thread):
+    """Writes in every way there is, and reads: its own rows are there, and nobody's vanish again."""
+
+    def __init__(self, port, who, rounds, pause_s):
+        super().__init__()
+        self.who, self.rounds, self.pause_s = who, rounds, pause_s
+        self.random = random.Random(f"reader {who}")
+        self.connection = psycopg.connect(host="127.0.0.1", port=port, user="postgres", dbname="postgres",
+                                          autocommit=True)
+        self.written = 0
+        self.seen = 0
+        self.failure = None
+
+    def run(self):
+        try:
+            with self.connection as connection:
+                for _ in range(self.rounds):
+                    self.write(connection, self.random.choice(WAYS))
+                    for _ in range(self.random.randrange(1, 6)):
+                        self.read(connection)
+                        self.wait()
+        except Exception as error:  # pylint: disable=broad-except
+            self.failure = error
+
+    def wait(self):
+        if self.random.random() < 0.5:
+            threading.Event().wait(self.random.random() * self.pause_s)  # as a client thinks
+
+    def write(self, connection, way):
+        self.written += 1
+        row = (self.who, self.written)
+        if way == "autocommit":
+            connection.execute(f"INSERT INTO entry VALUES ({self.who}, {self.written}, 'plain')")
+        elif way == "transaction":
+            with connection.transaction():
+                connection.execute("SELECT count(*) FROM entry")
+                connection.execute("INSERT INTO entry VALUES (%s, %s, 'transaction')", row)
+        elif way == "copy":
+            with connection.cursor().copy("COPY entry FROM STDIN") as copy:
+                copy.write_row((*row, "copy"))
+        elif way == "function":
+            connection.execute("SELECT add_entry(%s, %s)", row)
+        elif way == "prepared":
+            connection.execute("INSERT INTO entry VALUES (%s, %s, 'prepared')", row, prepare=True)
+        elif way == "several":
+            connection.execute(f"SELECT 1; INSERT INTO entry VALUES ({self.who}, {self.written}, 'several')")
+        else:
+            with connection.pipeline():
+                connection.execute("INSERT INTO entry VALUES (%s, %s, 'pipeline')", row)
+
+    def read(self, connection):
+        own = "SELECT count(*) FILTER (WHERE who = %s), count(*) FROM entry"
+        if self.random.random() < 0.5:
+            mine, everybodys = connection.execute(own.replace("%s", str(self.who))).fetchone()
+        else:
+            mine, everybodys = connection.execute(own, [self.who], prepare=self.random.random() < 0.5).fetchone()
+        assert mine == self.written, f"{self.who} wrote {self.written} rows and sees {mine}"
+        assert everybodys >= self.seen, f"{self.who} saw {self.seen} rows and then {everybodys}"
+        self.seen = everybodys
+
+
+@pytest.mark.parametrize("guard", ["off", "on"])
+def test_a_session_reads_what_it_wrote_and_never_sees_time_go_back(cluster, make_split_proxy, guard):
+    cluster.primary.execute("CREATE OR REPLACE FUNCTION add_entry(int, int) RETURNS void LANGUAGE sql AS"
+                            " 'INSERT INTO entry VALUES ($1, $2, ''function'')'")
+    delay(cluster.nodes[2], "250ms")
+    proxy = make_split_proxy(cluster.backends, "--split-functions", "trust", "--commit-guard", guard)
+    readers = [Reader(proxy.port, who, scaled(80, 10), 0.02) for who in range(6)]
+    for reader in readers:
+        reader.start()
+    for reader in readers:
+        reader.join()
+    assert [str(reader.failure) for reader in readers if reader.failure] == []
+    for reader in readers:
+        assert cluster.primary.value(f"SELECT count(*) FROM entry WHERE who = {reader.who}") == reader.written
+    assert asked(cluster.nodes[1], "FROM entry") > len(readers)
+
+
+def test_only_own_writes_where_that_is_enough(cluster, make_split_proxy):
+    """A replica half a minute behind still serves a session that wrote nothing, though it has read at the primary."""
+    delay(cluster.nodes[1], "30s")
+    delay(cluster.nodes[2], "30s")
+    proxy = make_split_proxy(cluster.backends, "--split-consistency", "own-writes", "--max-replica-lag", "0")
+    with proxy.connect() as client:
+        cluster.primary.execute("INSERT INTO entry VALUES (9, 9, 'of another')")
+        assert client.execute("SELECT count(*), random() FROM entry").fetchone()[0] == 1
+        await_condition(lambda: client.execute("SELECT count(*) FROM entry").fetchone() == (0,), "a read at a replica")
+        client.execute("INSERT INTO entry VALUES (9, 10, 'its own')")
+        for _ in range(50):
+            assert client.execute("SELECT count(*) FROM entry").fetchone() == (2,)
+
+
+# ---- Replicas that are not what they should be
+
+def test_a_replica_too_far_behind_gets_no_reads(cluster, make_split_proxy):
+    delay(cluster.nodes[1], "10min")
+    delay(cluster.nodes[2], "10min")
+    proxy = make_split_proxy(cluster.backends, "--max-replica-lag", "200ms")
+    cluster.primary.execute("INSERT INTO entry VALUES (1, 1, 'not replayed')")
+    with proxy.connect() as client:  # it has seen nothing: only the limit keeps it from a replica
+        def is_kept():
+            before = proxy.counts()["reads_kept"]
+            client.execute("SELECT 1 AS kept").fetchall()
+            return proxy.counts()["reads_kept"] > before
+        await_condition(is_kept, "replicas to be too far behind")
+        reads = proxy.counts()["replica_reads"]
+        for _ in range(20):
+            assert client.execute("SELECT count(*) FROM entry").fetchone() == (1,)
+        assert proxy.counts()["replica_reads"] == reads
+        for node in cluster.replicas:
+            with node.connect() as connection:
+                connection.execute("ALTER SYSTEM RESET recovery_min_apply_delay")
+                connection.execute("SELECT pg_reload_conf()")
+        await_reads_at_a_replica(proxy, client)
+
+
+def test_replicas_that_die_are_not_noticed(cluster, make_split_proxy):
+    proxy = make_split_proxy(cluster.backends)
+    stop = threading.Event()
+    failures = []
+
+    def read():
+        try:
+            with proxy.connect() as client:
+                client.execute("SET my.setting = 'mine'")
+                while not stop.is_set():
+                    rows = client.execute("SELECT n FROM generate_series(1, 3000) AS g (n), (SELECT 1) AS x"
+                                          " ORDER BY n", prepare=True).fetchall()
+                    assert len(rows) == 3000 and rows[-1] == (3000,)
+        except Exception as error:  # pylint: disable=broad-except
+            failures.append(error)
+    readers = [threading.Thread(target=read) for _ in range(4)]
+    for reader in readers:
+        reader.start()
+    try:
+        for node in cluster.replicas:
+            await_condition(lambda: asked(node, "generate_series") > 3, f"reads at {node}")
+            node.kill()
+            before = proxy.counts()["replica_reads"]
+            if node is cluster.replicas[0]:
+                await_condition(lambda: proxy.counts()["replica_reads"] > before + 10, "reads at the other one")
+    finally:
+        stop.set()
+        for reader in readers:
+            reader.join()
+    assert failures == []
+
+
+def test_a_replica_that_is_promoted_is_left(cluster, make_split_proxy):
+    proxy = make_split_proxy(cluster.backends)
+    with proxy.connect() as client:
+        client.execute("SET my.setting = 'mine'")
+        client.execute("INSERT INTO entry VALUES (1, 1, 'before')")
+        await_reads_at_a_replica(proxy, client, "SELECT count(*) FROM entry")
+        cluster.kill_primary()
+        assert client.execute("SELECT 1").fetchone() == (1,)
+        cluster.take_over()
+        client.execute("INSERT INTO entry VALUES (1, 2, 'after')")
+        assert client.execute("SELECT count(*) FROM entry WHERE n = 2").fetchone() == (1,)
+        assert client.execute("SELECT current_setting('my.setting')").fetchone() == ("mine",)
+        await_reads_at_a_replica(proxy, client, "SELECT count(*) FROM entry")
+
+
+def test_what_a_replica_cannot_answer_the_primary_does(cluster, make_split_proxy):
+    """A write that a view hides, a table without a log, a conflict with recovery: nobody is told of it."""
+    cluster.primary.execute(
+        "CREATE UNLOGGED TABLE unlogged AS SELECT 7 AS n;"
+        "CREATE FUNCTION hidden() RETURNS bigint LANGUAGE sql AS"
+        " 'INSERT INTO entry VALUES (1, 1, ''hidden''); SELECT count(*) FROM entry';"
+        "CREATE VIEW looks_harmless AS SELECT hidden()")
+    try:
+        proxy = make_split_proxy(cluster.backends)
+        for number, (sql, answer) in enumerate([("SELECT * FROM looks_harmless", 1), ("TABLE unlogged", 7)]):
+            with proxy.connect() as client:
+                await_reads_at_a_replica(proxy, client)
+                assert client.execute(sql).fetchone() == (answer,)
+            assert proxy.counts()["reads_asked_again"] == number + 1
+    finally:
+        cluster.primary.execute("DROP VIEW looks_harmless; DROP FUNCTION hidden; DROP TABLE unlogged")
+
+
+def test_errors_of_a_read_are_the_clients_to_see(cluster, make_split_proxy):
+    proxy = make_split_proxy(cluster.backends)
+    with proxy.connect() as client:
+        for sql, sqlstate in [("SELECT 1/0", "22012"), ("SELECT * FROM nowhere", "42P01")]:
+            await_reads_at_a_replica(proxy, client)
+            with pytest.raises(psycopg.Error) as caught:
+                client.execute(sql)
+            assert caught.value.sqlstate == sqlstate
+    assert proxy.counts()["reads_asked_again"] == 0
+
+
+# ---- What is the session's goes with it
+
+def test_settings_and_prepared_statements_are_the_same_at_both(cluster, make_split_proxy):
+    proxy = make_split_proxy(cluster.backends)
+    with RawSession(proxy.port) as session:
+        def at_replica():
+            await_condition(lambda: goes_to_a_replica(proxy, session, "SELECT 1", False), "a read at a replica")
+
+        def value(sql):
+            session.send(query(sql))
+            return [payload[6:].decode() for kind, payload in session.until_ready() if kind == b"D"]
+        zone = "SELECT '2026-07-01 12:00+00'::timestamptz::text"
+        for name, hour in [("Asia/Tokyo", "21"), ("UTC", "12"), ("America/New_York", "08")]:
+            session.send(query(f"SET timezone = '{name}'"))
+            session.until_ready()
+            at_replica()
+            assert value(zone)[0][11:13] == hour
+        session.send(query("RESET timezone"))
+        session.until_ready()
+        at_replica()
+        assert value(zone)[0][11:13] == "12"
+
+        # Prepared at the primary, bound at the replica, and the other way round; closed and made anew.
+        for text, expected in [("SELECT 'one'", b"one"), ("SELECT 'two'", b"two")]:
+            session.send(query("SELECT random()"))
+            session.until_ready()
+            session.send(parse(text, "mine") + describe(b"S", "mine") + SYNC)
+            assert error_fields(session.until_ready()) == []
+            at_replica()
+            session.send(bind("", "mine") + execute() + SYNC)
+            assert expected in dict(session.until_ready())[b"D"]
+            session.send(query("CREATE TEMP TABLE IF NOT EXISTS x (); DROP TABLE x; DISCARD TEMP"))
+            session.until_ready()
+            session.send(bind("", "mine") + execute() + SYNC)
+            assert expected in dict(session.until_ready())[b"D"]
+            session.send(query("DISCARD ALL"))
+            session.until_ready()
+
+        # The unnamed statement, too.
+        at_replica()
+        session.send(parse("SELECT 'unnamed'") + SYNC)
+        session.until_ready()
+        session.send(parse("SELECT random()", "elsewhere") + SYNC)
+        session.until_ready()
+        session.send(bind() + execute() + SYNC)
+        assert b"unnamed" in dict(session.until_ready())[b"D"]
+
+
+def test_a_cancel_goes_where_the_read_is(cluster, make_split_proxy):
+    proxy = make_split_proxy(cluster.backends)
+    slow = "SELECT count(*) FROM generate_series(1, 1000000000) /*to be cancelled*/"
+    with proxy.connect() as client:
+        await_reads_at_a_replica(proxy, client)
+        canceller = threading.Thread(target=lambda: (
+            await_condition(lambda: sum(asked(node, "to be cancelled") for node in cluster.replicas), "the read"),
+            client.cancel()))
+        canceller.start()
+        with pytest.raises(psycopg.errors.QueryCanceled):
+            client.execute(slow)
+        canceller.join()
+        assert client.execute("SELECT 1").fetchone() == (1,)
+
+
+# ---- Clients
+
+@pytest.mark.parametrize("protocol", ["simple", "extended", "prepared"])
+def test_pgbench_reads_at_replicas(cluster, make_split_proxy, protocol):
+    proxy = make_split_proxy(cluster.backends)
+    environment = proxy.environment
+    subprocess.run([BIN / "pgbench", "-i", "-q", "-s", "1"], env=environment, check=True, capture_output=True,
+                   timeout=60)
+    for node in cluster.replicas:
+        cluster.await_streaming(node)
+    done = subprocess.run([BIN / "pgbench", "-S", "-c", "4", "-t", str(scaled(2000)), "-M", protocol], env=environment,
+                          check=True, capture_output=True, text=True, timeout=120)
+    assert "number of failed transactions: 0 " in done.stdout
+    assert proxy.counts()["replica_reads"] > 0
+    for node in cluster.replicas:
+        assert asked(node, "pgbench_accounts") > 0
