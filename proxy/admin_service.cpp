@@ -57,8 +57,9 @@ AdminReply AdminService::readiness() const {
   const TopologySnapshot topology = proxy_.topology();
   if (proxy_.draining()) {
     reply = {503, "draining\n", reply.content_type};
-  } else if (!topology->primary) {
-    reply = {503, "no primary: " + topology->describe() + "\n", reply.content_type};
+  } else if (!proxy_.serves()) {
+    reply = {503, (topology->primary ? "no replica: " : "no primary: ") + topology->describe() + "\n",
+             reply.content_type};
   } else if (proxy_.paused()) {
     reply.body = "ready, paused\n";  // clients are taken, and wait
   }

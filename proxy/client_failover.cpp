@@ -58,7 +58,7 @@ void ClientSession::begin_failover(const Login& login, ByteView greeting) {
     failover_->password = login.own->authentication->password();
     failover_->keys = login.own->authentication->keys();
   }
-  if (context_.shared.mode == Mode::kSplit) {
+  if (context_.shared.mode != Mode::kPrimary) {
     failover_->pool = pool_key(descriptor);
     failover_->split = std::make_unique<Split>();
   }
@@ -66,9 +66,7 @@ void ClientSession::begin_failover(const Login& login, ByteView greeting) {
   const BackendState* const backend = note_backend(*topology);
   failover_->continuity.served_by(backend == nullptr ? 0 : backend->timeline, reported_in(greeting));
   // Another may have become primary while the login went on.
-  const bool elsewhere =
-      topology->primary && topology->backends[*topology->primary].address != server_.backend();
-  if (elsewhere) failover_->generation = kNoGeneration;
+  if (is_elsewhere(*topology)) failover_->generation = kNoGeneration;
 }
 
 // Which backend serves the session, and as what.
@@ -86,19 +84,21 @@ const BackendState* ClientSession::note_backend(const Topology& topology) {
 void ClientSession::topology_changed() {
   if (state() == SessionState::kClosed || !client_.attached()) return;
   const TopologySnapshot topology = context_.shared.topology.get();
-  if (!topology->primary) return;
-  const BackendState& primary = topology->backends[*topology->primary];
-  const bool elsewhere = primary.address != server_.backend();
+  if (!topology->primary && !replicas_only()) return;
+  const bool elsewhere = is_elsewhere(*topology);
   if (login_) {
     const bool connecting = login_->connecting_since > 0 && !server_.connected();
     const bool ours = login_->own && login_->own->server_login;  // a login that can be begun anew
     const bool unanswered = !login_->own && !login_->startup_packet.empty() && server_.connected();
     if (elsewhere && (connecting || ours || unanswered)) await_server();
-    if (login_->waiting_for_primary) start_server();
+    if (login_ && login_->waiting_for_primary) begin_server();
   } else if (failover_ && moving() && !server_.endpoint().attached()) {
     if (!failover_->waiting_in_pool) seek_server();
+  } else if (failover_ && replicas_only()) {
+    if (elsewhere) lose_server("it is a primary now");
   } else if (failover_ && topology->generation != failover_->generation) {
     failover_->generation = topology->generation;
+    const BackendState& primary = topology->backends[*topology->primary];
     if (failover_->continuity.at_replica()) return primary_changed(primary);
     // The same server may have been away for a moment, as the monitor saw it; the session knows better.
     if (elsewhere || primary.timeline != failover_->timeline) lose_server("another server is primary");
@@ -119,6 +119,7 @@ void ClientSession::lose_server(const std::string& why) {
   failover.good_bye = failover.continuity.take_good_bye();
   failover.attempts = 0;
   drop_server();
+  leave_home();
   if (context_.shared.suspect) context_.shared.suspect(failover.backend);
   if (!again) {
     count(statistics.servers_lost);
@@ -145,7 +146,9 @@ void ClientSession::lose_server(const std::string& why) {
 // A server that ends one session and is at once there for another was told to by an administrator
 // (pg_terminate_backend); one that shuts down takes nobody.
 bool ClientSession::was_terminated() const {
-  return !failover_->good_bye.empty() && failover_->attempts == 1;
+  const std::string_view good_bye = as_text(failover_->good_bye);
+  const bool of_recovery = good_bye.find(std::string_view("\0C40001", 7)) != std::string_view::npos;
+  return !good_bye.empty() && failover_->attempts == 1 && !of_recovery;
 }
 
 void ClientSession::pass_good_bye() {
@@ -170,9 +173,11 @@ void ClientSession::drop_server() {
 
 void ClientSession::seek_server() {
   const TopologySnapshot topology = context_.shared.topology.get();
-  if (state() == SessionState::kClosed || !topology->primary) return;  // topology_changed() comes back
+  if (state() == SessionState::kClosed) return;
+  if (!find_home(*topology)) return replicas_only() ? seek_later() : void();
   Failover& failover = *failover_;
   if (!pooled_) return connect_to_primary();
+  pooled_->key = home_key(replicas_only() ? failover.pool : pooled_->key);
   ServerPool::Answer answer =
       context_.shared.pool.acquire(pooled_->key, now_ns(), [&context = context_, number = number_] {
         context.loop.post([&context, number] { context.owner.session_called(number); });
@@ -202,13 +207,14 @@ void ClientSession::take_other_server(ServerPool::Answer answer) {
 
 void ClientSession::connect_to_primary() {
   const TopologySnapshot topology = context_.shared.topology.get();
-  if (!topology->primary) return try_later("there is no primary");
-  const bool same = failover_->backend == *topology->primary && failover_->generation == topology->generation;
+  const auto at = home(*topology);
+  if (!at) return try_later("there is no primary");
+  const bool same = failover_->backend == *at && failover_->generation == topology->generation;
   failover_->attempts += same ? 1 : 2;
-  failover_->backend = *topology->primary;
+  failover_->backend = *at;
   failover_->generation = topology->generation;
   failover_->connecting_since = now_ns();
-  if (server_.start(topology->backends[*topology->primary]) == ServerSession::Progress::kFailed) {
+  if (server_.start(topology->backends[*at]) == ServerSession::Progress::kFailed) {
     try_later(server_.failure());
   }
 }
@@ -217,6 +223,12 @@ void ClientSession::try_later(const std::string& why) {
   failover_->last_error = why;
   if (context_.shared.suspect) context_.shared.suspect(failover_->backend);
   drop_server();
+  leave_home();
+  seek_later();
+}
+
+// A change of the topology comes sooner, where it is one that is told of.
+void ClientSession::seek_later() {
   context_.loop.cancel(failover_->retry);
   failover_->retry = context_.loop.call_at(now_ns() + kRetryInterval, [this] {
     if (moving() && !server_.endpoint().attached() && !failover_->waiting_in_pool) seek_server();
@@ -232,9 +244,20 @@ void ClientSession::await_server() {
   server_write_failed_ = false;
   if (login_->own) login_->own->server_login.reset();
   login_->server_bytes.clear();
+  if (replicas_only()) {
+    leave_home();
+    if (pooled_ && pooled_->acquired) context_.shared.pool.gone(pooled_->key, now_ns());
+    pooled_.reset();
+  }
+  login_->waiting_for_primary = true;
+  await_home();
+}
+
+// topology_changed() comes back when there is a primary; that a replica has caught up it is not told.
+void ClientSession::await_home() {
   context_.loop.cancel(login_->retry);
   login_->retry = context_.loop.call_at(now_ns() + kRetryInterval, [this] {
-    if (login_ && login_->waiting_for_primary) start_server();
+    if (login_ && login_->waiting_for_primary) begin_server();
     settle();
   });
 }
@@ -342,8 +365,10 @@ void ClientSession::check_failover(TimeNs now) {
   const TimeNs limit = context_.limits.failover_timeout;
   if (login_ && login_->waiting_for_primary) {
     if (now - login_->started_at <= limit) return;
-    return terminate(CloseReason::kServerLeft, "57P03", "no primary server within failover_timeout", {},
-                     context_.shared.topology.get()->describe());
+    return terminate(
+        CloseReason::kServerLeft, "57P03",
+        replicas_only() ? "no replica within failover_timeout" : "no primary server within failover_timeout",
+        {}, context_.shared.topology.get()->describe());
   }
   if (!moving()) return;
   const TimeNs connect_limit = context_.limits.connect_timeout;

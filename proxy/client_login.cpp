@@ -115,12 +115,13 @@ void ClientSession::begin_session(ByteView packet, std::uint32_t version,
 void ClientSession::start_server() {
   if (hold_login()) return;
   const TopologySnapshot topology = context_.shared.topology.get();
-  login_->waiting_for_primary = !topology->primary;
-  if (login_->waiting_for_primary) return;  // topology_changed() comes back
+  const bool leave_of_its_pool = pooled_ && home_ >= 0;
+  login_->waiting_for_primary = !leave_of_its_pool && !find_home(*topology);
+  if (login_->waiting_for_primary) return replicas_only() ? await_home() : void();
   login_->connecting_since = now_ns();
   if (pooled_) pooled_->connected_at = login_->connecting_since;
-  const BackendState& primary = topology->backends[*topology->primary];
-  if (server_.start(primary) == ServerSession::Progress::kFailed) server_unreachable(server_.failure());
+  if (server_.start(topology->backends[*home(*topology)]) == ServerSession::Progress::kFailed)
+    server_unreachable(server_.failure());
 }
 
 void ClientSession::begin_cancel(std::uint32_t process_id, ByteView key) {

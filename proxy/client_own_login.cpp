@@ -123,8 +123,12 @@ void ClientSession::take_own_client_login() {
 void ClientSession::ask_for_server() {
   if (hold_login()) return;
   const SessionDescriptor& descriptor = login_->descriptor;
+  if (replicas_only()) {
+    login_->waiting_for_primary = !find_home(*context_.shared.topology.get());
+    if (login_->waiting_for_primary) return await_home();
+  }
   pooled_ = std::make_unique<PoolMembership>();
-  pooled_->key = pool_key(descriptor);
+  pooled_->key = home_key(pool_key(descriptor));
   const std::string replication = descriptor.parameter("replication");
   pooled_->reusable = replication.empty();
   take_answer(context_.shared.pool.acquire(pooled_->key, now_ns(), [&context = context_, number = number_] {

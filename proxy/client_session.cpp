@@ -201,7 +201,7 @@ void ClientSession::server_unreachable(const std::string& error) {
   if (moving()) return try_later(error);
   if (!context_.shared.failover) return server_ended(error);
   const TopologySnapshot topology = context_.shared.topology.get();
-  if (topology->primary) context_.shared.suspect(*topology->primary);
+  if (const auto at = home(*topology)) context_.shared.suspect(*at);
   await_server();
 }
 
@@ -325,6 +325,7 @@ void ClientSession::close(CloseReason reason, const std::string& text) {
   if (observer_) observer_->closed({reason, text}, now_ns());
   observer_.reset();
   leave_server(reusable);
+  leave_home();
   server_.endpoint().close();
   linger_until_ = now_ns() + kLinger;
   if (context_.limits.log_connections) {

@@ -163,6 +163,16 @@ class ClientSession final : public Runnable {
   [[nodiscard]] bool hold_login();
   void check_hold(TimeNs now);
 
+  // client_home.cpp
+  [[nodiscard]] bool replicas_only() const { return context_.shared.mode == Mode::kReplica; }
+  [[nodiscard]] std::optional<std::size_t> home(const Topology& topology) const;
+  [[nodiscard]] bool find_home(const Topology& topology);
+  void leave_home();
+  [[nodiscard]] bool is_elsewhere(const Topology& topology) const;
+  void route_to_home(ByteView bytes);
+  void begin_server();
+  [[nodiscard]] std::string home_key(const std::string& pool) const;
+
   // client_failover.cpp
   void begin_failover(const Login& login, ByteView greeting);
   const BackendState* note_backend(const Topology& topology);
@@ -175,7 +185,9 @@ class ClientSession final : public Runnable {
   void take_other_server(ServerPool::Answer answer);
   void connect_to_primary();
   void try_later(const std::string& why);
+  void seek_later();
   void await_server();
+  void await_home();
   void log_in_elsewhere();
   void take_other_login(ByteView bytes);
   void found_server(const ServerFacts& facts);
@@ -217,6 +229,7 @@ class ClientSession final : public Runnable {
   std::unique_ptr<Failover> failover_;      // null where there is but one backend
   std::unique_ptr<SessionNames> names_;     // null where nobody asks for them
   AdoptOptions options_;
+  std::int32_t home_ = -1;  // the backend it belongs at, where that is not the primary; -1: none
   std::uint32_t number_;
   TimeNs last_activity_ = 0;
   TimeNs request_since_ = 0;  // first byte of what is being answered; 0: nothing is

@@ -25,16 +25,13 @@ constexpr TimeNs kAskPause = 1'000'000;
 // A replica that has been too far behind for so long is given up for another that is not.
 constexpr TimeNs kPatience = 50'000'000;
 
-std::string replica_key(const std::string& pool, const Address& backend) {
-  return pool + '\0' + '@' + backend.to_string();
-}
-
 }  // namespace
 
 void ClientSession::route(ByteView bytes) {
   Split& split = *failover_->split;
   Continuity& continuity = failover_->continuity;
   if (moving() || !split.waiting.empty()) return append_bytes(split.waiting, bytes);
+  if (replicas_only()) return route_to_home(bytes);
   if (continuity.at_replica()) return route_from_replica(bytes);
   if (!continuity.quiet() || !continuity.may_read_elsewhere()) return pass_to_server(bytes, false);
   const Continuity::Batch batch = continuity.judge_batch(bytes);

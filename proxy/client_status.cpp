@@ -51,11 +51,7 @@ void ClientSession::pause_changed() {
     if (held()) {
       login_->held_since = 0;
       login_->started_at = last_activity_;  // the wait had its own time-out
-      if (login_->own && !pooled_) {
-        ask_for_server();
-      } else {
-        start_server();
-      }
+      begin_server();
     }
   }
   context_.loop.make_runnable(*this);  // settle() sets what is watched anew

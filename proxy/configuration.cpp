@@ -92,9 +92,9 @@ std::string set_auth_type(Configuration& configuration, std::string_view value) 
 }
 
 std::string set_mode(Configuration& configuration, std::string_view value) {
-  constexpr std::string_view kNames[] = {"primary", "split"};
+  constexpr std::string_view kNames[] = {"primary", "split", "replica"};
   const auto* found = std::find(std::begin(kNames), std::end(kNames), value);
-  if (found == std::end(kNames)) return not_a("primary or split", value);
+  if (found == std::end(kNames)) return not_a("one of primary, split, replica", value);
   configuration.mode = static_cast<Mode>(found - kNames);
   return {};
 }
@@ -118,7 +118,9 @@ constexpr ConfigurationKey kKeys[] = {
      "dies",
      false, [](C& c, V v) { return set_addresses(c.backends, v, 5432); }},
     {"mode", "word, primary",
-     "who answers: primary (the primary), split (replicas, what is safe to be read there)", false, set_mode},
+     "who answers: primary (the primary), split (replicas, what is safe to be read there), replica (replicas "
+     "only: read-only service)",
+     false, set_mode},
     {"max_replica_lag", "duration, 10s", "a replica further behind gets no reads; 0: however far", true,
      [](C& c, V v) { return set_duration(c.limits.replica_lag.time, v); }},
     {"max_replica_lag_bytes", "bytes, 0", "the same in bytes of the log", true,

@@ -161,7 +161,8 @@ bool Continuity::announces_end(ByteView payload) const {
   const std::string_view sqlstate = error->sqlstate();
   if (error->severity() == "WARNING") return sqlstate == "57P01";
   if (error->severity() != "FATAL" && error->severity() != "PANIC") return false;
-  return sqlstate == "57P01" || sqlstate == "57P02" || sqlstate == "57P03";
+  // 40001: a conflict with recovery.
+  return sqlstate == "57P01" || sqlstate == "57P02" || sqlstate == "57P03" || sqlstate == "40001";
 }
 
 void Continuity::note_setting(ByteView payload) {

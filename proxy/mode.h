@@ -10,6 +10,7 @@ namespace understudy::proxy {
 enum class Mode : std::uint8_t {
   kPrimary,  // the primary answers everything
   kSplit,    // replicas answer what is safe to be read there
+  kReplica,  // replicas answer everything: read-only service
 };
 
 // A replica that is further behind than that gets no reads; 0: however far.

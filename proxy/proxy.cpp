@@ -63,11 +63,13 @@ void refuse_loop(const Configuration& configuration, const Address& address,
 
 Proxy::Proxy(const Configuration& configuration, TrafficObserver* observer) : configuration_(configuration) {
   shared_.observer = observer;
-  shared_.failover = configuration.backends.size() > 1;
+  shared_.failover = configuration.backends.size() > 1 || configuration.mode == Mode::kReplica;
   shared_.continuity.commit_guard = configuration.commit_guard;
   shared_.continuity.own_writes_only = configuration.own_writes_only;
   shared_.continuity.trust_functions = configuration.trust_functions;
   shared_.mode = configuration.mode;
+  // A replica has no transaction ids to give out.
+  if (shared_.mode == Mode::kReplica) shared_.continuity.commit_guard = false;
   shared_.names_sessions = configuration.admin.listen.has_value();
 }
 

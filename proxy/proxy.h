@@ -45,6 +45,12 @@ class Proxy {
   // What there is to see, from any thread until stop(). Workers are waited for `limit` at most; nothing: one
   // was too slow.
   [[nodiscard]] TopologySnapshot topology() const { return shared_.topology.get(); }
+  // There is a server for clients.
+  [[nodiscard]] bool serves() const {
+    return configuration_.mode == Mode::kReplica ? shared_.replicas.choose().has_value()
+                                                 : topology()->primary.has_value();
+  }
+  [[nodiscard]] const ReplicaBoard& replicas() const { return shared_.replicas; }
   [[nodiscard]] const ServerPool& pool() const { return shared_.pool; }
   [[nodiscard]] std::vector<FailoverEvent> failovers() const {
     return failovers_.events(shared_.statistics.sessions_moved.load());

@@ -18,6 +18,12 @@ struct ParkedServer {
   CancelTarget cancel;
 };
 
+// The key of a replica's pool, given that of the clients who share it.
+[[nodiscard]] inline std::string replica_key(const std::string& pool, const Address& backend) {
+  return pool + '\0' + '@' + backend.to_string();
+}
+
+// In mode replica only `waiting` is used.
 struct Split {
   // Where the session is: at the primary, with perhaps a replica parked; or at a replica, with the primary
   // parked, unless that was lost meanwhile.

@@ -448,3 +448,83 @@ def test_pgbench_reads_at_replicas(cluster, make_split_proxy, protocol):
     assert proxy.counts()["replica_reads"] > 0
     for node in cluster.replicas:
         assert asked(node, "pgbench_accounts") > 0
+
+
+# ---- Read-only service (mode replica)
+
+@pytest.fixture
+def make_replica_proxy(make_proxy):
+    def make(backends, *arguments, **options):
+        others = [word for address in backends[1:] for word in ("--backend", address)]
+        return make_proxy(backends[0], *others, "--health-user", "postgres", "--mode", "replica", *arguments, **options)
+    return make
+
+
+def serves(client):
+    return client.execute("SELECT inet_server_port(), pg_is_in_recovery()").fetchone()
+
+
+@pytest.mark.parametrize("auth", ["relay", "trust"])
+def test_only_replicas_serve(cluster, make_replica_proxy, auth):
+    proxy = make_replica_proxy(cluster.backends, "--auth", auth)
+    ports = set()
+    for _ in range(4):
+        with proxy.connect() as client, proxy.connect() as other:
+            for one in (client, other):
+                port, in_recovery = serves(one)
+                assert in_recovery
+                ports.add(port)
+                with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+                    one.execute("INSERT INTO entry VALUES (1, 1, 'refused')")
+    assert ports == {node.server.port for node in cluster.replicas}
+
+
+@pytest.mark.parametrize("auth", ["relay", "trust"])
+def test_a_session_goes_on_at_another_replica(cluster, make_replica_proxy, auth):
+    proxy = make_replica_proxy(cluster.backends, "--auth", auth)
+    with proxy.connect() as client:
+        client.execute("SET my.setting = 'mine'")
+        first = serves(client)[0]
+        with client.transaction():
+            assert client.execute("SELECT 7").fetchone() == (7,)
+            next(node for node in cluster.replicas if node.server.port == first).kill()
+            assert client.execute("SELECT current_setting('my.setting')").fetchone() == ("mine",)
+        assert serves(client)[0] != first
+
+
+def test_a_session_leaves_a_replica_that_becomes_the_primary(cluster, make_replica_proxy):
+    proxy = make_replica_proxy(cluster.backends, "--auth", "trust")
+    with proxy.connect() as client:
+        promoted = next(node for node in cluster.replicas if node.server.port == serves(client)[0])
+        cluster.kill_primary()
+        cluster.take_over(promoted)
+        await_condition(lambda: serves(client)[0] != promoted.server.port, "another replica")
+        with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+            client.execute("CREATE TABLE refused ()")
+
+
+def test_without_a_replica_clients_wait(cluster, make_replica_proxy):
+    proxy = make_replica_proxy(cluster.backends[:2], "--auth", "trust", "--failover-timeout", "2s")
+    with proxy.connect() as client:
+        serves(client)
+        cluster.nodes[1].kill()
+        with pytest.raises(psycopg.OperationalError, match="failover_timeout"):
+            serves(client)
+    with pytest.raises(psycopg.OperationalError, match="no replica within failover_timeout"):
+        proxy.connect()
+    answers = []
+    waiting = threading.Thread(target=lambda: answers.append(serves(proxy.connect())))
+    waiting.start()
+    cluster.nodes[1].server.start()
+    waiting.join()
+    assert answers == [(cluster.nodes[1].server.port, True)]
+
+
+def test_a_session_leaves_a_replica_that_lags_when_it_asks_again(cluster, make_replica_proxy):
+    proxy = make_replica_proxy(cluster.backends, "--auth", "trust", "--max-replica-lag", "300ms")
+    with proxy.connect() as client:
+        first = next(node for node in cluster.replicas if node.server.port == serves(client)[0])
+        delay(first, "10min")
+        cluster.primary.execute("INSERT INTO entry VALUES (1, 1, 'not replayed')")
+        await_condition(lambda: serves(client)[0] != first.server.port, "another replica")
+        await_condition(lambda: client.execute("SELECT count(*) FROM entry").fetchone() == (1,), "the row")
