@@ -94,6 +94,7 @@ Object session_json(const SessionStatus& session) {
 std::string backends_json(const Topology& topology) {
   Array list;
   for (std::size_t index = 0; index < topology.backends.size(); ++index) {
+    if (topology.backends[index].removed) continue;
     list.add(backend_json(topology.backends[index], topology.primary == index));
   }
   return listed("backends", list);

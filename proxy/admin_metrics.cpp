@@ -107,17 +107,23 @@ template <typename Value>
 void each_backend(Page& page, const Topology& topology, const char* name, const char* help, Value&& value) {
   page.family(name, "gauge", help);
   for (const BackendState& backend : topology.backends) {
+    if (backend.removed) continue;
     page.sample(value(backend), label("backend", backend.address.to_string()));
   }
 }
 
 void put_backends(Page& page, const Topology& topology) {
   const auto flag = [](bool on) { return std::uint64_t{on ? 1U : 0U}; };
+  if (topology.patroni != PatroniState::kNotAsked) {
+    page.family("understudy_patroni_up", "gauge", "Whether one of Patroni's endpoints answers.");
+    page.sample(flag(topology.patroni == PatroniState::kAnswers));
+  }
   each_backend(page, topology, "understudy_backend_up", "Whether the backend answers.",
                [&](const BackendState& backend) { return flag(backend.up); });
   page.family("understudy_backend_role", "gauge",
               "What the backend says it is: 1 for its role, 0 for others.");
   for (const BackendState& backend : topology.backends) {
+    if (backend.removed) continue;
     for (const BackendRole role : {BackendRole::kPrimary, BackendRole::kReplica, BackendRole::kUnknown}) {
       page.sample(flag(backend.role == role),
                   label("backend", backend.address.to_string()) + "," + label("role", to_string(role)));
@@ -125,6 +131,7 @@ void put_backends(Page& page, const Topology& topology) {
   }
   page.family("understudy_backend_primary", "gauge", "Whether clients are relayed to the backend.");
   for (std::size_t index = 0; index < topology.backends.size(); ++index) {
+    if (topology.backends[index].removed) continue;
     page.sample(flag(topology.primary == index),
                 label("backend", topology.backends[index].address.to_string()));
   }

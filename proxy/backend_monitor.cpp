@@ -17,50 +17,53 @@ constexpr TimeNs kPositionInterval = 1'000'000;
 }  // namespace
 
 BackendMonitor::BackendMonitor(const std::vector<Address>& backends, HealthSettings settings,
-                               ServerTlsSource tls, CurrentTopology& topology, ReplicaBoard* board)
+                               const PatroniSettings& patroni, ServerTlsSource tls, CurrentTopology& topology,
+                               ReplicaBoard* board)
     : topology_(topology),
       board_(board),
       settings_(std::move(settings)),
-      tracker_(backends, settings_.failures_before_down),
-      lookup_(backends, [this](std::size_t i, std::vector<SocketAddress> addresses, std::string error) {
-        loop_.post([this, i, addresses = std::move(addresses), error = std::move(error)] {
-          looked_up(i, addresses, error);
+      tls_(std::move(tls)),
+      tracker_(backends, settings_.failures_before_down, !patroni.endpoints.empty()),
+      lookup_(backends, [this](std::size_t i, const Address& address, std::vector<SocketAddress> addresses,
+                               std::string error) {
+        loop_.post([this, i, address, addresses = std::move(addresses), error = std::move(error)] {
+          looked_up(i, address, addresses, error);
         });
       }) {
-  for (std::size_t i = 0; i < backends.size(); ++i) {
-    auto watch = std::make_unique<Watch>();
-    watch->name = backends[i].to_string();
-    watch->check = std::make_unique<HealthCheck>(
-        loop_, backends[i], settings_, tls,
-        HealthCheck::Listener{.succeeded =
-                                  [this, i](const CheckResult& result) {
-                                    checked(i, true, tracker_.succeeded(i, result, now_ns()));
-                                  },
-                              .failed =
-                                  [this, i](std::string error) {
-                                    if (board_ != nullptr) board_->forget_position(i);
-                                    checked(i, false, tracker_.failed(i, std::move(error)));
-                                  },
-                              .disconnected =
-                                  [this, i] {
-                                    if (board_ != nullptr) board_->forget_position(i);
-                                    check_soon(i);
-                                  },
-                              .replayed = [this, i](Lsn position) { position_answered(i, position); }});
-    watches_.push_back(std::move(watch));
+  const std::size_t most = patroni.endpoints.empty() ? 0 : kMostPatroniMembers;
+  for (std::size_t i = 0; i < std::max(backends.size(), most); ++i) {
+    watches_.push_back(std::make_unique<Watch>());
+    if (i < backends.size()) watch(i, backends[i]);
   }
+  if (patroni.endpoints.empty()) return;
+  patroni_ = std::make_unique<PatroniWatch>(
+      loop_, patroni,
+      PatroniWatch::Listener{
+          .answered = [this](const PatroniCluster& cluster) { patroni_answered(cluster); },
+          .history =
+              [this](std::vector<TimelineSwitch> history) {
+                publish(tracker_.follow_history(std::move(history)));
+              },
+          .silent =
+              [this](std::string why) {
+                log_event(LogLevel::kWarning, "patroni_silent",
+                          {{"error", why}, {"until_it_answers", "the servers are judged by their own word"}});
+                publish(tracker_.unled(std::move(why)));
+              }});
 }
 
 BackendMonitor::~BackendMonitor() { stop(); }
 
 void BackendMonitor::start() {
-  publish();
+  publish({});
   lookup_.start();
+  if (patroni_) patroni_->start();
   thread_ = std::thread([this] { loop_.run(); });
 }
 
 void BackendMonitor::stop() {
   lookup_.stop();
+  if (patroni_) patroni_->stop_lookup();
   loop_.stop();
   if (thread_.joinable()) thread_.join();
 }
@@ -70,7 +73,78 @@ void BackendMonitor::check_now(std::size_t backend) {
   loop_.post([this, backend] {
     watches_[backend]->requested = false;
     check_soon(backend);
+    look_at_patroni();
   });
+}
+
+void BackendMonitor::watch(std::size_t backend, const Address& address) {
+  Watch& watch = *watches_[backend];
+  watch.address = address;
+  watch.name = address.to_string();
+  watch.looked_up = false;
+  watch.check_again = false;
+  watch.began = 0;
+  watch.check = std::make_unique<HealthCheck>(
+      loop_, address, settings_, tls_,
+      HealthCheck::Listener{
+          .succeeded =
+              [this, backend](const CheckResult& result) {
+                checked(backend, true, tracker_.succeeded(backend, result, now_ns()));
+              },
+          .failed =
+              [this, backend](std::string error) {
+                forget_position(backend);
+                checked(backend, false, tracker_.failed(backend, std::move(error)));
+              },
+          .disconnected =
+              [this, backend] {
+                forget_position(backend);
+                check_soon(backend);
+                look_at_patroni();
+              },
+          .replayed = [this, backend](Lsn position) { position_answered(backend, position); }});
+}
+
+void BackendMonitor::unwatch(std::size_t backend) {
+  Watch& watch = *watches_[backend];
+  loop_.cancel(watch.timer);
+  lookup_.forget(backend);
+  forget_position(backend);
+  watch.looked_up = false;
+  watch.check.reset();
+}
+
+void BackendMonitor::look_at_patroni() {
+  if (patroni_) patroni_->look();
+}
+
+void BackendMonitor::patroni_answered(const PatroniCluster& cluster) {
+  std::vector<Address> members;
+  for (const PatroniMember& member : cluster.members) members.push_back(member.address);
+  const TopologyChanges changes = tracker_.follow(members, cluster.leader);
+  using Kind = TopologyChange::Kind;
+  for (const TopologyChange& change : changes) {
+    const Address& address = tracker_.topology().backends[change.backend].address;
+    if (change.kind == Kind::kBackendRemoved) {
+      log_event(LogLevel::kInfo, "backend_removed", {{"backend", watches_[change.backend]->name}});
+      unwatch(change.backend);
+    } else if (change.kind == Kind::kBackendAdded) {
+      log_event(LogLevel::kInfo, "backend_added", {{"backend", address.to_string()}});
+      watch(change.backend, address);
+    }
+  }
+  publish(changes);
+  for (const TopologyChange& change : changes) {
+    if (change.kind != Kind::kBackendAdded) continue;
+    lookup_.set(change.backend, watches_[change.backend]->address);
+  }
+}
+
+// Sessions look at the board more often; what they learn of a change there must not be older.
+void BackendMonitor::publish(const TopologyChanges& changes) {
+  if (board_ != nullptr) board_->publish(tracker_.topology());
+  topology_.set(tracker_.topology());
+  for (const TopologyChange& change : changes) log(change);
 }
 
 void BackendMonitor::reload(HealthSettings settings) {
@@ -80,15 +154,17 @@ void BackendMonitor::reload(HealthSettings settings) {
     settings_ = settings;
     tracker_.set_failures_before_down(settings.failures_before_down);
     for (std::size_t i = 0; i < watches_.size(); ++i) {
-      if (other_login) watches_[i]->check->reconnect();
+      if (other_login && watches_[i]->check) watches_[i]->check->reconnect();
       check_soon(i);
     }
   });
 }
 
 // A name that cannot be looked up any more keeps the addresses it had.
-void BackendMonitor::looked_up(std::size_t backend, std::vector<SocketAddress> addresses, std::string error) {
+void BackendMonitor::looked_up(std::size_t backend, const Address& address,
+                               std::vector<SocketAddress> addresses, std::string error) {
   Watch& watch = *watches_[backend];
+  if (!watch.check || watch.address != address) return;  // it is no more
   const bool had_some = !tracker_.topology().backends[backend].addresses.empty();
   if (addresses.empty() && had_some) {
     log_event(LogLevel::kWarning, "backend_lookup_failed",
@@ -97,7 +173,7 @@ void BackendMonitor::looked_up(std::size_t backend, std::vector<SocketAddress> a
   }
   tracker_.looked_up(backend, addresses);
   watch.check->set_addresses(std::move(addresses), std::move(error));
-  publish();
+  publish({});
   if (!std::exchange(watch.looked_up, true)) begin_check(backend);
 }
 
@@ -119,12 +195,6 @@ void BackendMonitor::begin_check(std::size_t backend) {
   watch.check->check();
 }
 
-// Sessions look at the board more often; what they learn of a change there must not be older.
-void BackendMonitor::publish() {
-  if (board_ != nullptr) board_->publish(tracker_.topology());
-  topology_.set(tracker_.topology());
-}
-
 void BackendMonitor::ask_positions() {
   loop_.post([this] {
     const TimeNs soonest = positions_asked_ + kPositionInterval;
@@ -137,13 +207,18 @@ void BackendMonitor::ask_positions_now() {
   positions_asked_ = now_ns();
   board_->asking();
   for (std::size_t i = 0; i < watches_.size(); ++i) {
-    if (board_->readable(i) && watches_[i]->check->resting()) watches_[i]->check->ask_position();
+    const auto& check = watches_[i]->check;
+    if (check && board_->readable(i) && check->resting()) check->ask_position();
   }
 }
 
 void BackendMonitor::position_answered(std::size_t backend, Lsn position) {
   if (position.value != 0 && board_->readable(backend)) board_->replayed(backend, position);
   if (watches_[backend]->check_again) begin_check(backend);
+}
+
+void BackendMonitor::forget_position(std::size_t backend) {
+  if (board_ != nullptr) board_->forget_position(backend);
 }
 
 // One that just failed, or is down, is asked soon enough anyway.
@@ -159,10 +234,11 @@ void BackendMonitor::check_soon(std::size_t backend) {
 }
 
 void BackendMonitor::checked(std::size_t backend, bool answered, const TopologyChanges& changes) {
-  publish();
-  for (const TopologyChange& change : changes) log(change);
+  publish(changes);
   const Watch& watch = *watches_[backend];
   const bool hurry = urgent();
+  // Where a server has another role than before, or is gone, Patroni knows why.
+  if (hurry || !changes.empty()) look_at_patroni();
   const TimeNs interval = hurry || tracker_.suspect(backend) ? pause() : settings_.interval;
   const TimeNs soonest = now_ns() + (answered ? kLeastPause : pause());
   schedule(backend, watch.check_again ? soonest : std::max(soonest, watch.began + interval));
@@ -201,6 +277,9 @@ void BackendMonitor::log(const TopologyChange& change) const {
                         {"primary", topology.primary ? watches_[*topology.primary]->name : "none"}});
     case TopologyChange::Kind::kPrimaryFound:
       return log_event(LogLevel::kInfo, "primary_found", {{"backend", name}, {"timeline", timeline}});
+    case TopologyChange::Kind::kBackendAdded:
+    case TopologyChange::Kind::kBackendRemoved:
+      return;  // said already, while its place had its name
     case TopologyChange::Kind::kPrimaryLost:
       return log_event(LogLevel::kWarning, "primary_lost", {{"backend", name}, {"timeline", timeline}});
   }

@@ -8,6 +8,9 @@
 // Where reads go to replicas, those are asked for their positions alone as soon as a session wants to know
 // them, at most once a millisecond.
 //
+// With Patroni its members are watched, whoever they are (patroni_watch.h), and what one of the two finds out
+// makes the monitor ask the other.
+//
 // Owned by the Proxy. Threads: start() and stop() from one, once each; the rest from any.
 #pragma once
 
@@ -18,15 +21,18 @@
 
 #include "proxy/health_check.h"
 #include "proxy/name_lookup.h"
+#include "proxy/patroni_watch.h"
 #include "proxy/replica_board.h"
 
 namespace understudy::proxy {
 
 class BackendMonitor {
  public:
-  // `topology` and `board` outlive it. `board` may be null: nobody reads at replicas.
-  BackendMonitor(const std::vector<Address>& backends, HealthSettings settings, ServerTlsSource tls,
-                 CurrentTopology& topology, ReplicaBoard* board = nullptr);
+  // `topology` and `board` outlive it. `board` may be null: nobody reads at replicas. Throws as
+  // PatroniWatch() does.
+  BackendMonitor(const std::vector<Address>& backends, HealthSettings settings,
+                 const PatroniSettings& patroni, ServerTlsSource tls, CurrentTopology& topology,
+                 ReplicaBoard* board = nullptr);
   ~BackendMonitor();
   BackendMonitor(const BackendMonitor&) = delete;
   BackendMonitor& operator=(const BackendMonitor&) = delete;
@@ -44,7 +50,8 @@ class BackendMonitor {
 
  private:
   struct Watch {
-    std::unique_ptr<HealthCheck> check;
+    std::unique_ptr<HealthCheck> check;  // null: its place is free
+    Address address;
     std::string name;  // of the backend, in logs
     std::atomic<bool> requested{false};
     bool looked_up = false;    // until then there is nothing to check
@@ -53,10 +60,16 @@ class BackendMonitor {
     EventLoop::TimerId timer = 0;
   };
 
-  void publish();
   void ask_positions_now();
   void position_answered(std::size_t backend, Lsn position);
-  void looked_up(std::size_t backend, std::vector<SocketAddress> addresses, std::string error);
+  void forget_position(std::size_t backend);
+  void watch(std::size_t backend, const Address& address);
+  void unwatch(std::size_t backend);
+  void look_at_patroni();
+  void patroni_answered(const PatroniCluster& cluster);
+  void publish(const TopologyChanges& changes);
+  void looked_up(std::size_t backend, const Address& address, std::vector<SocketAddress> addresses,
+                 std::string error);
   void begin_check(std::size_t backend);
   void check_soon(std::size_t backend);
   void checked(std::size_t backend, bool answered, const TopologyChanges& changes);
@@ -68,10 +81,13 @@ class BackendMonitor {
   CurrentTopology& topology_;
   ReplicaBoard* const board_;
   HealthSettings settings_;
+  const ServerTlsSource tls_;
   EventLoop loop_;
   TopologyTracker tracker_;
+  // One for each place in the topology, those not taken yet included: others ask for checks meanwhile.
   std::vector<std::unique_ptr<Watch>> watches_;
   NameLookup lookup_;
+  std::unique_ptr<PatroniWatch> patroni_;  // null: servers are judged by what they say alone
   bool was_urgent_ = true;
   TimeNs positions_asked_ = 0;
   std::thread thread_;

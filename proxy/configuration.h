@@ -13,6 +13,7 @@
 #include "proxy/authentication_method.h"
 #include "proxy/health_settings.h"
 #include "proxy/mode.h"
+#include "proxy/patroni_settings.h"
 #include "proxy/pool_limits.h"
 #include "proxy/socket_connection.h"
 #include "proxy/tls_settings.h"
@@ -44,6 +45,8 @@ struct Configuration {
   // The primary is found out among several; a single one is taken for it.
   std::vector<Address> backends{{"127.0.0.1", 5432}};
   HealthSettings health;
+  // Names the backends, and who of them leads; `backends` are gone by until it has answered.
+  PatroniSettings patroni;
   bool commit_guard = false;
   Mode mode = Mode::kPrimary;
   bool own_writes_only = false;  // of what a session must find at a replica

@@ -9,12 +9,10 @@
 #include <string_view>
 #include <vector>
 
+#include "proxy/database_client.h"
 #include "proxy/topology_tracker.h"
 
 namespace understudy::proxy {
-
-// Columns of a row in text format; nothing for NULL.
-using QueryRow = std::vector<std::optional<std::string>>;
 
 // One row, one round trip, on a primary and on a replica, PostgreSQL 12 to 18.
 [[nodiscard]] std::string_view state_query();

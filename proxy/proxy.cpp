@@ -63,7 +63,8 @@ void refuse_loop(const Configuration& configuration, const Address& address,
 
 Proxy::Proxy(const Configuration& configuration, TrafficObserver* observer) : configuration_(configuration) {
   shared_.observer = observer;
-  shared_.failover = configuration.backends.size() > 1 || configuration.mode == Mode::kReplica;
+  shared_.failover = configuration.backends.size() > 1 || !configuration.patroni.endpoints.empty() ||
+                     configuration.mode == Mode::kReplica;
   shared_.continuity.commit_guard = configuration.commit_guard;
   shared_.continuity.own_writes_only = configuration.own_writes_only;
   shared_.continuity.trust_functions = configuration.trust_functions;
@@ -127,11 +128,14 @@ bool Proxy::set_only_backend(std::vector<SocketAddress> addresses) {
 }
 
 void Proxy::watch_backends() {
-  shared_.replicas.begin(configuration_.backends.size(), [this] { monitor_->ask_positions(); });
+  // Patroni's members come and go.
+  const std::size_t most = configuration_.patroni.endpoints.empty() ? 0 : kMostPatroniMembers;
+  shared_.replicas.begin(std::max(configuration_.backends.size(), most),
+                         [this] { monitor_->ask_positions(); });
   shared_.replicas.set_limits(configuration_.limits.replica_lag);
   monitor_ = std::make_unique<BackendMonitor>(
-      configuration_.backends, configuration_.health, [this] { return shared_.tls.get().servers; },
-      shared_.topology, &shared_.replicas);
+      configuration_.backends, configuration_.health, configuration_.patroni,
+      [this] { return shared_.tls.get().servers; }, shared_.topology, &shared_.replicas);
   shared_.suspect = [this](std::size_t backend) { monitor_->check_now(backend); };
   shared_.topology.subscribe([this] { topology_changed(); });
 }

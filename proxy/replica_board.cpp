@@ -32,7 +32,7 @@ void ReplicaBoard::publish(const Topology& topology) {
   const std::uint32_t timeline = present_timeline(topology);
   const TimeNs most_lag = most_lag_.load(std::memory_order_relaxed);
   const std::uint64_t most_bytes = most_lag_bytes_.load(std::memory_order_relaxed);
-  for (std::size_t i = 0; i < size_; ++i) {
+  for (std::size_t i = 0; i < std::min(size_, topology.backends.size()); ++i) {
     const BackendState& backend = topology.backends[i];
     const bool near =
         (most_lag == 0 || backend.lag <= most_lag) && (most_bytes == 0 || backend.lag_bytes <= most_bytes);

@@ -148,21 +148,23 @@ std::unique_ptr<TlsConnection> ClientTls::accept(std::unique_ptr<Connection> soc
   return std::make_unique<TlsConnection>(std::move(socket), std::move(ssl), direct);
 }
 
-ServerTls::ServerTls(const TlsSettings::Servers& settings)
+ServerTls::ServerTls(const TlsSettings::Servers& settings, Protocol protocol)
     : mode_(settings.mode), host_(settings.host), context_(make_context(TLS_client_method())) {
+  const bool postgres = protocol == Protocol::kPostgres;
+  const std::string side = postgres ? "server" : "patroni";
   if (settings.certificate_file.empty() != settings.key_file.empty()) {
-    missing("server_tls_cert_file and server_tls_key_file are given both or not at all");
+    missing((side + "_tls_cert_file and " + side + "_tls_key_file are given both or not at all").c_str());
   }
   if (mode_ >= ServerTlsMode::kVerifyCa && settings.ca_file.empty()) {
     missing("server_tls_sslmode = verify-ca and verify-full need server_tls_ca_file");
   }
   SSL_CTX* const context = context_.get();
-  SSL_CTX_set_alpn_protos(context, kAlpn, kAlpnLength);
+  if (postgres) SSL_CTX_set_alpn_protos(context, kAlpn, kAlpnLength);
   if (!settings.certificate_file.empty()) {
-    use_certificate(context, "server", settings.certificate_file, settings.key_file);
+    use_certificate(context, side, settings.certificate_file, settings.key_file);
   }
   if (settings.ca_file.empty()) return;
-  trust(context, "server_tls_ca_file", settings.ca_file);
+  trust(context, side + "_tls_ca_file", settings.ca_file);
   if (mode_ >= ServerTlsMode::kRequire) SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
 }
 

@@ -41,8 +41,11 @@ class ClientTls {
 // Goes to servers.
 class ServerTls {
  public:
+  // What is spoken inside; keys in errors are named accordingly (server_tls_..., patroni_tls_...).
+  enum class Protocol : std::uint8_t { kPostgres, kHttps };
+
   // Throws std::runtime_error naming the key and the file.
-  explicit ServerTls(const TlsSettings::Servers& settings);
+  explicit ServerTls(const TlsSettings::Servers& settings, Protocol protocol = Protocol::kPostgres);
   // `host`: name or number of the server, as configured. Null when there is no memory.
   [[nodiscard]] std::unique_ptr<TlsConnection> connect(std::unique_ptr<Connection> socket,
                                                        const std::string& host) const;

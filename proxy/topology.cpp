@@ -24,14 +24,16 @@ bool same_address(const SocketAddress& one, const SocketAddress& other) {
 
 // All but the positions, which move with every check and are nobody's news.
 bool same_standing(const BackendState& one, const BackendState& other) {
-  return one.address == other.address && one.up == other.up && one.role == other.role &&
-         one.fenced == other.fenced && one.timeline == other.timeline && one.history == other.history &&
-         one.error == other.error && std::ranges::equal(one.addresses, other.addresses, same_address);
+  return one.address == other.address && one.removed == other.removed && one.up == other.up &&
+         one.role == other.role && one.fenced == other.fenced && one.timeline == other.timeline &&
+         one.history == other.history && one.error == other.error &&
+         std::ranges::equal(one.addresses, other.addresses, same_address);
 }
 
 bool same_standing(const Topology& one, const Topology& other) {
   const auto same = [](const BackendState& a, const BackendState& b) { return same_standing(a, b); };
-  return one.primary == other.primary && std::ranges::equal(one.backends, other.backends, same);
+  return one.primary == other.primary && one.patroni == other.patroni &&
+         std::ranges::equal(one.backends, other.backends, same);
 }
 
 std::uint32_t primary_timeline(const Topology& topology) {
@@ -90,10 +92,14 @@ bool BackendState::operator==(const BackendState& other) const {
 std::string Topology::describe() const {
   std::string text;
   for (const BackendState& backend : backends) {
+    if (backend.removed) continue;
     if (!text.empty()) text += "; ";
     text += describe_backend(backend);
   }
-  return text;
+  if (patroni == PatroniState::kNotAsked || patroni == PatroniState::kAnswers) return text;
+  if (!text.empty()) text += "; ";
+  return text + "Patroni " +
+         (patroni == PatroniState::kAwaited ? "not heard of yet" : "silent: " + patroni_error);
 }
 
 void CurrentTopology::set(Topology next) {

@@ -37,7 +37,8 @@ enum class BackendRole : std::uint8_t { kUnknown, kPrimary, kReplica };
 [[nodiscard]] std::string_view to_string(BackendRole role);
 
 struct BackendState {
-  Address address;                       // as configured
+  Address address;       // as configured, or as Patroni tells
+  bool removed = false;  // Patroni no longer counts it among the cluster's; its place may be given to another
   std::vector<SocketAddress> addresses;  // as last looked up
   bool up = false;  // answers; false before the first check and past the failure threshold
   BackendRole role = BackendRole::kUnknown;
@@ -54,8 +55,13 @@ struct BackendState {
   bool operator==(const BackendState& other) const;
 };
 
+// Whether Patroni is asked, and answers.
+enum class PatroniState : std::uint8_t { kNotAsked, kAwaited, kAnswers, kSilent };
+
 struct Topology {
-  std::vector<BackendState> backends;  // in the order configured; never empty
+  std::vector<BackendState> backends;  // in the order configured, or as Patroni's members came
+  PatroniState patroni = PatroniState::kNotAsked;
+  std::string patroni_error;           // kSilent: why
   std::optional<std::size_t> primary;  // index of the one to write to
   std::uint64_t generation = 0;        // one more at each change of the primary or its timeline
 

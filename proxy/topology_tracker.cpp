@@ -7,8 +7,18 @@ namespace understudy::proxy {
 
 using Kind = TopologyChange::Kind;
 
-TopologyTracker::TopologyTracker(const std::vector<Address>& backends, std::uint32_t failures_before_down)
+namespace {
+
+// How long a new primary that cannot read its history waits for Patroni's: the leader writes it there soon
+// after its promotion.
+constexpr TimeNs kHistoryPatience = 5'000'000'000;
+
+}  // namespace
+
+TopologyTracker::TopologyTracker(const std::vector<Address>& backends, std::uint32_t failures_before_down,
+                                 bool led)
     : memory_(backends.size()), failures_before_down_(failures_before_down) {
+  if (led) topology_.patroni = PatroniState::kAwaited;
   for (const Address& address : backends) topology_.backends.emplace_back().address = address;
 }
 
@@ -16,6 +26,12 @@ TopologyChanges TopologyTracker::succeeded(std::size_t backend, const CheckResul
   TopologyChanges changes;
   BackendState& state = topology_.backends[backend];
   Memory& memory = memory_[backend];
+  now_ = now;
+  const bool claimed = claims(backend) && state.timeline == result.timeline;
+  if (!result.in_recovery && !claimed) {
+    memory.claims_since = now;
+    leader_doubted_ = leader_doubted_ || (led() && leader_ != backend);
+  }
   memory.known = true;
   memory.failures = 0;
   if (!state.up) changes.push_back({Kind::kBackendUp, backend});
@@ -97,6 +113,10 @@ bool TopologyTracker::eligible(std::size_t backend) const {
 }
 
 std::optional<std::size_t> TopologyTracker::winner() const {
+  if (led()) {
+    const bool may = leader_ && !leader_doubted_ && eligible(*leader_) && !awaits_history(*leader_);
+    return may ? leader_ : std::nullopt;
+  }
   if (!std::ranges::all_of(memory_, &Memory::known)) return std::nullopt;
   if (last_primary_ && eligible(*last_primary_)) return last_primary_;
   for (std::size_t i = 0; i < memory_.size(); ++i) {
@@ -105,9 +125,100 @@ std::optional<std::size_t> TopologyTracker::winner() const {
   return std::nullopt;
 }
 
+bool TopologyTracker::led() const {
+  return topology_.patroni == PatroniState::kAwaited || topology_.patroni == PatroniState::kAnswers;
+}
+
+// Who makes a timeline of its own without Patroni's leave sets no standard for the others.
+bool TopologyTracker::counts(std::size_t backend) const { return !led() || leader_ == backend; }
+
+// At a failover only: what was cut off is looked up by it.
+bool TopologyTracker::awaits_history(std::size_t backend) const {
+  const BackendState& state = topology_.backends[backend];
+  const bool news = last_timeline_ != 0 && (last_primary_ != backend || last_timeline_ != state.timeline);
+  const bool lent = !patroni_history_.empty() && patroni_history_.back().timeline + 1 == state.timeline;
+  return news && state.timeline > 1 && state.history.empty() && !lent &&
+         now_ - memory_[backend].claims_since < kHistoryPatience;
+}
+
+void TopologyTracker::lend_history(std::size_t backend) {
+  BackendState& state = topology_.backends[backend];
+  if (!state.history.empty() || patroni_history_.empty()) return;
+  if (patroni_history_.back().timeline + 1 == state.timeline) state.history = patroni_history_;
+}
+
+std::optional<std::size_t> TopologyTracker::index_of(const Address& address) const {
+  for (std::size_t i = 0; i < topology_.backends.size(); ++i) {
+    if (topology_.backends[i].address == address) return i;
+  }
+  return std::nullopt;
+}
+
+void TopologyTracker::remove(std::size_t backend, TopologyChanges& changes) {
+  BackendState gone;
+  gone.address = topology_.backends[backend].address;
+  gone.removed = true;
+  gone.error = "Patroni no longer counts it among the cluster's";
+  topology_.backends[backend] = std::move(gone);
+  memory_[backend] = Memory{};
+  memory_[backend].known = true;
+  if (last_primary_ == backend) last_primary_.reset();
+  changes.push_back({Kind::kBackendRemoved, backend});
+}
+
+void TopologyTracker::add(const Address& address, TopologyChanges& changes) {
+  auto index = index_of(address);
+  if (index && !topology_.backends[*index].removed) return;
+  for (std::size_t i = 0; !index && i < topology_.backends.size(); ++i) {
+    if (topology_.backends[i].removed) index = i;
+  }
+  if (!index) {
+    index = topology_.backends.size();
+    topology_.backends.emplace_back();
+    memory_.emplace_back();
+  }
+  BackendState fresh;
+  fresh.address = address;
+  topology_.backends[*index] = std::move(fresh);
+  memory_[*index] = Memory{};
+  changes.push_back({Kind::kBackendAdded, *index});
+}
+
+TopologyChanges TopologyTracker::follow(const std::vector<Address>& members,
+                                        std::optional<std::size_t> leader) {
+  TopologyChanges changes;
+  topology_.patroni = PatroniState::kAnswers;
+  topology_.patroni_error.clear();
+  for (std::size_t i = 0; i < topology_.backends.size(); ++i) {
+    const BackendState& state = topology_.backends[i];
+    if (!state.removed && std::ranges::find(members, state.address) == members.end()) remove(i, changes);
+  }
+  for (const Address& member : members) add(member, changes);
+  leader_ = leader ? index_of(members[*leader]) : std::nullopt;
+  leader_doubted_ = false;
+  elect(changes);
+  return changes;
+}
+
+TopologyChanges TopologyTracker::follow_history(std::vector<TimelineSwitch> history) {
+  TopologyChanges changes;
+  patroni_history_ = std::move(history);
+  elect(changes);
+  return changes;
+}
+
+TopologyChanges TopologyTracker::unled(std::string why) {
+  TopologyChanges changes;
+  topology_.patroni = PatroniState::kSilent;
+  topology_.patroni_error = std::move(why);
+  elect(changes);
+  return changes;
+}
+
 void TopologyTracker::elect(TopologyChanges& changes) {
   for (std::size_t i = 0; i < memory_.size(); ++i) {
-    if (claims(i)) highest_timeline_ = std::max(highest_timeline_, topology_.backends[i].timeline);
+    if (claims(i) && counts(i))
+      highest_timeline_ = std::max(highest_timeline_, topology_.backends[i].timeline);
   }
   const std::optional<std::size_t> before = topology_.primary;
   topology_.primary = winner();
@@ -121,6 +232,7 @@ void TopologyTracker::elect(TopologyChanges& changes) {
     state.fenced = fenced;
   }
   if (topology_.primary) {
+    lend_history(*topology_.primary);
     const BackendState& primary = topology_.backends[*topology_.primary];
     if (before != topology_.primary || primary.timeline != last_timeline_) {
       changes.push_back({Kind::kPrimaryFound, *topology_.primary});

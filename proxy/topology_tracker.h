@@ -11,6 +11,10 @@
 //   alone or not (forgotten only by a restart);
 // - on equal timelines the one that was primary stays. The other is fenced, and remains so while it claims
 //   that timeline, also when it is alone: what was written to the first is not in it.
+//
+// Where Patroni is asked (follow), it says which servers there are, and only the one it names as leader may
+// be primary: as soon as that says itself that it is not in recovery. Should Patroni fall silent, the servers
+// are judged by their own word, as without it.
 #pragma once
 
 #include <cstdint>
@@ -41,7 +45,9 @@ struct TopologyChange {
     kBackendDown,  // also one that never was up, once
     kBackendFenced,
     kPrimaryFound,  // also the same one on another timeline
-    kPrimaryLost    // and there is no other
+    kPrimaryLost,   // and there is no other
+    kBackendAdded,  // by Patroni
+    kBackendRemoved
   };
   Kind kind;
   std::size_t backend = 0;
@@ -51,12 +57,21 @@ using TopologyChanges = std::vector<TopologyChange>;
 
 class TopologyTracker {
  public:
-  TopologyTracker(const std::vector<Address>& backends, std::uint32_t failures_before_down);
+  // `led`: Patroni's word is awaited, and until it comes none is primary.
+  TopologyTracker(const std::vector<Address>& backends, std::uint32_t failures_before_down, bool led = false);
 
   // Each returns what it changed; topology() is the new one. `backend` is an index into the backends given.
   TopologyChanges succeeded(std::size_t backend, const CheckResult& result, TimeNs now);
   TopologyChanges failed(std::size_t backend, std::string error);
   void looked_up(std::size_t backend, std::vector<SocketAddress> addresses);
+
+  // Patroni's word: who there is, and who of them leads. Backends keep their index as long as they belong to
+  // the cluster; that of one that was removed may be given to another.
+  TopologyChanges follow(const std::vector<Address>& members, std::optional<std::size_t> leader);
+  // Patroni's history, for a primary that cannot read its own.
+  TopologyChanges follow_history(std::vector<TimelineSwitch> history);
+  // Patroni answers no more.
+  TopologyChanges unled(std::string why);
   void set_failures_before_down(std::uint32_t count) { failures_before_down_ = count; }
 
   // Generation is not counted here: CurrentTopology does.
@@ -71,13 +86,21 @@ class TopologyTracker {
     std::uint32_t failures = 0;           // in a row
     Lsn flushed;                          // when it last was a primary
     std::uint32_t rejected_timeline = 0;  // lost against another primary on this one
+    TimeNs claims_since = 0;              // to be primary, on its timeline
     // A position of the primary that it had not replayed yet, and when that was found.
     Lsn behind;
     TimeNs behind_since = 0;
   };
 
   void measure_lag(std::size_t backend, TimeNs reported, TimeNs now);
+  void add(const Address& address, TopologyChanges& changes);
+  void remove(std::size_t backend, TopologyChanges& changes);
+  [[nodiscard]] std::optional<std::size_t> index_of(const Address& address) const;
   void elect(TopologyChanges& changes);
+  [[nodiscard]] bool led() const;
+  [[nodiscard]] bool counts(std::size_t backend) const;
+  [[nodiscard]] bool awaits_history(std::size_t backend) const;
+  void lend_history(std::size_t backend);
   [[nodiscard]] bool claims(std::size_t backend) const;
   [[nodiscard]] bool eligible(std::size_t backend) const;
   [[nodiscard]] std::optional<std::size_t> winner() const;
@@ -88,6 +111,12 @@ class TopologyTracker {
   std::uint32_t highest_timeline_ = 0;  // ever seen on a primary
   std::optional<std::size_t> last_primary_;
   std::uint32_t last_timeline_ = 0;  // of it, as primary
+
+  std::optional<std::size_t> leader_;  // as Patroni has it
+  // Another server became primary after Patroni spoke: it may have to be heard again.
+  bool leader_doubted_ = false;
+  std::vector<TimelineSwitch> patroni_history_;
+  TimeNs now_ = 0;  // of the last answer
 };
 
 }  // namespace understudy::proxy

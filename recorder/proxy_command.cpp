@@ -46,13 +46,15 @@ std::string joined(const std::vector<std::string>& names) {
   return text;
 }
 
-std::vector<std::string> names_of(const std::vector<proxy::Address>& addresses) {
+// The backends, or who knows them.
+std::vector<std::string> backends_of(const proxy::Configuration& configuration) {
   std::vector<std::string> names;
-  for (const proxy::Address& address : addresses) names.push_back(address.to_string());
+  for (const proxy::Address& address : configuration.backends) names.push_back(address.to_string());
+  for (const auto& endpoint : configuration.patroni.endpoints) names.push_back(endpoint.to_string());
   return names;
 }
 
-bool is_list(std::string_view key) { return key == "listen" || key == "backend"; }
+bool is_list(std::string_view key) { return key == "listen" || key == "backend" || key == "patroni"; }
 
 cxxopts::Options command_options() {
   cxxopts::Options options("understudy proxy",
@@ -127,7 +129,7 @@ void log_start(const proxy::Proxy& proxy, const ProxySettings& settings, const R
   log_event(LogLevel::kInfo, "started",
             {{"version", UNDERSTUDY_VERSION},
              {"listening", joined(proxy.listening())},
-             {"backend", joined(names_of(settings.configuration.backends))},
+             {"backend", joined(backends_of(settings.configuration))},
              {"workers", std::to_string(proxy.worker_count())},
              {"recording", recorder == nullptr ? "off" : settings.recording.directory.string()},
              {"run", recorder == nullptr ? "-" : std::to_string(recorder->run())}});

@@ -95,6 +95,10 @@ ProxySettings apply_settings(const std::vector<Setting>& settings) {
     if (!wrong.empty()) throw SettingsError(setting.where + of_key + wrong);
     result.given.insert_or_assign(setting.key, setting.value);
   }
+  // The default is no server of Patroni's.
+  if (!result.configuration.patroni.endpoints.empty() && !result.given.contains("backend")) {
+    result.configuration.backends.clear();
+  }
   if (result.configuration.listen.empty()) result.configuration.listen.push_back({"127.0.0.1", 6432});
   return result;
 }

@@ -11,6 +11,7 @@ packages=(
   libpoco-dev libzstd-dev libcxxopts-dev libssl-dev libpg-query-dev   # libraries
   libgtest-dev libgmock-dev clang-format                              # tests and style
   postgresql-15 zstd                                                  # the servers tested against
+  patroni etcd-server                                                 # who looks after a cluster of them
   python3 python3-pytest python3-psycopg                              # end-to-end tests
 )
 
@@ -52,13 +53,19 @@ install_packages() {
   fi
   echo "install: with apt-get, from Debian: ${missing[*]}"
   apt_install update
-  # Debian's package would make a database cluster of its own and keep it running: not ours to leave behind.
-  local keep_out=/etc/postgresql-common/createcluster.d/understudy-install.conf
+  # Debian's packages would make a database cluster of their own, and start it and etcd: not ours to leave behind.
+  local keep_out=/etc/postgresql-common/createcluster.d/understudy-install.conf policy=/usr/sbin/policy-rc.d
+  local ours=("$keep_out")
+  if [ ! -e "$policy" ]; then
+    ours+=("$policy")
+    printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+    as_root chmod +x "$policy"
+  fi
+  # shellcheck disable=SC2064
+  trap "$(declare -f as_root); as_root rm -f ${ours[*]}" EXIT
   if [[ " ${missing[*]} " == *" postgresql-15 "* ]]; then
     apt_install install -y --no-install-recommends postgresql-common
     echo "create_main_cluster = false" | as_root tee "$keep_out" >/dev/null
-    # shellcheck disable=SC2064
-    trap "$(declare -f as_root); as_root rm -f $keep_out" EXIT
   fi
   apt_install install -y --no-install-recommends "${missing[@]}"
 }

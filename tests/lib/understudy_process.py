@@ -26,12 +26,13 @@ def run_understudy(*arguments, timeout_s=300, **options):
 
 
 class Proxy:
-    """A running `understudy proxy`. `backend` and `listen` as on its command line."""
+    """A running `understudy proxy`. `backend` and `listen` as on its command line; without a backend, `arguments` name
+    whoever knows them."""
 
     def __init__(self, backend, *arguments, listen=None, record=None):
         self.directory = make_directory("proxy")
         self.record = record
-        command = [binary(), "proxy", "--backend", backend, *map(str, arguments)]
+        command = [binary(), "proxy", *(["--backend", backend] if backend else []), *map(str, arguments)]
         for address in listen or [f"127.0.0.1:{free_port()}"]:
             command += ["--listen", address]
         if record:
