@@ -14,6 +14,8 @@ namespace understudy::proxy {
 struct AccessPolicy {
   AccessRules rules;
   UserFile users;
+  // Where the file does not know a user, the database is asked.
+  std::optional<AuthQuery> query;
   // Trust clients of other machines too (said twice).
   bool trust_network = false;
 };

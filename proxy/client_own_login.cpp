@@ -1,6 +1,6 @@
 // ClientSession between start-up and the first ReadyForQuery when the proxy authenticates the client itself:
 //
-//     rules -> authentication -> a server of the pool ------------------------> greeting
+//     rules -> secret (client_lookup.cpp) -> authentication -> a server of the pool -----------> greeting
 //                             -> leave to connect -> login at the server -----> greeting
 //                             -> a place in the queue -> called, and one of the two above
 //
@@ -70,11 +70,8 @@ void ClientSession::begin_own_login(std::shared_ptr<const AccessPolicy> policy) 
     wire::append_negotiate_protocol_version(negotiation, wire::kProtocol30, options);
     deliver(negotiation);
   }
-  const TlsConnection* const tls = client_.connection().tls();
-  login_->own->authentication =
-      std::make_unique<ClientAuthentication>(*method, descriptor.user(), access.users.find(descriptor.user()),
-                                             tls != nullptr ? tls->server_end_point() : ByteBuffer());
-  follow(login_->own->authentication->begin());
+  login_->own->method = *method;
+  find_secret();
 }
 
 void ClientSession::follow(ClientAuthentication::Step step) {
@@ -88,6 +85,7 @@ void ClientSession::follow(ClientAuthentication::Step step) {
                {"peer", login_->descriptor.peer},
                {"reason", step.refused}});
     own.refuse_at = now_ns() + kRefusalDelay;
+    if (own.lookup) context_.shared.users->forget(login_->descriptor.user());
     return;
   }
   if (!step.message.empty()) deliver(step.message);
@@ -105,8 +103,8 @@ void ClientSession::tell_refusal() {
 void ClientSession::take_own_client_login() {
   OwnLogin& own = *login_->own;
   ByteBuffer& bytes = login_->client_bytes;
-  while (state() == SessionState::kAuthenticating && !own.let_in && own.refuse_at == 0 &&
-         bytes.size() >= kHeaderBytes) {
+  while (state() == SessionState::kAuthenticating && own.authentication && !own.let_in &&
+         own.refuse_at == 0 && bytes.size() >= kHeaderBytes) {
     const std::uint32_t length = load_be32(bytes.data() + 1);
     if (static_cast<char>(bytes.front()) != wire::frontend::kPassword || length < 4 ||
         length > kMaxAnswerBytes)
@@ -140,6 +138,10 @@ void ClientSession::called() {
   if (moving() && failover_->waiting_in_pool) {
     ServerPool::Answer answer = context_.shared.pool.collect(pooled_->key, failover_->ticket);
     if (answer.kind != ServerPool::Answer::Kind::kWait) take_other_server(std::move(answer));
+    return settle();
+  }
+  if (login_ && login_->own && login_->own->lookup && !login_->own->authentication) {
+    if (login_->own->lookup->done) secret_found();
     return settle();
   }
   if (!login_ || !login_->own || !pooled_ || pooled_->acquired) return;

@@ -72,7 +72,8 @@ bool ClientSession::client_readable() {
   if (state() != SessionState::kAuthenticating) return true;
   const ByteBuffer& early = login_->client_bytes;
   // Where nothing is expected of it no more than one read is held, which may be its end.
-  const bool judged = login_->own && (login_->own->let_in || login_->own->refuse_at != 0);
+  const bool judged =
+      login_->own && (login_->own->let_in || login_->own->refuse_at != 0 || !login_->own->authentication);
   if (judged || held()) return early.empty();
   return (server_.connected() || login_->own) &&
          (early.empty() || static_cast<char>(early.front()) == wire::frontend::kPassword);

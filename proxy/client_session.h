@@ -143,6 +143,11 @@ class ClientSession final : public Runnable {
   // `answer` begins with the rest of the login; what follows `login_bytes` is the session's.
   void finish_login(char status, ByteView answer, std::size_t login_bytes);
 
+  // client_lookup.cpp
+  void find_secret();
+  void secret_found();
+  void authenticate(const UserSecret* secret);
+
   // client_own_login.cpp
   void begin_own_login(std::shared_ptr<const AccessPolicy> policy);
   void take_own_client_login();

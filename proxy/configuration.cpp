@@ -77,9 +77,9 @@ std::string set_addresses(std::vector<Address>& out, std::string_view value, std
 }
 
 std::string set_auth(Configuration& configuration, std::string_view value) {
-  constexpr std::string_view kNames[] = {"relay", "file", "trust"};
+  constexpr std::string_view kNames[] = {"relay", "file", "trust", "query"};
   const auto* found = std::find(std::begin(kNames), std::end(kNames), value);
-  if (found == std::end(kNames)) return not_a("one of relay, file, trust", value);
+  if (found == std::end(kNames)) return not_a("one of relay, file, trust, query", value);
   configuration.auth = static_cast<AuthenticationSource>(found - kNames);
   return {};
 }
@@ -190,8 +190,9 @@ constexpr ConfigurationKey kKeys[] = {
      true, [](C& c, V v) { return set_duration(c.limits.client_idle_timeout, v); }},
     {"drain_timeout", "duration, 0", "after SIGTERM, transactions still open are ended after this; 0: never",
      true, [](C& c, V v) { return set_duration(c.limits.drain_timeout, v); }},
-    {"auth", "word, relay", "who judges clients: relay (their server), file (auth_file), trust (nobody)",
-     true, set_auth},
+    {"auth", "word, relay",
+     "who judges clients: relay (their server), file (auth_file), query (auth_query), trust (nobody)", true,
+     set_auth},
     {"auth_type", "word, scram-sha-256",
      "what clients are asked for: scram-sha-256, md5, plain, trust, reject", true, set_auth_type},
     {"auth_file", "path, none", "users and secrets, in pgbouncer's format", true,
@@ -204,6 +205,14 @@ constexpr ConfigurationKey kKeys[] = {
        c.auth_hba_file = v;
        return std::string();
      }},
+    {"auth_user", "name, none", "who asks the database for users' secrets when auth = query", true,
+     [](C& c, V v) { return set_text(c.auth_query.user, v); }},
+    {"auth_dbname", "name, postgres", "and in which database", true,
+     [](C& c, V v) { return set_text(c.auth_query.database, v); }},
+    {"auth_query", "SQL", "and what: a row of name and secret, $1 is the user", true,
+     [](C& c, V v) { return set_text(c.auth_query.sql, v); }},
+    {"auth_query_cache", "duration, 30s", "how long what was found is believed; 0: asked at each login", true,
+     [](C& c, V v) { return set_duration(c.auth_query.time_to_live, v); }},
     {"auth_trust_network", "on or off, off", "let trust be enough for clients of other machines too", true,
      [](C& c, V v) { return set_flag(c.auth_trust_network, v); }},
     {"default_pool_size", "number, 0", "servers of one user, database and start-up parameters; 0: no limit",

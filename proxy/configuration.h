@@ -62,6 +62,7 @@ struct Configuration {
   std::string auth_file;
   std::string auth_hba_file;
   bool auth_trust_network = false;
+  AuthQuery auth_query;
   Limits limits;
   TlsSettings tls;
   AdminSettings admin;

@@ -60,6 +60,7 @@ void DatabaseClient::set_addresses(std::vector<SocketAddress> addresses, std::st
 void DatabaseClient::open(Login login, TimeNs patience) {
   close();
   login_ = std::move(login);
+  refusal_.clear();
   stale_ = false;
   plain_ = false;
   addresses_tried_ = 0;
@@ -150,6 +151,7 @@ void DatabaseClient::advance_login() {
   if (login->server_error().size() > kHeaderBytes) {
     const auto error = wire::ErrorResponse::decode(ByteView(login->server_error()).subspan(kHeaderBytes));
     why = error ? words_of(*error) : "it refused the login";
+    if (error) refusal_ = error->sqlstate();
   }
   fail(std::move(why));
 }

@@ -21,6 +21,7 @@
 
 #include "proxy/address.h"
 #include "proxy/endpoint.h"
+#include "proxy/query_answer.h"
 #include "proxy/server_encryption.h"
 #include "proxy/server_login.h"
 
@@ -28,17 +29,6 @@ namespace understudy::proxy {
 
 // What servers are reached with; null: no TLS. Called on the thread of whoever asks.
 using ServerTlsSource = std::function<std::shared_ptr<const ServerTls>()>;
-
-// Columns of a row in text format; nothing for NULL.
-using QueryRow = std::vector<std::optional<std::string>>;
-
-struct QueryAnswer {
-  QueryRow row;          // the first; empty: none came
-  std::size_t rows = 0;  // how many came
-  // The server's words and SQLSTATE, when it refused: "FATAL: the database system is starting up (57P03)".
-  std::string error;
-  std::string sqlstate;
-};
 
 class DatabaseClient final : public Runnable {
  public:
@@ -70,6 +60,9 @@ class DatabaseClient final : public Runnable {
   void ask(std::string_view sql, TimeNs patience, std::span<const std::string> parameters = {});
   // Whatever is under way, no call will come.
   void close();
+
+  // SQLSTATE of the login's refusal; empty while it was not refused in the server's words.
+  [[nodiscard]] const std::string& refusal() const { return refusal_; }
 
   [[nodiscard]] bool resting() const { return step_ == Step::kResting; }
   [[nodiscard]] bool busy() const { return step_ != Step::kClosed && step_ != Step::kResting; }
@@ -114,6 +107,7 @@ class DatabaseClient final : public Runnable {
   EventLoop::TimerId retry_ = 0;
   std::array<Byte, 8192> scratch_;
   ByteBuffer received_;
+  std::string refusal_;
   QueryAnswer answer_;  // of the question under way
 };
 

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "proxy/database_client.h"
+#include "proxy/query_answer.h"
 #include "proxy/topology_tracker.h"
 
 namespace understudy::proxy {

@@ -2,6 +2,7 @@
 // of it afterwards. Owned by a ClientSession.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <string>
 
@@ -9,11 +10,21 @@
 #include "proxy/client_authentication.h"
 #include "proxy/observer.h"
 #include "proxy/server_pool.h"
+#include "proxy/user_directory.h"
 
 namespace understudy::proxy {
 
+// A lookup under way, which the session that asked may not live to see the end of.
+struct PendingLookup {
+  std::atomic<bool> done{false};
+  UserLookup result;  // written before `done`
+};
+
 struct OwnLogin {
   std::shared_ptr<const AccessPolicy> policy;
+  AuthenticationMethod method = AuthenticationMethod::kScram;
+  // The database is asked for the user: set by its thread, until then authentication is null.
+  std::shared_ptr<PendingLookup> lookup;
   std::unique_ptr<ClientAuthentication> authentication;
   bool let_in = false;
   TimeNs refuse_at = 0;                       // a failed login is told only then, so that guessing is slow

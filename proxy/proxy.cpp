@@ -90,6 +90,9 @@ void Proxy::start() {
     refuse_loop(configuration_, configuration_.backends.front(),
                 shared_.topology.get()->backends[0].addresses);
   }
+  users_ = std::make_unique<UserDirectory>(UserDirectory::Sources{
+      shared_.topology, [this] { return shared_.tls.get().servers; }, shared_.suspect, shared_.statistics});
+  shared_.users = users_.get();
   for (const Address& address : configuration_.listen) {
     sockets_.open(address, configuration_.listen_backlog, configuration_.unix_socket_mode);
   }
@@ -104,6 +107,7 @@ void Proxy::start() {
     }
   }
   for (const auto& worker : workers_) worker->start();
+  users_->start();
   if (monitor_) {
     monitor_->start();
   } else if (is_name(configuration_.backends.front())) {
@@ -146,6 +150,7 @@ void Proxy::topology_changed() {
   failovers_.note(*topology, now_ns(), shared_.statistics.sessions_moved.load());
   if (std::exchange(generation_, generation) != generation) shared_.pool.renew();
   for (const auto& worker : workers_) worker->topology_changed();
+  if (users_) users_->topology_changed();
 }
 
 void Proxy::follow_dns() {
@@ -199,6 +204,7 @@ void Proxy::stop() {
   }
   stopping_.notify_all();
   if (monitor_) monitor_->stop();
+  if (users_) users_->stop();
   for (const auto& worker : workers_) worker->stop();
   for (const auto& worker : workers_) worker->join();
   if (dns_.joinable()) dns_.join();

@@ -20,6 +20,7 @@
 #include "proxy/listener.h"
 #include "proxy/observer.h"
 #include "proxy/session_context.h"
+#include "proxy/user_directory.h"
 #include "proxy/worker.h"
 
 namespace understudy::proxy {
@@ -98,7 +99,8 @@ class Proxy {
   std::function<void()> drained_;
   std::thread dns_;                          // of a single backend
   std::unique_ptr<BackendMonitor> monitor_;  // of several
-  std::uint64_t generation_ = 0;             // of the topology; the monitor's thread
+  std::unique_ptr<UserDirectory> users_;
+  std::uint64_t generation_ = 0;  // of the topology; the monitor's thread
   FailoverLog failovers_;
   std::atomic<bool> draining_{false};
 };

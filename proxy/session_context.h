@@ -20,6 +20,7 @@
 #include "proxy/statistics.h"
 #include "proxy/tls_context.h"
 #include "proxy/topology.h"
+#include "proxy/user_directory.h"
 
 namespace understudy::proxy {
 
@@ -36,6 +37,7 @@ struct ProxyShared {
   std::function<void(std::size_t backend)> suspect;
   CancelRegistry cancels;
   AccessPolicyHolder access;
+  UserDirectory* users = nullptr;  // borrowed; for policies with a query
   ServerPool pool{PoolLimits()};
   CurrentTls tls;
   Statistics statistics;

@@ -18,8 +18,11 @@ struct Statistics {
   std::atomic<std::uint64_t> tls_failures{0};      // handshakes with clients that came to nothing
   std::atomic<std::uint64_t> login_timeouts{0};
   std::atomic<std::uint64_t> idle_timeouts{0};
-  std::atomic<std::uint64_t> logins_refused{0};  // by the proxy's own authentication
-  std::atomic<std::uint64_t> wait_timeouts{0};   // no server of a full pool became free
+  std::atomic<std::uint64_t> logins_refused{0};      // by the proxy's own authentication
+  std::atomic<std::uint64_t> auth_queries{0};        // of users, in the database
+  std::atomic<std::uint64_t> auth_queries_saved{0};  // what was found before was good enough
+  std::atomic<std::uint64_t> auth_queries_failed{0};
+  std::atomic<std::uint64_t> wait_timeouts{0};  // no server of a full pool became free
   std::atomic<std::uint64_t> servers_connected{0};
   std::atomic<std::uint64_t> servers_reused{0};
   std::atomic<std::uint64_t> servers_lost{0};    // of sessions that could have been moved

@@ -11,7 +11,7 @@ packages=(
   libpoco-dev libzstd-dev libcxxopts-dev libssl-dev libpg-query-dev   # libraries
   libgtest-dev libgmock-dev clang-format                              # tests and style
   postgresql-15 zstd                                                  # the servers tested against
-  patroni etcd-server                                                 # who looks after a cluster of them
+  patroni etcd-server pgbouncer                                       # what looks after them, what does the same
   python3 python3-pytest python3-psycopg                              # end-to-end tests
 )
 
