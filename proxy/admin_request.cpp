@@ -106,10 +106,14 @@ AdminVerdict judge(const AdminRequest& request, const AdminRules& rules) {
   }
   // Who can reach the port from elsewhere is told of users and addresses only with the token.
   const bool names_people = !rules.loopback && path.starts_with("/api/");
-  if ((route->writes || names_people) && !rules.token.empty() && !shows_token(request, rules.token)) {
-    return refuse(401, "expected Authorization: Bearer and the admin_token");
+  AdminVerdict verdict{200, route->endpoint, {}, {}};
+  if ((route->writes || names_people) && !rules.token.empty()) {
+    if (!shows_token(request, rules.token)) {
+      verdict = refuse(401, "expected Authorization: Bearer and the admin_token");
+    }
+    verdict.token_compared = !request.authorization.empty();
   }
-  return {200, route->endpoint, {}, {}};
+  return verdict;
 }
 
 std::optional<TimeNs> timeout_of(std::string_view target, TimeNs otherwise, TimeNs most) {

@@ -51,6 +51,7 @@ struct AdminVerdict {
   AdminEndpoint endpoint = AdminEndpoint::kHealth;
   std::string reason;
   std::string allow;
+  bool token_compared = false;  // one was shown, and the answer depends on it
 };
 [[nodiscard]] AdminVerdict judge(const AdminRequest& request, const AdminRules& rules);
 

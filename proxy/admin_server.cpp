@@ -18,6 +18,7 @@
 #include "proxy/access_rules.h"
 #include "proxy/admin_connections.h"
 #include "proxy/admin_json.h"
+#include "proxy/clock.h"
 #include "proxy/log.h"
 
 namespace understudy::proxy {
@@ -99,14 +100,15 @@ bool is_write(AdminEndpoint endpoint) {
 
 class Handler final : public Net::HTTPRequestHandler {
  public:
-  Handler(AdminService& service, const AdminRules& rules, AdminConnections& connections)
-      : service_(service), rules_(rules), connections_(connections) {}
+  Handler(AdminService& service, const AdminRules& rules, AdminConnections& connections, LoginGuard& guard)
+      : service_(service), rules_(rules), connections_(connections), guard_(guard) {}
 
   void handleRequest(Net::HTTPServerRequest& http, Net::HTTPServerResponse& response) override {
     const AdminRequest request = request_of(http);
     AdminVerdict verdict = read_to_its_end(http);
     if (verdict.status == 200) verdict = judge(request, rules_);
     const std::string peer = http.clientAddress().toString();
+    if (verdict.token_compared) slow_down(verdict, peer, response);
     if (verdict.status != 200) return refuse(verdict, request, peer, response);
     connections_.extend(kTimeToAnswer +
                         (verdict.endpoint == AdminEndpoint::kPause ? AdminService::kLongestPause : 0));
@@ -120,6 +122,23 @@ class Handler final : public Net::HTTPRequestHandler {
   }
 
  private:
+  // After too many wrong tokens of an address its next ones, right or wrong, count only now and then.
+  void slow_down(AdminVerdict& verdict, const std::string& peer, Net::HTTPServerResponse& response) {
+    constexpr std::string_view kNobody;  // a token is no user's
+    const TimeNs wait = guard_.admit_now(peer, kNobody, now_ns());
+    if (wait > 0) {
+      const std::string seconds = std::to_string((wait + kSecond - 1) / kSecond);
+      response.set("Retry-After", seconds);
+      verdict.status = 429;
+      verdict.reason = "too many wrong tokens of this address: the next counts in " + seconds + " s";
+    } else if (verdict.status == 401) {
+      service_.token_refused();
+      if (!guard_.failed(peer, kNobody, now_ns())) return;
+      log_event(LogLevel::kWarning, "admin_tokens_slowed_down",
+                {{"peer", peer}, {"reason", "too many wrong tokens of this address"}});
+    }
+  }
+
   static void refuse(const AdminVerdict& verdict, const AdminRequest& request, const std::string& peer,
                      Net::HTTPServerResponse& response) {
     if (request.method == "POST" && verdict.status != 404) {
@@ -134,20 +153,22 @@ class Handler final : public Net::HTTPRequestHandler {
   AdminService& service_;
   const AdminRules& rules_;
   AdminConnections& connections_;
+  LoginGuard& guard_;
 };
 
 class HandlerFactory final : public Net::HTTPRequestHandlerFactory {
  public:
-  HandlerFactory(AdminService& service, AdminRules rules, AdminConnections& connections)
-      : service_(service), rules_(std::move(rules)), connections_(connections) {}
+  HandlerFactory(AdminService& service, AdminRules rules, AdminConnections& connections, LoginGuard& guard)
+      : service_(service), rules_(std::move(rules)), connections_(connections), guard_(guard) {}
   Net::HTTPRequestHandler* createRequestHandler(const Net::HTTPServerRequest&) override {
-    return std::make_unique<Handler>(service_, rules_, connections_).release();  // Poco deletes it
+    return std::make_unique<Handler>(service_, rules_, connections_, guard_).release();  // Poco deletes it
   }
 
  private:
   AdminService& service_;
   const AdminRules rules_;
   AdminConnections& connections_;
+  LoginGuard& guard_;
 };
 
 class LeasedConnection final : public Net::HTTPServerConnection {
@@ -225,11 +246,14 @@ Net::ServerSocket listen_on(const Address& address, bool& loopback) {
 
 // Members end in the opposite order: no thread serves when what it uses goes.
 struct AdminServer::Http {
-  Http(const Net::ServerSocket& socket, AdminService& service, AdminRules rules)
+  Http(const Net::ServerSocket& socket, AdminService& service, AdminRules rules,
+       const LoginGuardSettings& slowing_down)
       : pool(1, kThreads + 1),
-        server(new ConnectionFactory(parameters(), new HandlerFactory(service, std::move(rules), connections),
-                                     connections),
-               pool, socket, parameters()) {
+        server(
+            new ConnectionFactory(
+                parameters(), new HandlerFactory(service, std::move(rules), connections, guard), connections),
+            pool, socket, parameters()) {
+    guard.set(slowing_down);
     server.setConnectionFilter(new Gate(connections));
   }
   ~Http() {
@@ -239,11 +263,12 @@ struct AdminServer::Http {
   }
 
   AdminConnections connections;
+  LoginGuard guard;  // of tokens: whoever guesses them does not slow down database clients
   Poco::ThreadPool pool;
   Net::TCPServer server;
 };
 
-AdminServer::AdminServer(const AdminSettings& settings, Proxy& proxy,
+AdminServer::AdminServer(const AdminSettings& settings, const LoginGuardSettings& guard, Proxy& proxy,
                          std::function<AdminService::Reloaded()> reload)
     : service_(proxy, std::move(reload)) {
   const Address& address = settings.listen.value();
@@ -255,7 +280,7 @@ AdminServer::AdminServer(const AdminSettings& settings, Proxy& proxy,
                              "127.0.0.1");
   }
   address_ = socket.address().toString();
-  http_ = std::make_unique<Http>(socket, service_, AdminRules{settings.token, loopback});
+  http_ = std::make_unique<Http>(socket, service_, AdminRules{settings.token, loopback}, guard);
 }
 
 AdminServer::~AdminServer() {

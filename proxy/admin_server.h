@@ -9,6 +9,7 @@
 
 #include "proxy/admin_service.h"
 #include "proxy/admin_settings.h"
+#include "proxy/login_guard.h"
 
 namespace understudy::proxy {
 
@@ -16,7 +17,8 @@ class AdminServer {
  public:
   // Binds; answers from start() on. Throws std::runtime_error: an address that cannot be used, or one that
   // others than this machine reach, without a token.
-  AdminServer(const AdminSettings& settings, Proxy& proxy, std::function<AdminService::Reloaded()> reload);
+  AdminServer(const AdminSettings& settings, const LoginGuardSettings& guard, Proxy& proxy,
+              std::function<AdminService::Reloaded()> reload);
   ~AdminServer();
   AdminServer(const AdminServer&) = delete;
   AdminServer& operator=(const AdminServer&) = delete;

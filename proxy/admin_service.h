@@ -34,6 +34,7 @@ class AdminService {
   AdminService(Proxy& proxy, std::function<Reloaded()> reload) : proxy_(proxy), reload_(std::move(reload)) {}
 
   [[nodiscard]] AdminReply answer(AdminEndpoint endpoint, const AdminRequest& request);
+  void token_refused() { proxy_.note_token_refused(); }
   // Whoever waits for a pause waits no longer.
   void stop() { stopping_.store(true, std::memory_order_relaxed); }
 

@@ -121,7 +121,11 @@ ClientAuthenticator::Step ClientAuthenticator::begin_scram(ByteView mechanisms) 
   const bool binds =
       !end_point_.empty() &&
       as_text(mechanisms).find(std::string_view("SCRAM-SHA-256-PLUS\0", 19)) != std::string_view::npos;
-  if (binds) scram_->bind_to(end_point_);
+  if (binds) {
+    scram_->bind_to(end_point_);
+  } else if (!end_point_.empty()) {
+    scram_->note_no_binding();
+  }
   const std::string first = scram_->first_message();
   Step step;
   wire::append_sasl_initial_response(step.reply, binds ? "SCRAM-SHA-256-PLUS" : "SCRAM-SHA-256",

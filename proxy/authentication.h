@@ -28,6 +28,9 @@ class ScramClient {
   // Before the first message: makes it SCRAM-SHA-256-PLUS, with the hash of the server's certificate
   // ("tls-server-end-point", RFC 5929).
   void bind_to(const ByteBuffer& end_point);
+  // Likewise, where it could have been bound and the server did not offer it: says so, so that a server that
+  // did offer it knows of somebody in between (RFC 5802, "Channel Binding").
+  void note_no_binding() { header_ = "y,,"; }
   [[nodiscard]] std::string first_message() const;
   // The client-final-message that answers the server's first; empty with `error` set when that is malformed
   // or not an answer to ours.

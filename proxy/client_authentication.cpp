@@ -92,14 +92,15 @@ ClientAuthentication::Step ClientAuthentication::check_password(ByteView payload
   if (!message) return refuse("a malformed password message");
   const std::string given(message->password);
   bool right = false;
+  // Whatever is known of the user, and if nothing is, the answer takes as long as with a SCRAM secret.
+  const ScramSecret compared = secret_.scram ? *secret_.scram : ScramSecret::for_nobody(user_);
+  const ScramSecret tried = ScramSecret::from_password(given, compared.salt, compared.iterations);
   if (secret_.scram) {
-    const ScramSecret tried =
-        ScramSecret::from_password(given, secret_.scram->salt, secret_.scram->iterations);
     right = same_secret(tried.stored_key, secret_.scram->stored_key);
   } else if (!secret_.md5.empty()) {
-    const std::string tried = hex_md5(given, as_bytes(user_));
-    if (tried.empty()) return refuse(kNoMd5);
-    right = same_secret(as_bytes(tried), as_bytes(inner_md5(secret_, user_)));
+    const std::string hashed = hex_md5(given, as_bytes(user_));
+    if (hashed.empty()) return refuse(kNoMd5);
+    right = same_secret(as_bytes(hashed), as_bytes(inner_md5(secret_, user_)));
   } else {
     // Hashes are compared first, so that the time taken does not tell how much was right; alone they would
     // take any password where OpenSSL makes none.

@@ -108,6 +108,10 @@ void ClientSession::begin_session(ByteView packet, std::uint32_t version,
     return protocol_error(true, "invalid start-up packet: \"" + std::string(twice) + "\" is given twice");
   }
   if (!tracker_.advance(SessionEvent::kStartupReceived)) return;
+  if (!delay_login()) begin_login();
+}
+
+void ClientSession::begin_login() {
   if (auto policy = context_.shared.access.get()) return begin_own_login(std::move(policy));
   start_server();
 }
@@ -226,7 +230,10 @@ void ClientSession::relay_server_login() {
 bool ClientSession::show_login_message(std::span<Byte> message) {
   const char type = static_cast<char>(message[0]);
   const std::span<Byte> payload = message.subspan(kHeaderBytes);
-  if (type == wire::backend::kErrorResponse) login_->server_error = true;
+  if (type == wire::backend::kErrorResponse) {
+    login_->server_error = true;
+    if (as_text(payload).find(std::string_view("\0C28P01", 7)) != std::string_view::npos) note_failed_login();
+  }
   const auto secret = login_->filter.server_message(type, payload);
   if (secret && observer_) observer_->redacted({Direction::kFromServer, *secret}, last_activity_);
   if (secret == RedactionKind::kCancelKey) {

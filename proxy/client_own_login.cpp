@@ -85,6 +85,7 @@ void ClientSession::follow(ClientAuthentication::Step step) {
                {"peer", login_->descriptor.peer},
                {"reason", step.refused}});
     own.refuse_at = now_ns() + kRefusalDelay;
+    note_failed_login();
     if (own.lookup) context_.shared.users->forget(login_->descriptor.user());
     return;
   }
@@ -141,7 +142,7 @@ void ClientSession::called() {
     return settle();
   }
   if (login_ && login_->own && login_->own->lookup && !login_->own->authentication) {
-    if (login_->own->lookup->done) secret_found();
+    if (login_->own->lookup->done && state() != SessionState::kClosed) secret_found();
     return settle();
   }
   if (!login_ || !login_->own || !pooled_ || pooled_->acquired) return;

@@ -74,7 +74,7 @@ bool ClientSession::client_readable() {
   // Where nothing is expected of it no more than one read is held, which may be its end.
   const bool judged =
       login_->own && (login_->own->let_in || login_->own->refuse_at != 0 || !login_->own->authentication);
-  if (judged || held()) return early.empty();
+  if (judged || held() || delayed()) return early.empty();
   return (server_.connected() || login_->own) &&
          (early.empty() || static_cast<char>(early.front()) == wire::frontend::kPassword);
 }
@@ -120,8 +120,8 @@ void ClientSession::settle() {
     finish_pooled();
     if (state() == SessionState::kClosed) return;
   }
-  if (draining_ &&
-      (tracker_.idle() || held() || state() == SessionState::kStartup || (login_ && login_->own))) {
+  if (draining_ && (tracker_.idle() || held() || delayed() || state() == SessionState::kStartup ||
+                    (login_ && login_->own))) {
     return terminate(CloseReason::kShutdown, "57P01", "terminating connection due to administrator command");
   }
   client_.set_interest(client_readable(), client_.backlogged());
@@ -299,8 +299,8 @@ void ClientSession::check_deadlines(TimeNs now) {
     count(context_.shared.statistics.wait_timeouts);
     terminate(CloseReason::kTimeout, "08P01", "query_wait_timeout: no server became free");
     settle();
-  } else if (login_ && (!login_->own || login_->own->waiting_since == 0) && limits.login_timeout > 0 &&
-             now - login_->started_at > limits.login_timeout) {
+  } else if (login_ && !delayed() && (!login_->own || login_->own->waiting_since == 0) &&
+             limits.login_timeout > 0 && now - login_->started_at > limits.login_timeout) {
     count(context_.shared.statistics.login_timeouts);
     log_event(LogLevel::kWarning, "login_timeout",
               {{"session", std::to_string(number_)}, {"peer", client_.connection().peer()}});

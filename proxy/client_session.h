@@ -92,6 +92,7 @@ class ClientSession final : public Runnable {
     bool server_error = false;        // the server refused; its end of file is announced
     bool shown = false;               // the observer was told of the session
     bool waiting_for_primary = false;
+    bool delayed = false;   // after too many failed logins of its like
     TimeNs held_since = 0;  // by a pause; 0: not
     EventLoop::TimerId retry = 0;
     std::unique_ptr<OwnLogin> own;  // the proxy authenticates the client itself
@@ -128,6 +129,7 @@ class ClientSession final : public Runnable {
   void begin_session(ByteView packet, std::uint32_t version,
                      std::vector<std::pair<std::string, std::string>> parameters);
   void begin_cancel(std::uint32_t process_id, ByteView key);
+  void begin_login();
   // Begins to connect to the primary, or waits for one.
   void start_server();
   void server_connected();
@@ -142,6 +144,11 @@ class ClientSession final : public Runnable {
                                            ByteView key);
   // `answer` begins with the rest of the login; what follows `login_bytes` is the session's.
   void finish_login(char status, ByteView answer, std::size_t login_bytes);
+
+  // client_guard.cpp
+  [[nodiscard]] bool delay_login();
+  void note_failed_login();
+  [[nodiscard]] bool delayed() const { return login_ && login_->delayed; }
 
   // client_lookup.cpp
   void find_secret();

@@ -12,6 +12,7 @@
 #include "proxy/admin_settings.h"
 #include "proxy/authentication_method.h"
 #include "proxy/health_settings.h"
+#include "proxy/login_guard.h"
 #include "proxy/mode.h"
 #include "proxy/patroni_settings.h"
 #include "proxy/pool_limits.h"
@@ -37,6 +38,7 @@ struct Limits {
   TimeNs query_wait_timeout = 120'000'000'000;  // for a server of a full pool; 0: for ever
   TimeNs failover_timeout = 30'000'000'000;     // how long a client waits for a primary
   LagLimits replica_lag;
+  LoginGuardSettings guard;
   bool operator==(const Limits&) const = default;
 };
 

@@ -1,6 +1,7 @@
 #include "proxy/protocol_tracker.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "formats/wire/backend_messages.h"
 #include "formats/wire/message_types.h"
@@ -76,14 +77,7 @@ bool ProtocolTracker::client_frame(char type) {
       return advance(SessionEvent::kRequestSent);
     case frontend::kCopyDone:
     case frontend::kCopyFail:
-      if (state_ == SessionState::kExtendedError)
-        return true;  // of a copy that failed; skipped with the rest
-      if (!copy_in_ && (!requests_.empty() || pipeline_open_)) {
-        copy_end_sent_ = true;
-        before_copy_end_ = requests_.size();
-      }
-      copy_in_ = false;
-      return true;
+      return copy_ended();
     case frontend::kCopyData:
       return true;
     case frontend::kTerminate:
@@ -92,6 +86,20 @@ bool ProtocolTracker::client_frame(char type) {
     default:
       return refuse("invalid frontend message type " + std::to_string(static_cast<unsigned char>(type)));
   }
+}
+
+bool ProtocolTracker::copy_ended() {
+  if (state_ == SessionState::kExtendedError) return true;  // of a copy that failed; skipped with the rest
+  if (std::exchange(copy_in_, false) || (requests_.empty() && !pipeline_open_)) return true;
+  const std::uint64_t sent = answered_ + requests_.size();
+  return early_ends_.push(pipeline_open_ ? sent : sent - 1, sent) ||
+         refuse("more COPYs were sent ahead than can be followed");
+}
+
+bool ProtocolTracker::pop_request() {
+  if (!requests_.pop()) return false;
+  ++answered_;
+  return true;
 }
 
 bool ProtocolTracker::server_bytes(ByteView bytes) {
@@ -129,26 +137,25 @@ bool ProtocolTracker::server_frame(const wire::FrameHeader& frame) {
 bool ProtocolTracker::ready_for_query(char status) {
   transaction_status_ = status;
   copy_in_ = false;
-  if (!requests_.pop()) return refuse("ReadyForQuery that nothing asked for");
-  if (before_copy_end_ > 0) --before_copy_end_;
-  if (requests_.empty()) copy_end_sent_ = false;
+  if (!pop_request()) return refuse("ReadyForQuery that nothing asked for");
+  early_ends_.answered(answered_);
   const bool more_due = !requests_.empty() || pipeline_open_;
   return advance(more_due ? SessionEvent::kReadyMoreDue : SessionEvent::kReady);
 }
 
 bool ProtocolTracker::copy_started(char type) {
-  if (type == backend::kCopyInResponse && !requests_.empty() && requests_.front() == RequestKind::kPipeline) {
+  const bool in = type == backend::kCopyInResponse;
+  const std::optional<std::uint64_t> end = in ? early_ends_.take() : std::nullopt;
+  if (in && !requests_.empty() && requests_.front() == RequestKind::kPipeline) {
     // The Syncs already sent will be read, and ignored, as part of the copy; the client sends another after
     // its CopyDone. Only those before an early CopyDone count as such.
-    std::uint64_t ignored = copy_end_sent_ ? before_copy_end_ : requests_.size();
-    while (ignored-- > 0 && requests_.pop()) {
+    const std::uint64_t ignored = end.value_or(answered_ + requests_.size());
+    while (answered_ < ignored && pop_request()) {
     }
-    pipeline_open_ = pipeline_open_ || !copy_end_sent_;
+    pipeline_open_ = pipeline_open_ || !end;
   }
-  copy_in_ = type == backend::kCopyInResponse && !copy_end_sent_;
+  copy_in_ = in && !end;
   copy_both_ = type == backend::kCopyBothResponse;
-  copy_end_sent_ = false;
-  before_copy_end_ = 0;
   return advance(SessionEvent::kCopyStarted);
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "formats/wire/frame_scanner.h"
+#include "proxy/copy_ends.h"
 #include "proxy/request_queue.h"
 #include "proxy/session_state.h"
 
@@ -56,6 +57,8 @@ class ProtocolTracker {
  private:
   bool client_frame(char type);
   bool server_frame(const wire::FrameHeader& frame);
+  bool copy_ended();
+  [[nodiscard]] bool pop_request();
   bool ready_for_query(char status);
   bool copy_started(char type);
   bool error_response(ByteView payload);
@@ -72,9 +75,9 @@ class ProtocolTracker {
   bool pipeline_open_ = false;  // extended-protocol messages since the last Sync
   bool copy_in_ = false;        // the server reads COPY data and ignores Sync until it ends
   bool copy_both_ = false;      // the last copy that began goes both ways
-  bool copy_end_sent_ = false;  // CopyDone or CopyFail was sent before the server asked for data
-  std::uint64_t before_copy_end_ = 0;
-  bool status_due_ = false;  // a ReadyForQuery's one payload byte is still to come
+  CopyEnds early_ends_;
+  std::uint64_t answered_ = 0;  // requests, and those whose Sync a copy swallowed
+  bool status_due_ = false;     // a ReadyForQuery's one payload byte is still to come
   std::map<std::string, std::string> settings_;
   bool settings_known_ = true;
   bool terminate_seen_ = false;

@@ -77,11 +77,13 @@ Proxy::Proxy(const Configuration& configuration, TrafficObserver* observer) : co
 Proxy::~Proxy() { stop(); }
 
 void Proxy::start() {
-  if (configuration_.mode == Mode::kSplit && configuration_.backends.size() < 2) {
+  if (configuration_.mode == Mode::kSplit && configuration_.backends.size() < 2 &&
+      configuration_.patroni.endpoints.empty()) {
     throw std::runtime_error("mode = split needs several backends: a primary and replicas to read from");
   }
   shared_.access.set(load_access_policy(configuration_));
   shared_.pool.set_limits(configuration_.limits.pool);
+  shared_.guard.set(configuration_.limits.guard);
   shared_.tls.set(load_tls(configuration_.tls));
   if (shared_.failover) {
     watch_backends();
@@ -192,6 +194,7 @@ void Proxy::worker_drained() {
 void Proxy::reload(const Limits& limits, std::shared_ptr<const AccessPolicy> access) {
   shared_.pool.set_limits(limits.pool);
   shared_.replicas.set_limits(limits.replica_lag);
+  shared_.guard.set(limits.guard);
   shared_.access.set(std::move(access));
   for (const auto& worker : workers_) worker->reload(limits);
 }

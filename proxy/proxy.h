@@ -43,6 +43,8 @@ class Proxy {
   [[nodiscard]] Worker& worker(unsigned index) { return *workers_[index]; }
   [[nodiscard]] const Statistics& statistics() const { return shared_.statistics; }
 
+  void note_token_refused() { count(shared_.statistics.admin_tokens_refused); }
+
   // What there is to see, from any thread until stop(). Workers are waited for `limit` at most; nothing: one
   // was too slow.
   [[nodiscard]] TopologySnapshot topology() const { return shared_.topology.get(); }

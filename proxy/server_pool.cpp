@@ -6,6 +6,15 @@
 #include <cerrno>
 
 namespace understudy::proxy {
+namespace {
+
+// "database\0user" of "database\0user\0...": what the pools of a group have in common.
+std::string group_key(const std::string& key) {
+  const std::size_t first = key.find('\0');
+  return first == std::string::npos ? key : key.substr(0, key.find('\0', first + 1));
+}
+
+}  // namespace
 
 bool is_silent(const Connection& connection) {
   if (connection.descriptor() < 0) return false;
@@ -20,138 +29,213 @@ bool ServerPool::expired(const PooledServer& server, TimeNs now) const {
   return idle || old || server.epoch != epoch_;
 }
 
-bool ServerPool::may_connect(const Pool& pool, bool reserve) const {
-  if (limits_.pool_size == 0) return true;
-  const std::uint64_t most = std::uint64_t{limits_.pool_size} + (reserve ? limits_.reserve_pool_size : 0);
-  return pool.open < most;
+ServerPool::Group& ServerPool::group_of(const std::string& key) {
+  const std::string name = group_key(key);
+  const auto [at, fresh] = groups_.try_emplace(name);
+  if (fresh) {
+    const std::size_t zero = name.find('\0');
+    at->second.database = name.substr(0, zero);
+    at->second.user = zero == std::string::npos ? std::string() : name.substr(zero + 1);
+  }
+  return at->second;
 }
 
-std::optional<PooledServer> ServerPool::take_idle(Pool& pool, TimeNs now) const {
+std::uint64_t ServerPool::total(std::string Group::*name, const std::string& value) const {
+  std::uint64_t open = 0;
+  for (const auto& [key, group] : groups_) open += group.*name == value ? group.open : 0;
+  return open;
+}
+
+// Ends the server that has been idle for the longest in one of those groups. False when none is idle.
+bool ServerPool::evict(const std::function<bool(const Group&)>& among) {
+  Group* of_group = nullptr;
+  Pool* of_pool = nullptr;
+  for (auto& [name, group] : groups_) {
+    if (group.idle == 0 || !among(group)) continue;
+    for (auto& [key, pool] : group.pools) {
+      if (pool.idle.empty()) continue;
+      if (of_pool != nullptr && of_pool->idle.front().idle_since <= pool.idle.front().idle_since) continue;
+      of_group = &group;
+      of_pool = &pool;
+    }
+  }
+  if (of_pool == nullptr) return false;
+  of_pool->idle.pop_front();
+  --of_pool->open;
+  --of_group->idle;
+  --of_group->open;
+  return true;
+}
+
+bool ServerPool::make_room_for(std::string Group::*name, const std::string& value, std::uint64_t most) {
+  if (most == 0 || total(name, value) < most) return true;
+  return evict([&](const Group& group) { return group.*name == value; });
+}
+
+// For one more server of the group, which has none idle that would do.
+bool ServerPool::make_room(Group& group, bool reserve) {
+  const auto mine = [&group](const Group& other) { return &other == &group; };
+  if (limits_.pool_size == 0) {
+    if (group.idle > std::max(kFewIdle, group.open - group.idle)) (void)evict(mine);
+  } else {
+    const std::uint64_t most = std::uint64_t{limits_.pool_size} + (reserve ? limits_.reserve_pool_size : 0);
+    if (group.open >= most && !evict(mine)) return false;
+  }
+  return make_room_for(&Group::database, group.database, limits_.max_db_connections) &&
+         make_room_for(&Group::user, group.user, limits_.max_user_connections);
+}
+
+std::optional<PooledServer> ServerPool::take_idle(Group& group, Pool& pool, TimeNs now) const {
   while (!pool.idle.empty()) {
     PooledServer server = std::move(pool.idle.back());
     pool.idle.pop_back();
+    --group.idle;
     if (!expired(server, now) && is_silent(*server.connection)) return server;
     --pool.open;
+    --group.open;
   }
   return std::nullopt;
 }
 
+// A server, or leave to connect to one; nothing when neither is to be had.
+std::optional<ServerPool::Answer> ServerPool::serve_now(Group& group, const std::string& key, TimeNs now,
+                                                        bool reserve) {
+  Pool& pool = group.pools[key];
+  Answer answer;
+  if (auto server = take_idle(group, pool, now)) {
+    answer.kind = Answer::Kind::kServer;
+    answer.server = std::move(*server);
+    return answer;
+  }
+  if (!make_room(group, reserve)) return std::nullopt;
+  ++pool.open;
+  ++group.open;
+  answer.kind = Answer::Kind::kConnect;
+  answer.epoch = epoch_;
+  return answer;
+}
+
 ServerPool::Answer ServerPool::acquire(const std::string& key, TimeNs now, std::function<void()> called) {
   const std::lock_guard lock(mutex_);
-  Pool& pool = pools_[key];
-  Answer answer;
+  Group& group = group_of(key);
   // Whoever waits was here before.
-  if (pool.waiting.empty()) {
-    if (auto server = take_idle(pool, now)) {
-      answer.kind = Answer::Kind::kServer;
-      answer.server = std::move(*server);
-      return answer;
-    }
-    if (may_connect(pool, false)) {
-      ++pool.open;
-      answer.kind = Answer::Kind::kConnect;
-      answer.epoch = epoch_;
-      return answer;
-    }
+  if (group.waiting.empty()) {
+    if (auto answer = serve_now(group, key, now, false)) return std::move(*answer);
   }
+  Answer answer;
   answer.ticket = next_ticket_++;
-  pool.waiting.push_back({answer.ticket, now, std::move(called)});
+  group.waiting.push_back({answer.ticket, now, key, std::move(called)});
   return answer;
 }
 
 // Calls those whose turn has come, as many as there are servers for.
-void ServerPool::serve(Pool& pool, TimeNs now, std::vector<std::function<void()>>& calls) const {
-  while (!pool.waiting.empty()) {
-    Answer answer;
-    const bool long_waited = now - pool.waiting.front().since > limits_.reserve_pool_timeout;
-    if (auto server = take_idle(pool, now)) {
-      answer.kind = Answer::Kind::kServer;
-      answer.server = std::move(*server);
-    } else if (may_connect(pool, long_waited)) {
-      ++pool.open;
-      answer.kind = Answer::Kind::kConnect;
-      answer.epoch = epoch_;
-    } else {
-      return;
-    }
-    Waiter waiter = std::move(pool.waiting.front());
-    pool.waiting.pop_front();
-    pool.granted.emplace(waiter.ticket, std::move(answer));
+void ServerPool::serve(Group& group, TimeNs now, Calls& calls) {
+  while (!group.waiting.empty()) {
+    const bool long_waited = now - group.waiting.front().since > limits_.reserve_pool_timeout;
+    auto answer = serve_now(group, group.waiting.front().key, now, long_waited);
+    if (!answer) return;
+    Waiter waiter = std::move(group.waiting.front());
+    group.waiting.pop_front();
+    group.granted.emplace(waiter.ticket, std::move(*answer));
     calls.push_back(std::move(waiter.called));
   }
 }
 
+void ServerPool::serve_waiting(Group& group, TimeNs now, Calls& calls) {
+  serve(group, now, calls);
+  if (limits_.max_db_connections == 0 && limits_.max_user_connections == 0) return;
+  std::vector<Group*> others;
+  for (auto& [name, other] : groups_) {
+    if (&other != &group && !other.waiting.empty()) others.push_back(&other);
+  }
+  std::ranges::sort(others, {}, [](const Group* other) { return other->waiting.front().since; });
+  for (Group* const other : others) serve(*other, now, calls);
+}
+
 ServerPool::Answer ServerPool::collect(const std::string& key, Ticket ticket) {
   const std::lock_guard lock(mutex_);
-  Pool& pool = pools_[key];
-  const auto found = pool.granted.find(ticket);
-  if (found == pool.granted.end()) {
+  Group& group = group_of(key);
+  const auto found = group.granted.find(ticket);
+  if (found == group.granted.end()) {
     Answer waiting;
     waiting.ticket = ticket;
     return waiting;
   }
   Answer answer = std::move(found->second);
-  pool.granted.erase(found);
+  group.granted.erase(found);
   return answer;
 }
 
 void ServerPool::abandon(const std::string& key, Ticket ticket, TimeNs now) {
-  std::vector<std::function<void()>> calls;
+  Calls calls;
   {
     const std::lock_guard lock(mutex_);
-    Pool& pool = pools_[key];
-    std::erase_if(pool.waiting, [ticket](const Waiter& waiter) { return waiter.ticket == ticket; });
-    const auto granted = pool.granted.find(ticket);
-    if (granted != pool.granted.end()) {
+    Group& group = group_of(key);
+    std::erase_if(group.waiting, [ticket](const Waiter& waiter) { return waiter.ticket == ticket; });
+    const auto granted = group.granted.find(ticket);
+    if (granted != group.granted.end()) {
       if (granted->second.kind == Answer::Kind::kServer) {
-        pool.idle.push_back(std::move(granted->second.server));
+        group.pools[key].idle.push_back(std::move(granted->second.server));
+        ++group.idle;
       } else {
-        --pool.open;
+        close_one(group, key);
       }
-      pool.granted.erase(granted);
+      group.granted.erase(granted);
     }
-    serve(pool, now, calls);
-    forget_if_empty(key);
+    serve_waiting(group, now, calls);
+    forget_if_empty(group_key(key));
   }
   for (const auto& call : calls) call();
 }
 
 void ServerPool::release(const std::string& key, PooledServer server, TimeNs now) {
-  std::vector<std::function<void()>> calls;
+  Calls calls;
   {
     const std::lock_guard lock(mutex_);
-    Pool& pool = pools_[key];
+    Group& group = group_of(key);
     server.idle_since = now;
-    pool.idle.push_back(std::move(server));
-    serve(pool, now, calls);
+    group.pools[key].idle.push_back(std::move(server));
+    ++group.idle;
+    serve_waiting(group, now, calls);
   }
   for (const auto& call : calls) call();
 }
 
+void ServerPool::close_one(Group& group, const std::string& key) {
+  --group.pools[key].open;
+  --group.open;
+}
+
 void ServerPool::gone(const std::string& key, TimeNs now) {
-  std::vector<std::function<void()>> calls;
+  Calls calls;
   {
     const std::lock_guard lock(mutex_);
-    Pool& pool = pools_[key];
-    --pool.open;
-    serve(pool, now, calls);
-    forget_if_empty(key);
+    Group& group = group_of(key);
+    close_one(group, key);
+    serve_waiting(group, now, calls);
+    forget_if_empty(group_key(key));
   }
   for (const auto& call : calls) call();
 }
 
 void ServerPool::sweep(TimeNs now) {
-  std::vector<std::function<void()>> calls;
+  Calls calls;
   {
     const std::lock_guard lock(mutex_);
-    for (auto at = pools_.begin(); at != pools_.end();) {
-      Pool& pool = at->second;
-      pool.open -= std::erase_if(pool.idle, [&](const PooledServer& server) {
-        return expired(server, now) || !is_silent(*server.connection);
-      });
-      serve(pool, now, calls);
+    for (auto at = groups_.begin(); at != groups_.end();) {
+      Group& group = at->second;
+      for (auto& [key, pool] : group.pools) {
+        const std::size_t ended = std::erase_if(pool.idle, [&](const PooledServer& server) {
+          return expired(server, now) || !is_silent(*server.connection);
+        });
+        pool.open -= ended;
+        group.open -= ended;
+        group.idle -= ended;
+      }
+      serve(group, now, calls);
       const auto next = std::next(at);
-      forget_if_empty(at->first);
+      const std::string name = at->first;
+      forget_if_empty(name);
       at = next;
     }
   }
@@ -161,17 +245,22 @@ void ServerPool::sweep(TimeNs now) {
 void ServerPool::renew() {
   const std::lock_guard lock(mutex_);
   ++epoch_;
-  for (auto& [key, pool] : pools_) {
-    pool.open -= pool.idle.size();
-    pool.idle.clear();
+  for (auto& [name, group] : groups_) {
+    for (auto& [key, pool] : group.pools) {
+      pool.open -= pool.idle.size();
+      group.open -= pool.idle.size();
+      pool.idle.clear();
+    }
+    group.idle = 0;
   }
 }
 
 void ServerPool::forget_if_empty(const std::string& key) {
-  const auto found = pools_.find(key);
-  if (found == pools_.end()) return;
-  const Pool& pool = found->second;
-  if (pool.open == 0 && pool.waiting.empty() && pool.granted.empty()) pools_.erase(found);
+  const auto found = groups_.find(key);
+  if (found == groups_.end()) return;
+  Group& group = found->second;
+  std::erase_if(group.pools, [](const auto& pool) { return pool.second.open == 0; });
+  if (group.open == 0 && group.waiting.empty() && group.granted.empty()) groups_.erase(found);
 }
 
 void ServerPool::set_limits(const PoolLimits& limits) {
@@ -182,11 +271,11 @@ void ServerPool::set_limits(const PoolLimits& limits) {
 ServerPool::Counts ServerPool::counts() const {
   const std::lock_guard lock(mutex_);
   Counts counts;
-  counts.pools = pools_.size();
-  for (const auto& [key, pool] : pools_) {
-    counts.open += pool.open;
-    counts.idle += pool.idle.size();
-    counts.waiting += pool.waiting.size();
+  for (const auto& [name, group] : groups_) {
+    counts.pools += group.pools.size();
+    counts.open += group.open;
+    counts.idle += group.idle;
+    counts.waiting += group.waiting.size();
   }
   return counts;
 }
@@ -194,8 +283,11 @@ ServerPool::Counts ServerPool::counts() const {
 std::vector<std::pair<std::string, ServerPool::Counts>> ServerPool::list() const {
   const std::lock_guard lock(mutex_);
   std::vector<std::pair<std::string, Counts>> pools;
-  for (const auto& [key, pool] : pools_) {
-    pools.emplace_back(key, Counts{1, pool.open, pool.idle.size(), pool.waiting.size()});
+  for (const auto& [name, group] : groups_) {
+    for (const auto& [key, pool] : group.pools) {
+      const auto waits = std::ranges::count(group.waiting, key, &Waiter::key);
+      pools.emplace_back(key, Counts{1, pool.open, pool.idle.size(), static_cast<std::uint64_t>(waits)});
+    }
   }
   return pools;
 }

@@ -1,6 +1,11 @@
 // Server sessions that wait for a client, and clients that wait for a server session: one pool for each
-// combination of backend, database, user and start-up parameters, with pgbouncer's limits and words. A server
-// comes back only after it was reset (server_reset.h). First come, first served.
+// combination of database, user and start-up parameters, with pgbouncer's limits and words. A server comes
+// back only after it was reset (server_reset.h). First come, first served.
+//
+// The pools of one database and user are a group: limits and the queue are the group's, so that clients of
+// many application names do not keep many times as many servers. Where a limit is reached, the server that
+// has been idle for the longest ends for a client that it cannot serve. Without a limit, no more than so many
+// may idle for other start-up parameters as serve clients (or kFewIdle).
 //
 // Any thread. Callbacks are called without a lock held, on the thread that made the room.
 #pragma once
@@ -57,6 +62,7 @@ class ServerPool {
 
   explicit ServerPool(const PoolLimits& limits) : limits_(limits) {}
 
+  // `key`: database, user, and what else makes a difference, with a zero byte between.
   // A server, leave to connect to one (which then counts as open), or a place in the queue: `called` is
   // called when its turn has come, and collect() then gives one of the other two.
   [[nodiscard]] Answer acquire(const std::string& key, TimeNs now, std::function<void()> called);
@@ -79,27 +85,47 @@ class ServerPool {
   [[nodiscard]] std::vector<std::pair<std::string, Counts>> list() const;
 
  private:
+  static constexpr std::uint64_t kFewIdle = 20;
+
   struct Waiter {
     Ticket ticket;
     TimeNs since;
+    std::string key;
     std::function<void()> called;
   };
   struct Pool {
     std::deque<PooledServer> idle;  // the last used at the back
-    std::deque<Waiter> waiting;
-    std::map<Ticket, Answer> granted;  // called, and not yet collected
     std::uint64_t open = 0;
   };
+  struct Group {
+    std::string database;
+    std::string user;
+    std::map<std::string, Pool> pools;  // by the whole key
+    std::deque<Waiter> waiting;
+    std::map<Ticket, Answer> granted;  // called, and not yet collected
+    std::uint64_t open = 0;            // of all pools
+    std::uint64_t idle = 0;
+  };
+  using Calls = std::vector<std::function<void()>>;
 
-  [[nodiscard]] bool may_connect(const Pool& pool, bool reserve) const;
-  [[nodiscard]] std::optional<PooledServer> take_idle(Pool& pool, TimeNs now) const;
+  [[nodiscard]] Group& group_of(const std::string& key);
+  [[nodiscard]] bool make_room(Group& group, bool reserve);
+  [[nodiscard]] bool evict(const std::function<bool(const Group&)>& among);
+  [[nodiscard]] std::uint64_t total(std::string Group::*name, const std::string& value) const;
+  [[nodiscard]] bool make_room_for(std::string Group::*name, const std::string& value, std::uint64_t most);
+  [[nodiscard]] std::optional<Answer> serve_now(Group& group, const std::string& key, TimeNs now,
+                                                bool reserve);
+  [[nodiscard]] std::optional<PooledServer> take_idle(Group& group, Pool& pool, TimeNs now) const;
   [[nodiscard]] bool expired(const PooledServer& server, TimeNs now) const;
-  void serve(Pool& pool, TimeNs now, std::vector<std::function<void()>>& calls) const;
+  void serve(Group& group, TimeNs now, Calls& calls);
+  // Of a group where something became free, and where it matters to them, of the others.
+  void serve_waiting(Group& group, TimeNs now, Calls& calls);
+  void close_one(Group& group, const std::string& key);
   void forget_if_empty(const std::string& key);
 
   mutable std::mutex mutex_;
   PoolLimits limits_;
-  std::map<std::string, Pool> pools_;
+  std::map<std::string, Group> groups_;  // by database and user
   Ticket next_ticket_ = 1;
   std::uint64_t epoch_ = 0;
 };

@@ -13,6 +13,7 @@
 #include "proxy/continuity.h"
 #include "proxy/event_loop.h"
 #include "proxy/latency_histogram.h"
+#include "proxy/login_guard.h"
 #include "proxy/mode.h"
 #include "proxy/observer.h"
 #include "proxy/replica_board.h"
@@ -37,6 +38,7 @@ struct ProxyShared {
   std::function<void(std::size_t backend)> suspect;
   CancelRegistry cancels;
   AccessPolicyHolder access;
+  LoginGuard guard;
   UserDirectory* users = nullptr;  // borrowed; for policies with a query
   ServerPool pool{PoolLimits()};
   CurrentTls tls;

@@ -19,6 +19,9 @@ struct Statistics {
   std::atomic<std::uint64_t> login_timeouts{0};
   std::atomic<std::uint64_t> idle_timeouts{0};
   std::atomic<std::uint64_t> logins_refused{0};      // by the proxy's own authentication
+  std::atomic<std::uint64_t> logins_delayed{0};      // after too many failures
+  std::atomic<std::uint64_t> logins_turned_away{0};  // too many were delayed already
+  std::atomic<std::uint64_t> admin_tokens_refused{0};
   std::atomic<std::uint64_t> auth_queries{0};        // of users, in the database
   std::atomic<std::uint64_t> auth_queries_saved{0};  // what was found before was good enough
   std::atomic<std::uint64_t> auth_queries_failed{0};

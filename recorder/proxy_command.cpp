@@ -237,7 +237,8 @@ int relay(ProxySettings settings, const std::string& config, const std::vector<S
     return reload(proxy, settings, config, from_command_line);
   };
   std::optional<proxy::AdminServer> admin;
-  if (settings.configuration.admin.listen) admin.emplace(settings.configuration.admin, proxy, reread);
+  const proxy::Configuration& configured = settings.configuration;
+  if (configured.admin.listen) admin.emplace(configured.admin, configured.limits.guard, proxy, reread);
   proxy.start();
   if (admin) admin->start();
   log_start(proxy, settings, recording);

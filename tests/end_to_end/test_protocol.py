@@ -89,6 +89,16 @@ def copy_in_sent_without_waiting_to_be_asked(session):
     yield session.until_ready(3)
 
 
+def copies_in_sent_one_after_the_other_without_waiting(session):
+    blind = parse("COPY copied FROM STDIN") + bind() + execute() + copy_data(b"1\n") + COPY_DONE + SYNC
+    simple = query("COPY copied FROM STDIN") + copy_data(b"2\n") + COPY_DONE
+    failing = query("COPY nowhere FROM STDIN") + copy_data(b"3\n") + COPY_DONE
+    twice = query("COPY copied FROM STDIN; COPY copied FROM STDIN") + 2 * (copy_data(b"4\n") + COPY_DONE)
+    session.send(query("CREATE TEMPORARY TABLE copied (n int)"), blind, blind, failing, simple, simple, blind, twice,
+                 pipeline("SELECT string_agg(n::text, ' ') FROM copied"))
+    yield session.until_ready(9)
+
+
 def copy_in_that_fails_and_is_ended_by_a_sync_alone(session):
     session.send(query("CREATE TEMPORARY TABLE copied (n int)"), parse("COPY copied FROM STDIN"), bind(), execute(),
                  FLUSH)
@@ -173,6 +183,7 @@ EXPECTED = {
     query_after_a_pipeline_without_a_sync: "12DCTDCZTDCZ",
     copy_in_of_the_extended_protocol: "CZ12nG CZTDDCZ",
     copy_in_sent_without_waiting_to_be_asked: "CZ12GCZ12TDCZ",
+    copies_in_sent_one_after_the_other_without_waiting: "CZ" + 2 * "12GCZ" + "EZ" + 2 * "GCZ" + "12GCZGCGCZ12TDCZ",
     copy_in_that_fails_and_is_ended_by_a_sync_alone: "CZ12G E Z12TDCZ",
     copy_in_that_fails_while_data_is_still_coming: "CZG EZTDCZ",
     copy_in_given_up: "CG EZ",

@@ -25,6 +25,22 @@ TEST(Scram, FirstMessageHasNoChannelBindingAndNoUser) {
   EXPECT_EQ(ScramClient("pencil", kNonce).first_message(), std::string("n,,n=,r=") + kNonce);
 }
 
+// RFC 5802, section 6: "y" is how a client says that it could have bound the channel and was not offered to.
+TEST(ClientAuthenticator, SaysThatItCouldHaveBoundTheChannel) {
+  using Code = wire::AuthenticationCode;
+  const auto first = [](std::string_view mechanisms, const ByteBuffer& end_point) {
+    ClientAuthenticator authenticator("ada", "pencil");
+    authenticator.bind_to(end_point);
+    const auto step = authenticator.answer(request(static_cast<std::uint32_t>(Code::kSasl), mechanisms));
+    return std::string(as_text(step.reply));
+  };
+  const std::string_view plain("SCRAM-SHA-256\0\0", 15);
+  const std::string_view both("SCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0", 34);
+  EXPECT_NE(first(plain, {1, 2, 3}).find("y,,n=,r="), std::string::npos);
+  EXPECT_NE(first(both, {1, 2, 3}).find("p=tls-server-end-point,,n=,r="), std::string::npos);
+  EXPECT_NE(first(plain, {}).find("n,,n=,r="), std::string::npos);
+}
+
 TEST(Scram, FinalMessageKeepsTheServersNonce) {
   ScramClient client("pencil", kNonce);
   std::string error;

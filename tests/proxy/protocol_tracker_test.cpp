@@ -128,6 +128,67 @@ TEST_F(ProtocolTrackerTest, CopySentBlindlyCountsOnlyTheSyncAfterIt) {
   EXPECT_TRUE(tracker_.idle());
 }
 
+// Each CopyDone ends the copy it was sent for, however many were sent ahead.
+TEST_F(ProtocolTrackerTest, TwoExtendedCopiesSentBlindly) {
+  const std::string blind = message('P', "x") + message('B', "x") + message('E', "x") + message('d', "1\n") +
+                            message('c') + message('S');
+  const std::string answer = message('1') + message('2') + message('G', "x") + message('C', "COPY 1");
+  ASSERT_TRUE(client(blind + blind + blind));
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_FALSE(tracker_.idle());
+    ASSERT_TRUE(server(answer) && ready()) << tracker_.violation();
+  }
+  EXPECT_TRUE(tracker_.idle());
+}
+
+TEST_F(ProtocolTrackerTest, TwoSimpleCopiesSentBlindly) {
+  const std::string blind = message('Q', "copy t from stdin") + message('d', "1\n") + message('c');
+  ASSERT_TRUE(client(blind + blind + pipeline()));
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_TRUE(server(message('G', "x")));
+    EXPECT_FALSE(tracker_.awaits_copy_data());
+    ASSERT_TRUE(server(message('C', "COPY 1")) && ready()) << tracker_.violation();
+  }
+  ASSERT_TRUE(server(message('1') + message('2') + message('C', "SELECT 1")) && ready());
+  EXPECT_TRUE(tracker_.idle());
+}
+
+TEST_F(ProtocolTrackerTest, TwoCopiesOfOneQuerySentBlindly) {
+  ASSERT_TRUE(client(message('Q', "copy a from stdin; copy b from stdin") + message('d', "1\n") +
+                     message('c') + message('d', "1\n") + message('c')));
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_TRUE(server(message('G', "x")));
+    EXPECT_FALSE(tracker_.awaits_copy_data());
+    ASSERT_TRUE(server(message('C', "COPY 1")));
+  }
+  ASSERT_TRUE(ready());
+  EXPECT_TRUE(tracker_.idle());
+}
+
+TEST_F(ProtocolTrackerTest, TheEndOfACopyThatNeverBeganIsNotTheNextOnes) {
+  const std::string blind = message('P', "x") + message('B', "x") + message('E', "x") + message('d', "1\n") +
+                            message('c') + message('S');
+  ASSERT_TRUE(client(blind + message('Q', "copy nowhere from stdin") + message('d', "1\n") + message('c')));
+  // The first fails before it begins; the second begins, and its end is on its way.
+  ASSERT_TRUE(server(error()) && ready());
+  ASSERT_TRUE(client(message('Q', "copy t from stdin")));
+  ASSERT_TRUE(server(error()) && ready());
+  ASSERT_TRUE(server(message('G', "x")));
+  EXPECT_TRUE(tracker_.awaits_copy_data());
+  ASSERT_TRUE(client(message('d', "1\n") + message('c')));
+  ASSERT_TRUE(server(message('C', "COPY 1")) && ready());
+  EXPECT_TRUE(tracker_.idle());
+}
+
+// Memory for them is bounded, whatever the client sends before the server answers.
+TEST_F(ProtocolTrackerTest, EndsOfCopiesSentAheadAreBounded) {
+  bool taken = client(message('P', "x"));
+  for (int i = 0; i < 1'000'000 && taken; ++i) taken = client(message('c'));
+  EXPECT_TRUE(taken);
+  for (int i = 0; i < 1'000'000 && taken; ++i) taken = client(message('c') + message('S'));
+  EXPECT_FALSE(taken);
+}
+
 TEST_F(ProtocolTrackerTest, FailedExtendedCopySkipsToTheNextSync) {
   ASSERT_TRUE(client(pipeline()) && server(message('G', "x")) && client(message('d', "bad\n")));
   ASSERT_TRUE(server(error()));

@@ -154,5 +154,67 @@ TEST_F(ServerPoolTest, EmptyPoolsAreForgotten) {
   EXPECT_EQ(pool_.counts().pools, 0U);
 }
 
+std::string key_of(const std::string& database, const std::string& user, const std::string& application) {
+  return database + '\0' + user + '\0' + "application_name=" + application;
+}
+
+TEST_F(ServerPoolTest, ALimitHoldsForAllStartUpParametersTogether) {
+  limit(2);
+  const std::string one = key_of("shop", "ada", "one");
+  const std::string two = key_of("shop", "ada", "two");
+  EXPECT_EQ(ask(one), Kind::kConnect);
+  EXPECT_EQ(ask(two), Kind::kConnect);
+  EXPECT_EQ(ask(two), Kind::kWait);
+  const auto ticket = last_.ticket;
+  EXPECT_EQ(ask(key_of("shop", "bob", "one")), Kind::kConnect);
+  // What becomes free is no server for who waits, and ends for it.
+  pool_.release(one, server(), 0);
+  EXPECT_EQ(calls_, 1);
+  EXPECT_EQ(pool_.collect(two, ticket).kind, Kind::kConnect);
+  EXPECT_EQ(pool_.counts().open, 3U);
+  EXPECT_EQ(pool_.counts().idle, 0U);
+}
+
+TEST_F(ServerPoolTest, TheLongestIdleEndsFirst) {
+  limit(3);
+  for (const char* const name : {"a", "b", "c"}) EXPECT_EQ(ask(key_of("shop", "ada", name)), Kind::kConnect);
+  pool_.release(key_of("shop", "ada", "b"), server(1), 1);
+  pool_.release(key_of("shop", "ada", "a"), server(1), 2);
+  pool_.release(key_of("shop", "ada", "c"), server(1), 3);
+  EXPECT_EQ(ask(key_of("shop", "ada", "d"), 4), Kind::kConnect);
+  EXPECT_EQ(ask(key_of("shop", "ada", "a"), 4), Kind::kServer);
+  EXPECT_EQ(ask(key_of("shop", "ada", "c"), 4), Kind::kServer);
+  EXPECT_EQ(ask(key_of("shop", "ada", "b"), 4), Kind::kWait);
+}
+
+TEST_F(ServerPoolTest, DatabasesAndUsersHaveLimitsOfTheirOwn) {
+  PoolLimits limits;
+  limits.max_db_connections = 2;
+  limits.max_user_connections = 3;
+  pool_.set_limits(limits);
+  EXPECT_EQ(ask(key_of("shop", "ada", "")), Kind::kConnect);
+  EXPECT_EQ(ask(key_of("shop", "bob", "")), Kind::kConnect);
+  EXPECT_EQ(ask(key_of("shop", "ada", "")), Kind::kWait);
+  const auto ticket = last_.ticket;
+  EXPECT_EQ(ask(key_of("bank", "ada", "")), Kind::kConnect);
+  EXPECT_EQ(ask(key_of("post", "ada", "")), Kind::kConnect);
+  EXPECT_EQ(ask(key_of("post", "ada", ""), 1), Kind::kWait);
+  // Bob's server is free, and makes room in the database for Ada, but she has three.
+  pool_.release(key_of("shop", "bob", ""), server(), 0);
+  EXPECT_EQ(pool_.collect(key_of("shop", "ada", ""), ticket).kind, Kind::kWait);
+  pool_.gone(key_of("bank", "ada", ""), 0);
+  EXPECT_EQ(pool_.collect(key_of("shop", "ada", ""), ticket).kind, Kind::kConnect);
+}
+
+TEST_F(ServerPoolTest, WithoutALimitFewIdleForOthersThanAreServed) {
+  for (int i = 0; i < 1000; ++i) {
+    const std::string key = key_of("shop", "ada", std::to_string(i));
+    ASSERT_EQ(ask(key), Kind::kConnect);
+    pool_.release(key, server(), i);
+  }
+  EXPECT_LE(pool_.counts().open, 22U);
+  EXPECT_EQ(ask(key_of("shop", "ada", "999")), Kind::kServer);
+}
+
 }  // namespace
 }  // namespace understudy::proxy
