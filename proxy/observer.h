@@ -25,6 +25,8 @@ class SessionObserver {
   virtual void cancelled(TimeNs time) = 0;
   virtual void backend_switched(const std::string& backend, TimeNs time) = 0;
   virtual void closed(const CloseDetail& why, TimeNs time) = 0;
+  // Bytes of this session are known to be missing here. The proxy misses none; a capture may.
+  virtual void missing(const Gap& /*gap*/, TimeNs /*time*/) {}
 };
 
 class TrafficObserver {

@@ -20,8 +20,13 @@ using SteadyClock = SlabQueue::Clock;
 
 constexpr TimeNs kSheddingReportInterval = 10 * kSecond;
 
-// 128 random bits in hexadecimal: two recordings made anywhere can be told apart.
-std::string random_id() {
+void report_to_log(const std::string& fact) {
+  proxy::log_event(proxy::LogLevel::kWarning, "recorder", {{"message", fact}});
+}
+
+}  // namespace
+
+std::string random_recording_id() {
   std::array<Byte, 16> bits{};
   if (::getrandom(bits.data(), bits.size(), 0) != static_cast<ssize_t>(bits.size())) {
     throw std::system_error(errno, std::generic_category(), "no random bits for the recording's id");
@@ -34,12 +39,6 @@ std::string random_id() {
   }
   return text;
 }
-
-void report_to_log(const std::string& fact) {
-  proxy::log_event(proxy::LogLevel::kWarning, "recorder", {{"message", fact}});
-}
-
-}  // namespace
 
 // Follows one session; lives on its worker. All state that matters is the lane's.
 class Recorder::ObservedSession final : public proxy::SessionObserver {
@@ -70,6 +69,11 @@ class Recorder::ObservedSession final : public proxy::SessionObserver {
     encode(why, payload);
     lane_.close(session_, time, payload);
   }
+  void missing(const Gap& gap, TimeNs time) override {
+    ByteBuffer payload;
+    encode(gap, payload);
+    lane_.record(session_, time, EventKind::kGap, payload);
+  }
 
  private:
   Lane& lane_;
@@ -84,7 +88,7 @@ Recorder::Recorder(const RecorderOptions& options, unsigned workers, RecorderIde
 Recorder::Recorder(const RecorderOptions& options, unsigned workers, RecorderIdentity identity,
                    std::unique_ptr<SegmentStore> store, Report report)
     : options_(options),
-      recording_id_(random_id()),
+      recording_id_(random_recording_id()),
       store_(std::move(store)),
       run_(store_->run()),
       report_(std::move(report)),
@@ -156,8 +160,20 @@ void Recorder::write_queue(std::unique_ptr<Slab>& slab, SteadyClock::time_point 
   } while (!ending_ && SteadyClock::now() < until);
 }
 
+void Recorder::add_loss(const LossRecord& loss) {
+  const std::lock_guard guard(losses_mutex_);
+  losses_.push_back(loss);
+}
+
+void Recorder::hand_over_losses() {
+  const std::lock_guard guard(losses_mutex_);
+  for (const LossRecord& loss : losses_) appender_.add_loss(loss);
+  losses_.clear();
+}
+
 // Nothing stays unsealed longer than the interval between two calls.
 void Recorder::hand_over_lanes() {
+  hand_over_losses();
   Statistics seen;
   for (const auto& lane : lanes_) {
     lane->hand_over();
@@ -174,6 +190,7 @@ void Recorder::hand_over_lanes() {
 }
 
 void Recorder::finish_on_thread(std::unique_ptr<Slab> slab) {
+  hand_over_losses();
   for (const auto& lane : lanes_) appender_.add_overload(lane->take_loss());
   bool refused = false;  // one last attempt, not one for every slab
   if (slab == nullptr) slab = queue_.pop();

@@ -27,6 +27,9 @@ struct RecorderIdentity {
   std::vector<std::pair<std::string, std::string>> attributes;
 };
 
+// 128 random bits in hexadecimal: two recordings made anywhere can be told apart. Throws std::system_error.
+[[nodiscard]] std::string random_recording_id();
+
 class Recorder final : public proxy::TrafficObserver {
  public:
   // Opens options.directory and starts the recorder thread. `workers`: how many threads will observe. Throws
@@ -46,6 +49,9 @@ class Recorder final : public proxy::TrafficObserver {
   // observed later is not recorded. False when not everything could be written. Main thread; once.
   bool finish();
 
+  // Any thread. Something is missing that no session tells of: a capture's drops.
+  void add_loss(const LossRecord& loss);
+
   // Any thread.
   [[nodiscard]] Statistics statistics() const;
   [[nodiscard]] const std::string& recording_id() const { return recording_id_; }
@@ -56,6 +62,7 @@ class Recorder final : public proxy::TrafficObserver {
   void run_thread();
   void write_queue(std::unique_ptr<Slab>& slab, SlabQueue::Clock::time_point until);
   void hand_over_lanes();
+  void hand_over_losses();
   void finish_on_thread(std::unique_ptr<Slab> slab);
   void publish_statistics();
 
@@ -74,6 +81,9 @@ class Recorder final : public proxy::TrafficObserver {
   TimeNs shedding_reported_at_ = 0;
   std::uint64_t shed_reported_ = 0;
   bool whole_ = false;  // read after the thread has ended
+
+  std::mutex losses_mutex_;
+  std::vector<LossRecord> losses_;  // guarded by losses_mutex_
 
   mutable std::mutex statistics_mutex_;
   Statistics written_;  // guarded by statistics_mutex_

@@ -78,9 +78,10 @@ std::string flag_of(std::string_view key) {
 
 std::span<const RecorderOption> recorder_option_table() { return kTable; }
 
-void add_recorder_options(cxxopts::Options& command) {
+void add_recorder_options(cxxopts::Options& command, bool with_directory) {
   auto add = command.add_options("Recording");
   for (const RecorderOption& option : kTable) {
+    if (option.set == set_directory && !with_directory) continue;
     const std::string help = std::string(option.help) + " (" + std::string(option.unit_and_default) + ")";
     add(flag_of(option.name), help, cxxopts::value<std::string>());
   }
@@ -89,7 +90,7 @@ void add_recorder_options(cxxopts::Options& command) {
 void apply_recorder_options(const cxxopts::ParseResult& given, RecorderOptions& options) {
   for (const RecorderOption& option : kTable) {
     const std::string flag = flag_of(option.name);
-    if (given.count(flag) == 0) continue;
+    if (given.count(flag) == 0) continue;  // or not an option of this command
     const std::string value = given[flag].as<std::string>();
     const std::string wrong = option.set(options, value);
     if (!wrong.empty()) throw std::invalid_argument("--" + flag + " " + value + ": " + wrong);

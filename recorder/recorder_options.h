@@ -54,8 +54,9 @@ struct RecorderOption {
 };
 [[nodiscard]] std::span<const RecorderOption> recorder_option_table();
 
-// Adds all of them to a command's options, in the group "Recording".
-void add_recorder_options(cxxopts::Options& command);
+// Adds all of them to a command's options, in the group "Recording"; or all but the directory, where a
+// command has another word for it.
+void add_recorder_options(cxxopts::Options& command, bool with_directory = true);
 // Takes over those given on the command line. Throws std::invalid_argument naming the option.
 void apply_recorder_options(const cxxopts::ParseResult& given, RecorderOptions& options);
 

@@ -124,6 +124,11 @@ std::error_code SegmentAppender::tell_losses() {
     overload_ = {};
     segment_->holds_something = segment_->unsynced = true;
   }
+  while (!losses_.empty()) {
+    if (const std::error_code error = segment_->writer.append_loss(losses_.front())) return error;
+    losses_.erase(losses_.begin());
+    segment_->holds_something = segment_->unsynced = true;
+  }
   if (ledger_.loss() != nullptr) {
     if (const std::error_code error = segment_->writer.append_loss(*ledger_.loss())) return error;
     ledger_.told_loss();
@@ -224,7 +229,7 @@ void SegmentAppender::fail(const std::error_code& error, const std::string& doin
 // ---- What time brings
 
 void SegmentAppender::tick(TimeNs now) {
-  const bool losses = overload_.sessions != 0 || ledger_.loss() != nullptr;
+  const bool losses = has_losses();
   if (segment_ == nullptr) {
     if (losses && (!failing_ || now >= retry_at_)) (void)begin_segment(now);
     return;
@@ -275,8 +280,7 @@ void SegmentAppender::segment_vanished(TimeNs now) {
 }
 
 bool SegmentAppender::finish(TimeNs now) {
-  const bool pending =
-      failing_ || overload_.sessions != 0 || ledger_.loss() != nullptr || ledger_.open_count() != 0;
+  const bool pending = failing_ || has_losses() || ledger_.open_count() != 0;
   if (segment_ == nullptr && pending && !begin_segment(now)) return false;
   if (segment_ == nullptr) return true;
   if (const std::error_code error = tell_losses()) {

@@ -12,6 +12,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "recorder/recorder_options.h"
 #include "recorder/segment_store.h"
@@ -38,6 +39,8 @@ class SegmentAppender {
   void drop(const Slab& slab);
   // Has the transcript tell of sessions that left no other trace.
   void add_overload(const LossRecord& loss);
+  // The same of anything else, each told by itself.
+  void add_loss(const LossRecord& loss) { losses_.push_back(loss); }
   // What is due: rotation by age, fsync, whether the segment is still there, losses to tell of.
   void tick(TimeNs now);
   // Closes sessions still open (kRecordingEnded) and the segment. False when not all could be written.
@@ -51,6 +54,9 @@ class SegmentAppender {
   struct Segment;
   std::error_code write_chunk(const Slab& slab);
   std::error_code tell_losses();
+  [[nodiscard]] bool has_losses() const {
+    return overload_.sessions != 0 || !losses_.empty() || ledger_.loss() != nullptr;
+  }
   bool begin_segment(TimeNs now);
   [[nodiscard]] bool is_full() const;
   void rotate(TimeNs now);
@@ -69,6 +75,7 @@ class SegmentAppender {
   ChunkEncoder encoder_;
   SessionLedger ledger_;
   LossRecord overload_;  // told with the next append
+  std::vector<LossRecord> losses_;
   ByteBuffer records_;
   std::unique_ptr<Segment> segment_;  // null while failing, and at the end
   unsigned next_segment_ = 1;

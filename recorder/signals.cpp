@@ -35,7 +35,20 @@ int Signals::wait() const {
   while (::poll(watched, 2, -1) < 0) {
     if (errno != EINTR) throw std::system_error(errno, std::generic_category(), "waiting for signals");
   }
-  if ((watched[0].revents & POLLIN) != 0) {
+  return take((watched[0].revents & POLLIN) != 0);
+}
+
+std::optional<int> Signals::poll(int descriptor, int timeout_ms) const {
+  pollfd watched[] = {{signal_fd_, POLLIN, 0}, {event_fd_, POLLIN, 0}, {descriptor, POLLIN, 0}};
+  const int ready = ::poll(watched, descriptor < 0 ? 2 : 3, timeout_ms);
+  if (ready < 0 && errno != EINTR)
+    throw std::system_error(errno, std::generic_category(), "waiting for signals");
+  if (ready <= 0 || ((watched[0].revents | watched[1].revents) & POLLIN) == 0) return std::nullopt;
+  return take((watched[0].revents & POLLIN) != 0);
+}
+
+int Signals::take(bool signalled) const {
+  if (signalled) {
     signalfd_siginfo info{};
     if (::read(signal_fd_, &info, sizeof info) == sizeof info) return static_cast<int>(info.ssi_signo);
   }

@@ -2,6 +2,8 @@
 // time from a descriptor, so that no code ever runs inside a handler.
 #pragma once
 
+#include <optional>
+
 namespace understudy::recorder {
 
 // Construct before any thread is started: threads inherit the blocked signals. SIGPIPE is ignored.
@@ -16,10 +18,14 @@ class Signals {
   static constexpr int kNotified = 0;
   // Waits for SIGTERM, SIGINT, SIGHUP or SIGUSR1, or for notify(): returns the signal's number or kNotified.
   [[nodiscard]] int wait() const;
+  // The same, for at most so long, or until `descriptor` (-1: none) is readable: nothing then.
+  [[nodiscard]] std::optional<int> poll(int descriptor, int timeout_ms) const;
   // Any thread. Ends the present (or next) wait.
   void notify() const;
 
  private:
+  [[nodiscard]] int take(bool signalled) const;
+
   int signal_fd_ = -1;
   int event_fd_ = -1;
 };

@@ -36,7 +36,9 @@ void SessionDirectory::run() {
              if (!ours && !ending_) return;
              changed_.wait(lock, [this] { return ending_ || ahead_.size() < kAhead; });
              if (ending_) throw Stopped{};
-             ahead_.push_back({summary, continuing.contains(summary.descriptor.id)});
+             const SessionDescriptor& session = summary.descriptor;
+             const bool joined = !session.attribute(kJoinedAttribute).empty();
+             ahead_.push_back({summary, joined || continuing.contains(session.id)});
              changed_.notify_all();
            }).size();
   } catch (const Stopped&) {

@@ -17,7 +17,7 @@ class SessionDirectory {
  public:
   struct Entry {
     SessionSummary summary;
-    bool continuing = false;  // open before the recording began
+    bool continuing = false;  // open before the recording began, or before it was joined
   };
 
   // Every session, or those of one of several parts among whom they are dealt out in turn.

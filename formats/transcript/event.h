@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -45,6 +46,10 @@ enum class EventKind : std::uint8_t {
   kMark = 8,             // data: text set by an operator; session {0,0}
 };
 
+// The key of an attribute: the session was open before it could be followed ("mid-stream"). Its login is not
+// in the recording, nor who it is; its events begin between messages, where nothing was outstanding.
+inline constexpr std::string_view kJoinedAttribute = "joined";
+
 // How a session began. Everything but the startup packet's bytes themselves (which carry nothing else).
 struct SessionDescriptor {
   SessionId id;
@@ -57,7 +62,7 @@ struct SessionDescriptor {
   bool client_tls = false;
   bool server_tls = false;
   // Facts about the session that are not the protocol's. Known keys: "origin" = the recorded session this
-  // one replays, as "run.number"; "recording" = the replayed recording's id.
+  // one replays, as "run.number"; "recording" = the replayed recording's id; kJoinedAttribute.
   std::vector<std::pair<std::string, std::string>> attributes;
 
   bool operator==(const SessionDescriptor&) const = default;
@@ -97,7 +102,8 @@ struct Redaction {
 enum class GapReason : std::uint8_t { kOverload = 0, kDiskError = 1, kCaptureLoss = 2 };
 // Bytes of this session known to be missing between `from` and `to`. After an overload the session stays
 // shed: nothing of it follows but a second gap with the rest of what is missing, and its closing. After a
-// disk error or a capture loss the session goes on behind the gap, not necessarily at a message's boundary.
+// disk error the session goes on behind the gap, not necessarily at a message's boundary; after a capture
+// loss both sides go on between messages, with nothing outstanding.
 struct Gap {
   GapReason reason = GapReason::kOverload;
   TimeNs from = 0;

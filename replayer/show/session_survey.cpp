@@ -31,7 +31,8 @@ void SessionSurvey::admit(const SessionSummary& summary) {
   visit_in_order();
   if (held_.empty() && summary.descriptor.opened_at >= filter_.until) throw Stopped{};
   if (!filter_.matches(summary.descriptor)) return;
-  held_.push_back({{summary.descriptor, continuing, {}}});
+  const bool joined = !summary.descriptor.attribute(kJoinedAttribute).empty();
+  held_.push_back({{summary.descriptor, continuing || joined, {}}});
   open_[summary.descriptor.id] = std::prev(held_.end());
 }
 

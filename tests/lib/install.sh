@@ -9,8 +9,9 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 packages=(
   g++ cmake ninja-build ccache pkg-config                             # build
   libpoco-dev libzstd-dev libcxxopts-dev libssl-dev libpg-query-dev   # libraries
+  libpcap-dev zlib1g-dev                                              # passive capture
   libgtest-dev libgmock-dev clang-format                              # tests and style
-  postgresql-15 zstd                                                  # the servers tested against
+  postgresql-15 zstd tcpdump                                          # the servers tested against, tools of tests
   patroni etcd-server pgbouncer                                       # what looks after them, what does the same
   python3 python3-pytest python3-psycopg                              # end-to-end tests
 )

@@ -1,0 +1,154 @@
+#include "recorder/capture/record_options.h"
+
+#include <cstdio>
+#include <cxxopts.hpp>
+#include <stdexcept>
+
+#include "formats/command.h"
+
+namespace understudy::recorder {
+namespace {
+
+constexpr std::uint16_t kUsualPort = 5432;
+
+constexpr const char* kNotes =
+    "\nFILE is pcap or pcapng, plain or compressed by gzip or zstd, or - for standard input; several are "
+    "read in\n"
+    "the order of their first packets. Ethernet (VLANs too), Linux cooked, raw IP and loopback captures; "
+    "IPv4 and\n"
+    "IPv6, fragments too. Without --port a file's servers are found by who opens a connection, and what it "
+    "says.\n"
+    "\nPasswords and what else proves who a client is never reach the recording. Sessions that were open "
+    "before\n"
+    "the capture are joined where that can be proven, and marked so. What is missing is a gap event in its\n"
+    "session. Encrypted sessions are counted, not read.\n"
+    "\n--interface needs root or cap_net_raw, which it gives up once the interface is open: as root it goes "
+    "on as\n"
+    "--user, by default whoever called sudo, or nobody. The directory must be that user's; it is created "
+    "so.\n"
+    "SIGTERM or SIGINT ends it; SIGUSR1 logs what was counted so far.\n"
+    "\nSizes: 4096, 64KiB, 256MiB. Durations: 500ms, 30s, 5min.\n"
+    "\nExit codes: 0 all that was captured of PostgreSQL is on record; 1 could not start, or failed; 2 bad "
+    "usage;\n"
+    "3 in part: sessions with holes, unreadable ones, packets dropped, cut or not read.\n";
+
+cxxopts::Options command_options() {
+  cxxopts::Options options("understudy record",
+                           "Records the sessions that a capture file or a network interface shows.\n");
+  options.custom_help("(--pcap FILE... | --interface NAME) --output DIR [OPTIONS]");
+  options.set_width(110);
+  auto add = options.add_options();
+  add("pcap", "read capture files, the arguments that are no options");
+  add("interface", "capture what passes a network interface (lo, eth0, any)", cxxopts::value<std::string>(),
+      "NAME");
+  add("port", "servers listen there; repeatable (number, 5432; files: any)",
+      cxxopts::value<std::vector<std::uint16_t>>(), "PORT");
+  add("output", "the recording's directory; created (mode 0700) if absent", cxxopts::value<std::string>(),
+      "DIR");
+  add("overlap", "of bytes sent again differently, keep: first or last (word, first)",
+      cxxopts::value<std::string>(), "WORD");
+  add("ring", "the kernel's buffer for packets not taken yet (size, 64MiB)", cxxopts::value<std::string>(),
+      "SIZE");
+  add("no-promiscuous", "only what is addressed to this machine");
+  add("user", "go on as this user once the interface is open", cxxopts::value<std::string>(), "NAME");
+  add("report-interval", "log what was captured and dropped this often (duration, 10s)",
+      cxxopts::value<std::string>(), "TIME");
+  add("json", "the summary as JSON");
+  add("h,help", "this text");
+  add_recorder_options(options, false);
+  return options;
+}
+
+[[noreturn]] void refuse(const std::string& what) { throw std::invalid_argument(what); }
+
+std::string text_of(const cxxopts::ParseResult& given, const char* name) {
+  return given.count(name) == 0 ? std::string() : given[name].as<std::string>();
+}
+
+void take_ports(const cxxopts::ParseResult& given, RecordOptions& options) {
+  if (given.count("port") != 0) {
+    options.reassembly.ports = given["port"].as<std::vector<std::uint16_t>>();
+  } else if (!options.live.interface.empty()) {
+    options.reassembly.ports = {kUsualPort};
+  }
+  for (const std::uint16_t port : options.reassembly.ports) {
+    if (port == 0) refuse("--port 0: expected a number from 1 to 65535");
+  }
+  options.live.ports = options.reassembly.ports;
+}
+
+void take_live(const cxxopts::ParseResult& given, RecordOptions& options) {
+  options.live.promiscuous = given.count("no-promiscuous") == 0;
+  options.user = text_of(given, "user");
+  if (const std::string ring = text_of(given, "ring"); !ring.empty()) {
+    const auto bytes = parse_size(ring);
+    if (!bytes || *bytes < (1U << 20) || *bytes > (1U << 30)) {
+      refuse("--ring " + ring + ": expected a size from 1MiB to 1GiB, such as 64MiB");
+    }
+    options.live.ring_bytes = static_cast<std::size_t>(*bytes);
+  }
+  if (const std::string interval = text_of(given, "report-interval"); !interval.empty()) {
+    const auto time = parse_duration(interval);
+    if (!time || *time < kSecond / 10) {
+      refuse("--report-interval " + interval + ": expected a duration of at least 100ms, such as 10s");
+    }
+    options.report_interval = *time;
+  }
+  if (!options.live.interface.empty()) return;
+  for (const char* const name : {"ring", "no-promiscuous", "user", "report-interval"}) {
+    if (given.count(name) != 0) refuse(std::string("--") + name + " is for --interface");
+  }
+}
+
+RecordOptions options_of(const cxxopts::ParseResult& given) {
+  RecordOptions options;
+  options.live.interface = text_of(given, "interface");
+  options.files = given.unmatched();
+  for (const std::string& file : options.files) {
+    if (file.size() > 1 && file.front() == '-') refuse("unknown option " + file);
+  }
+  const bool files = given.count("pcap") != 0;
+  if (files == !options.live.interface.empty()) refuse("expected one of --pcap FILE... and --interface NAME");
+  if (files && options.files.empty()) refuse("--pcap: expected the names of capture files");
+  if (!files && !options.files.empty()) refuse("unexpected argument " + options.files.front());
+  options.recording.directory = text_of(given, "output");
+  if (options.recording.directory.empty()) refuse("expected --output DIR");
+  const std::string overlap = text_of(given, "overlap");
+  if (!overlap.empty() && overlap != "first" && overlap != "last") {
+    refuse("--overlap " + overlap + ": expected first or last");
+  }
+  if (overlap == "last") options.reassembly.overlap = capture::OverlapPolicy::kKeepLast;
+  options.json = given.count("json") != 0;
+  take_ports(given, options);
+  take_live(given, options);
+  apply_recorder_options(given, options.recording);
+  return options;
+}
+
+}  // namespace
+
+std::optional<RecordOptions> read_record_options(int argc, char** argv) {
+  cxxopts::Options options = command_options();
+  // "--pcap=FILE" is what many will write: the option and an argument.
+  std::vector<std::string> words;
+  for (int n = 0; n < argc; ++n) {
+    const std::string_view word = argv[n];
+    constexpr std::string_view kPcap = "--pcap=";
+    if (word.starts_with(kPcap)) {
+      words.emplace_back("--pcap");
+      words.emplace_back(word.substr(kPcap.size()));
+    } else {
+      words.emplace_back(word);
+    }
+  }
+  std::vector<const char*> pointers;
+  for (const std::string& word : words) pointers.push_back(word.c_str());
+  const cxxopts::ParseResult given = options.parse(static_cast<int>(pointers.size()), pointers.data());
+  if (given.count("help") != 0) {
+    std::fputs((options.help() + kNotes).c_str(), stdout);
+    return std::nullopt;
+  }
+  return options_of(given);
+}
+
+}  // namespace understudy::recorder
