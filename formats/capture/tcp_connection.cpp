@@ -135,11 +135,11 @@ bool TcpConnection::pass_what_may(TimeNs now) {
 void TcpConnection::advance(TimeNs now) {
   note_stall(pass_what_may(now), now);
   check_patience(now);
-  if (!closed_) tell_ends(now);
+  if (tell_ends(now)) close(ConversationEnd::kClosed, std::nullopt, now);
 }
 
 void TcpConnection::note_stall(bool moved, TimeNs now) {
-  if (!streams_[0].holds_any() && !streams_[1].holds_any()) {
+  if (!waits(Side::kA) && !waits(Side::kB)) {
     stalled_since_ = 0;
     return;
   }
@@ -169,11 +169,20 @@ void TcpConnection::check_patience(TimeNs now) {
   }
 }
 
+// A piece of it, or its end, waits for what comes before.
+bool TcpConnection::waits(Side side) const {
+  const TcpStream& own = streams_[index_of(side)];
+  return own.holds_any() || (own.end() && own.passed() < *own.end());
+}
+
 std::optional<TcpConnection::Hole> TcpConnection::first_hole() {
   std::optional<Hole> mutual;
   for (const Side side : {Side::kA, Side::kB}) {
     TcpStream& own = stream(side);
-    if (!own.holds_any()) continue;
+    if (!waits(side)) continue;
+    if (!own.holds_any()) {
+      return Hole{side, *own.end() - own.passed(), own.acknowledged() > own.passed()};
+    }
     if (own.front_position() > own.passed()) {
       return Hole{side, own.front_position() - own.passed(), own.acknowledged() > own.passed()};
     }
@@ -202,19 +211,20 @@ void TcpConnection::lose(Side side, Position count, TimeNs now) {
   listener_.lost(side, now, static_cast<std::uint64_t>(count));
 }
 
-void TcpConnection::tell_ends(TimeNs now) {
+// True when both sides have ended.
+bool TcpConnection::tell_ends(TimeNs now) {
   for (const Side side : {Side::kA, Side::kB}) {
     const TcpStream& own = stream(side);
     if (end_told_[index_of(side)] || !own.end() || own.passed() < *own.end()) continue;
     end_told_[index_of(side)] = true;
     listener_.finished(side, now);
   }
-  if (end_told_[0] && end_told_[1]) close(ConversationEnd::kClosed, std::nullopt, now);
+  return end_told_[0] && end_told_[1];
 }
 
 void TcpConnection::close(ConversationEnd end, std::optional<Side> by, TimeNs now) {
   if (closed_) return;
-  while (streams_[0].holds_any() || streams_[1].holds_any()) {
+  while (waits(Side::kA) || waits(Side::kB)) {
     if (const auto hole = first_hole()) give_up(*hole, now);
     (void)pass_what_may(now);
   }
@@ -228,6 +238,7 @@ void TcpConnection::close(ConversationEnd end, std::optional<Side> by, TimeNs no
   }
   stalled_since_ = 0;
   closed_ = true;
+  if (tell_ends(now)) end = ConversationEnd::kClosed;
   listener_.closed(end, by, now);
 }
 

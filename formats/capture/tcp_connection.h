@@ -64,11 +64,11 @@ class TcpConnection {
   void advance(TimeNs now);
   bool pass_what_may(TimeNs now);
   void note_stall(bool moved, TimeNs now);
+  [[nodiscard]] bool waits(Side side) const;
   [[nodiscard]] std::optional<Hole> first_hole();
   void give_up(const Hole& hole, TimeNs now);
   void lose(Side side, Position count, TimeNs now);
-  void tell_ends(TimeNs now);
-  [[nodiscard]] std::int64_t held_bytes() const { return held_; }
+  bool tell_ends(TimeNs now);
   void account(std::int64_t change);
 
   ConversationListener& listener_;

@@ -79,6 +79,13 @@ class TcpStream {
   }
 
  private:
+  [[nodiscard]] std::map<Position, Held>::iterator piece_at_or_behind(Position at);
+  std::int64_t put(Position at, Held piece);
+  static void overlay(std::span<Byte> present, ByteView again, OverlapPolicy policy,
+                      ReassemblyCounts& counts);
+  std::int64_t inform_less(Position at, std::size_t size, Position informed_to);
+  std::int64_t split(Position at);
+
   static constexpr std::int64_t kOverheadBytes = 128;  // of a piece in the map
 
   bool begun_ = false;
