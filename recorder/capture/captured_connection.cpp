@@ -199,24 +199,28 @@ void CapturedConnection::seek(Direction from, TimeNs time, ByteView bytes, bool 
 
 void CapturedConnection::join() {
   const std::unique_ptr<SessionJoiner> joiner = std::move(joiner_);
-  const auto passed_over = [&joiner](Direction from) { return joiner->passed_over(from); };
-  const std::uint64_t client = passed_over(Direction::kFromClient);
-  const std::uint64_t server = passed_over(Direction::kFromServer);
-  sessions_.counts_.passed_over_bytes += client + server;
+  count_passed_over(*joiner);
   if (observer_ == nullptr) {
     joined_ = true;
     SessionDescriptor descriptor;
     descriptor.attributes = {{std::string(kJoinedAttribute), "mid-stream"}};
     open_observer(joiner->boundary_time(), std::move(descriptor));
   } else {
-    gap_->client_bytes += client;
-    gap_->server_bytes += server;
-    gap_->events += joiner->pieces_passed_over();
     tell_gap(joiner->boundary_time());
   }
   tracker_ = joiner->take_tracker();
   state_ = State::kFollowing;
   for (const SessionJoiner::Piece& piece : joiner->pieces()) relay(piece.direction, piece.time, piece.bytes);
+}
+
+void CapturedConnection::count_passed_over(const SessionJoiner& joiner) {
+  const std::uint64_t client = joiner.passed_over(Direction::kFromClient);
+  const std::uint64_t server = joiner.passed_over(Direction::kFromServer);
+  sessions_.counts_.passed_over_bytes += client + server;
+  if (!gap_) return;
+  gap_->client_bytes += client;
+  gap_->server_bytes += server;
+  gap_->events += joiner.pieces_passed_over();
 }
 
 void CapturedConnection::tell_gap(TimeNs time) {
@@ -236,12 +240,8 @@ void CapturedConnection::closed(ConversationEnd end, std::optional<Side> by, Tim
   const bool finished = end == ConversationEnd::kClosed || end == ConversationEnd::kReset;
   if (observer_ == nullptr) return count_connection();
   if (state_ == State::kSeeking) {
-    const std::uint64_t client = joiner_->passed_over(Direction::kFromClient);
-    const std::uint64_t server = joiner_->passed_over(Direction::kFromServer);
-    sessions_.counts_.passed_over_bytes += client + server;
-    gap_->client_bytes += client;
-    gap_->server_bytes += server;
-    gap_->events += joiner_->pieces_passed_over();
+    joiner_->lost();  // what it kept is not proven any more
+    count_passed_over(*joiner_);
     tell_gap(time);
   }
   count_session(finished);
@@ -292,11 +292,11 @@ void CapturedConnection::count_connection() {
 
 void CapturedConnection::ignore(std::map<std::string, Unread>& kind, const std::string& reason) {
   state_ = State::kIgnored;
-  opening_.reset();
-  joiner_.reset();
   unread_ = &kind[reason];
   ++unread_->connections;
   unread_->bytes += bytes_;
+  opening_.reset();  // the reason may be its
+  joiner_.reset();
 }
 
 // ---- Cancel requests

@@ -42,6 +42,7 @@ class CapturedConnection final : public capture::ConversationListener {
   void join();
   void begin_seeking(TimeNs time);
   void fall_out_of_step(Direction from, TimeNs time, ByteView bytes);
+  void count_passed_over(const SessionJoiner& joiner);
   void tell_gap(TimeNs time);
   void relay(Direction from, TimeNs time, ByteView bytes);
   void open_observer(TimeNs time, SessionDescriptor descriptor);
