@@ -31,13 +31,16 @@ void TranscriptClient::start(proxy::ClientSession& session) {
   session_ = &session;
   wire::StartupMessage startup;
   startup.protocol_version = recorded_as_.protocol_version;
+  bool user_said = false;  // not in one that a capture joined
   bool database_said = false;
   for (auto [name, value] : recorded_as_.startup_parameters) {
     if (name == "user") value = user_;
     if (name == "database") value = database_;
+    user_said = user_said || name == "user";
     database_said = database_said || name == "database";
     startup.parameters.emplace_back(name, value);
   }
+  if (!user_said) startup.parameters.emplace_back("user", user_);
   if (!database_said) startup.parameters.emplace_back("database", database_);
   ByteBuffer packet;
   wire::append_startup_message(packet, startup);
