@@ -1,20 +1,14 @@
 """Who is compared: the server itself, pgbouncer, and Understudy without and with recording. Each is a process of
 this run on a free port, in front of the same server."""
 
-import os
 import pathlib
 import re
 import resource
-import shutil
-import signal
-import subprocess
 
-from meters import cpu_ns, resident_kib
+from pgbouncer import PgBouncer
 from postgres_server import Server
-from processes import (SERVER_USER, end_process, give_to_server, make_directory, remove_directory,
-                       until_parent_ends)
-from understudy_process import Proxy, binary
-from waiting import await_condition, free_port
+from processes import make_directory, remove_directory
+from understudy_process import Proxy
 
 NAMES = ["direct", "pgbouncer", "off", "on"]
 
@@ -48,56 +42,6 @@ class Direct:
 
     def stop(self):
         pass
-
-
-class PgBouncer:
-    """Session pooling, as it comes from Debian: pools large enough never to make a client wait."""
-
-    def __init__(self, server):
-        self.directory = make_directory("pgbouncer")
-        self.port = free_port()
-        users = self._write("users.txt", '"postgres" ""\n')
-        self._log = os.path.join(self.directory, "log")
-        config = self._write("pgbouncer.ini", f"""
-[databases]
-* = host=127.0.0.1 port={server.port}
-[pgbouncer]
-listen_addr = 127.0.0.1
-listen_port = {self.port}
-unix_socket_dir =
-auth_type = trust
-auth_file = {users}
-pool_mode = session
-max_client_conn = 2000
-default_pool_size = 1050
-listen_backlog = 512
-log_connections = 0
-log_disconnections = 0
-""")
-        with open(self._log, "wb") as log:
-            self.process = subprocess.Popen(
-                until_parent_ends([shutil.which("pgbouncer", path="/usr/sbin:/usr/bin"), config], "KILL", SERVER_USER),
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/")
-        self.pid = self.process.pid
-        await_condition(self._is_ready, lambda: f"pgbouncer to start: {self._logged()}")
-
-    def _write(self, name, text):
-        path = os.path.join(self.directory, name)
-        pathlib.Path(path).write_text(text, encoding="utf-8")
-        give_to_server(path)
-        return path
-
-    def _logged(self):
-        return pathlib.Path(self._log).read_text(encoding="utf-8", errors="replace")
-
-    def _is_ready(self):
-        if self.process.poll() is not None:
-            raise RuntimeError(f"pgbouncer ended at its start: {self._logged()}")
-        return " process up" in self._logged()
-
-    def stop(self):
-        end_process(self.process, (signal.SIGINT, signal.SIGKILL))
-        remove_directory(self.directory)
 
 
 class Understudy:

@@ -138,7 +138,7 @@ class Cluster:
     """Node 1 begins as the primary. `relays`: None; "clients": a proxy reaches servers through relays, replication does
     not use them; "everything": replication does, too, so that a dropped server is cut off from all others."""
 
-    def __init__(self, template=None, replicas=2, synchronous=True, slots=False, relays=None, settings=""):
+    def __init__(self, template=None, replicas=2, synchronous=True, slots=False, relays=None, settings="", hba=None):
         if relays not in (None, "clients", "everything"):
             raise ValueError(f"relays: {relays}")
         self._slots = slots
@@ -148,7 +148,7 @@ class Cluster:
         self.nodes = []
         try:
             for number in range(1, replicas + 2):
-                server = Server(template, settings=own, name=f"node{number}")
+                server = Server(template, settings=own, hba=hba, name=f"node{number}")
                 self.nodes.append(Node(f"node{number}", server, relays is not None, relays == "everything"))
             self.primary = self.nodes[0]
             self.primary.server.start()

@@ -2,7 +2,7 @@
 # Installs what building and testing need and this machine does not have: Debian 12's packages, and
 # node-postgres from npm into build/node. Does nothing when nothing is missing; starts no service.
 #
-#     tests/lib/install.sh
+#     tests/lib/install.sh [samples]     samples: without what only tests need
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 
@@ -11,10 +11,13 @@ packages=(
   libpoco-dev libzstd-dev libcxxopts-dev libssl-dev libpg-query-dev   # libraries
   libpcap-dev zlib1g-dev                                              # passive capture
   libgtest-dev libgmock-dev clang-format                              # tests and style
-  postgresql-15 zstd tcpdump                                          # the servers tested against, tools of tests
-  patroni etcd-server pgbouncer                                       # what looks after them, what does the same
+  postgresql-15 zstd                                                  # the servers tested against
   python3 python3-pytest python3-psycopg                              # end-to-end tests
 )
+if [ "${1:-tests}" != samples ]; then
+  packages+=(python3-asyncpg libpostgresql-jdbc-java                  # other clients
+             pgbouncer patroni etcd-server tcpdump)                   # who does the same, or looks after servers, or captures
+fi
 
 is_installed() { [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
 
@@ -22,9 +25,10 @@ missing=()
 for package in "${packages[@]}"; do
   is_installed "$package" || missing+=("$package")
 done
-# Node.js may have come from elsewhere, npm with it.
+# Node.js may have come from elsewhere, npm with it; and Java.
 command -v node >/dev/null || missing+=(nodejs)
 command -v npm >/dev/null || missing+=(npm)
+[ "${1:-tests}" = samples ] || command -v java >/dev/null || missing+=(default-jre-headless)
 
 as_root() {
   if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
@@ -54,16 +58,17 @@ install_packages() {
   fi
   echo "install: with apt-get, from Debian: ${missing[*]}"
   apt_install update
-  # Debian's packages would make a database cluster of their own, and start it and etcd: not ours to leave behind.
-  local keep_out=/etc/postgresql-common/createcluster.d/understudy-install.conf policy=/usr/sbin/policy-rc.d
-  local ours=("$keep_out")
-  if [ ! -e "$policy" ]; then
-    ours+=("$policy")
-    printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
-    as_root chmod +x "$policy"
-  fi
+  # Debian's packages would start services of their own, and make a database cluster: not ours to leave behind.
+  local policy=/usr/sbin/policy-rc.d  # asked whether to start what was installed
+  local keep_out=/etc/postgresql-common/createcluster.d/understudy-install.conf
+  local leftovers=("$keep_out")
+  [ -e "$policy" ] || leftovers+=("$policy")
   # shellcheck disable=SC2064
-  trap "$(declare -f as_root); as_root rm -f ${ours[*]}" EXIT
+  trap "$(declare -f as_root); as_root rm -f ${leftovers[*]}" EXIT
+  if [ ! -e "$policy" ]; then
+    printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+    as_root chmod 755 "$policy"
+  fi
   if [[ " ${missing[*]} " == *" postgresql-15 "* ]]; then
     apt_install install -y --no-install-recommends postgresql-common
     echo "create_main_cluster = false" | as_root tee "$keep_out" >/dev/null
