@@ -124,6 +124,7 @@ void Lane::add_to(Statistics& statistics) const {
   const std::lock_guard guard(mutex_);
   statistics.sessions += sessions_;
   statistics.sessions_shed += sessions_shed_;
+  statistics.passwords_hidden += passwords_hidden_;
   statistics.events_shed += events_shed_;
   statistics.bytes_shed += bytes_shed_;
 }

@@ -50,6 +50,11 @@ class Lane {
       miss(session, time, kind, data.size());
     }
   }
+  // What is recorded next had passwords in it.
+  void count_hidden() {
+    const std::lock_guard guard(mutex_);
+    ++passwords_hidden_;
+  }
   void close(LaneSession& session, TimeNs time, ByteView payload);
   // The session goes away without a closing.
   void forget(LaneSession& session);
@@ -91,6 +96,7 @@ class Lane {
   LossRecord loss_;
   std::uint64_t sessions_ = 0;
   std::uint64_t sessions_shed_ = 0;
+  std::uint64_t passwords_hidden_ = 0;
   std::uint64_t events_shed_ = 0;
   std::uint64_t bytes_shed_ = 0;
   ByteBuffer scratch_;

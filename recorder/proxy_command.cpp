@@ -168,6 +168,7 @@ void log_recorded(LogLevel level, std::string_view event, const Statistics& reco
              {"stored_bytes", text(recorded.stored_bytes)},
              {"segments", text(recorded.segments)},
              {"sessions_shed", text(recorded.sessions_shed)},
+             {"passwords_hidden", text(recorded.passwords_hidden)},
              {"events_shed", text(recorded.events_shed)},
              {"disk_errors", text(recorded.disk_errors)},
              {"events_lost", text(recorded.events_lost)}});

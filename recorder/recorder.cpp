@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "formats/command.h"
+#include "formats/wire/client_secrets.h"
 #include "proxy/clock.h"
 #include "proxy/log.h"
 #include "recorder/recording_directory.h"
@@ -43,7 +44,8 @@ std::string random_recording_id() {
 // Follows one session; lives on its worker. All state that matters is the lane's.
 class Recorder::ObservedSession final : public proxy::SessionObserver {
  public:
-  ObservedSession(Lane& lane, SessionDescriptor descriptor) : lane_(lane) {
+  ObservedSession(Lane& lane, SessionDescriptor descriptor, bool redact)
+      : lane_(lane), secrets_(redact ? std::make_unique<wire::ClientSecrets>() : nullptr) {
     session_.id = descriptor.id;
     ByteBuffer payload;
     encode(descriptor, payload);
@@ -52,8 +54,14 @@ class Recorder::ObservedSession final : public proxy::SessionObserver {
   ~ObservedSession() override { lane_.forget(session_); }
 
   void relayed(Direction direction, TimeNs time, ByteView bytes) override {
-    const bool from_client = direction == Direction::kFromClient;
-    lane_.record(session_, time, from_client ? EventKind::kClientBytes : EventKind::kServerBytes, bytes);
+    if (direction == Direction::kFromServer)
+      return lane_.record(session_, time, EventKind::kServerBytes, bytes);
+    const ByteView shown = secrets_ ? secrets_->hide(bytes) : bytes;
+    if (shown.data() != bytes.data()) {
+      lane_.count_hidden();
+      redacted({.direction = direction, .kind = RedactionKind::kSqlPassword}, time);
+    }
+    lane_.record(session_, time, EventKind::kClientBytes, shown);
   }
   void redacted(Redaction what, TimeNs time) override {
     ByteBuffer payload;
@@ -78,6 +86,7 @@ class Recorder::ObservedSession final : public proxy::SessionObserver {
  private:
   Lane& lane_;
   LaneSession session_;
+  std::unique_ptr<wire::ClientSecrets> secrets_;
 };
 
 Recorder::Recorder(const RecorderOptions& options, unsigned workers, RecorderIdentity identity)
@@ -113,7 +122,8 @@ std::unique_ptr<proxy::SessionObserver> Recorder::open_session(unsigned worker,
                                                                const SessionDescriptor& descriptor) {
   SessionDescriptor stamped = descriptor;
   stamped.id.run = run_;
-  return std::make_unique<ObservedSession>(*lanes_[worker % lanes_.size()], std::move(stamped));
+  return std::make_unique<ObservedSession>(*lanes_[worker % lanes_.size()], std::move(stamped),
+                                           options_.redact);
 }
 
 bool Recorder::finish() {

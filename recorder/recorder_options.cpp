@@ -56,6 +56,12 @@ std::string set_level(RecorderOptions& options, std::string_view value) {
   return {};
 }
 
+std::string set_redact(RecorderOptions& options, std::string_view value) {
+  if (value != "on" && value != "off") return "expected on or off";
+  options.redact = value == "on";
+  return {};
+}
+
 constexpr RecorderOption kTable[] = {
     {"record", "directory, none", "record sessions into it; created (mode 0700) if absent", set_directory},
     {"record_segment_size", "size, 256MiB", "a segment file is complete at this size", set_segment_size},
@@ -66,6 +72,8 @@ constexpr RecorderOption kTable[] = {
      "flush to disk: never, segment (when complete), or every DURATION", set_fsync},
     {"record_level", "number, 1", "zstd level from 1 to 9; a higher one costs CPU and gains little",
      set_level},
+    {"record_redact", "on or off, on",
+     "overwrite passwords in SQL (PASSWORD '...', connection strings) with x", set_redact},
 };
 
 std::string flag_of(std::string_view key) {

@@ -36,6 +36,7 @@ struct RecorderOptions {
   FsyncPolicy fsync = FsyncPolicy::kSegment;
   TimeNs fsync_interval = kSecond;  // with kInterval
   int level = 1;                    // zstd's
+  bool redact = true;               // passwords in SQL
 
   // Not for configuration: measured once (formats/README.md), and varied by tests.
   std::size_t slab_bytes = Slab::kDefaultCapacityBytes;

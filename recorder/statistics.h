@@ -12,8 +12,9 @@ struct Statistics {
   std::uint64_t events = 0;      // written to segments
   std::uint64_t data_bytes = 0;  // their bytes, before compression
   std::uint64_t chunks = 0;
-  std::uint64_t segments = 0;      // created
-  std::uint64_t stored_bytes = 0;  // in segments, everything included
+  std::uint64_t segments = 0;          // created
+  std::uint64_t stored_bytes = 0;      // in segments, everything included
+  std::uint64_t passwords_hidden = 0;  // pieces of clients' SQL recorded without the passwords in them
   // Not recorded because the queue was full. In the transcript as gap events and loss records.
   std::uint64_t sessions_shed = 0;
   std::uint64_t events_shed = 0;

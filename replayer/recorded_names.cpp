@@ -61,6 +61,8 @@ std::string_view redaction_name(RedactionKind kind) {
       return "a password's salt";
     case RedactionKind::kCancelKey:
       return "the cancel key";
+    case RedactionKind::kSqlPassword:
+      return "a password in SQL";
   }
   return kLater;
 }

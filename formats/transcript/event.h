@@ -88,10 +88,11 @@ struct CloseDetail {
 };
 
 enum class RedactionKind : std::uint8_t {
-  kPassword = 0,  // PasswordMessage (clear text or md5); removed whole, so its length is not told
-  kSasl = 1,      // SASL initial response, challenge, response or final message; removed whole
-  kAuthSalt = 2,  // AuthenticationMD5Password; removed whole
-  kCancelKey = 3  // BackendKeyData follows in the bytes with its key zeroed (length and pid kept)
+  kPassword = 0,    // PasswordMessage (clear text or md5); removed whole, so its length is not told
+  kSasl = 1,        // SASL initial response, challenge, response or final message; removed whole
+  kAuthSalt = 2,    // AuthenticationMD5Password; removed whole
+  kCancelKey = 3,   // BackendKeyData follows in the bytes with its key zeroed (length and pid kept)
+  kSqlPassword = 4  // the client's next bytes hold 'x' where a password in SQL was (lengths kept)
 };
 struct Redaction {
   Direction direction = Direction::kFromClient;

@@ -161,6 +161,32 @@ TEST(RecorderTest, StateEventsKeepTheirPlace) {
   EXPECT_EQ(events[4].data, "192.0.2.9:5432");
 }
 
+TEST(RecorderTest, PasswordsInSqlAreOverwrittenMarkedAndCounted) {
+  TemporaryDirectory directory;
+  Recorder recorder(small_options(directory.path()), 1, identity());
+  TimeNs time = kSecond;
+  Shown session = open(recorder, 0, 1, time);
+  const std::string sql = "ALTER ROLE a PASSWORD 'abc'";
+  std::string query("Q\0\0\0", 4);
+  query += static_cast<char>(sql.size() + 5);
+  query += sql + '\0';
+  session.observer->relayed(Direction::kFromClient, ++time, as_bytes(query));
+  session.observer->relayed(Direction::kFromServer, ++time, as_bytes(query));  // not looked at
+  close(session, time);
+  EXPECT_TRUE(recorder.finish());
+  EXPECT_EQ(recorder.statistics().passwords_hidden, 1U);
+  const std::vector<Seen> events = read_session(directory.path(), {1, 1});
+  ASSERT_EQ(events.size(), 5U);
+  Redaction redaction;
+  ASSERT_EQ(events[1].kind, EventKind::kRedacted);
+  ASSERT_TRUE(decode(as_bytes(events[1].data), redaction));
+  EXPECT_EQ(redaction, (Redaction{Direction::kFromClient, RedactionKind::kSqlPassword}));
+  std::string hidden = query;
+  hidden.replace(hidden.find("abc"), 3, "xxx");
+  EXPECT_EQ(events[2].data, hidden);
+  EXPECT_EQ(events[3].data, query);
+}
+
 TEST(RecorderTest, NothingStaysUnsealedForLong) {
   TemporaryDirectory directory;
   Recorder recorder(small_options(directory.path()), 2, identity());

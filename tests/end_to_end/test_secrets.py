@@ -1,0 +1,77 @@
+"""Passwords in SQL: no file, export or log has them, the server does, and the recording replays all the same."""
+
+import subprocess
+
+import pytest
+
+from postgres_server import BIN
+from replaying import raw_contents, replay_whole
+from understudy_process import run_understudy
+
+SECRET = "Xy7:open sesame"
+URI_SECRET = "Xy7open_sesame"
+STATEMENTS = [
+    f"CREATE ROLE carol LOGIN PASSWORD '{SECRET}'",
+    f"ALTER ROLE carol PASSWORD E'{SECRET}'",
+    f"ALTER ROLE carol PASSWORD $pw${SECRET}$pw$",
+    f"DO $$ BEGIN EXECUTE 'ALTER ROLE carol PASSWORD ''{SECRET}'''; END $$",
+    f"DO $$ BEGIN EXECUTE format('ALTER ROLE carol PASSWORD %L', '{SECRET}'); END $$",
+    "CREATE FOREIGN DATA WRAPPER nothing",
+    "CREATE SERVER elsewhere FOREIGN DATA WRAPPER nothing",
+    f"CREATE USER MAPPING FOR carol SERVER elsewhere OPTIONS (user 'c', password '{SECRET}')",
+    f"CREATE SUBSCRIPTION never CONNECTION 'dbname=x password=''{SECRET}''' PUBLICATION p WITH (connect = false)",
+    "ALTER SUBSCRIPTION never CONNECTION 'host=h password=" + URI_SECRET + "'",
+    f"ALTER SUBSCRIPTION never CONNECTION 'postgresql://c:{URI_SECRET}@h/x'",
+    "SELECT 'said at the end'",
+]
+
+
+@pytest.fixture
+def recording(make_server, make_proxy, scratch):
+    """(recording, the server, the proxy's log)"""
+    server = make_server()
+    proxy = make_proxy(server.tcp, record=scratch / "recording")
+    psql(proxy, *(argument for sql in STATEMENTS for argument in ("-c", sql)))
+    with proxy.connect() as connection:  # the extended protocol, and a text that does not arrive at once
+        connection.execute(f"ALTER ROLE carol PASSWORD '{SECRET}'", prepare=True)
+        connection.execute(f"/* {'-' * 300_000} */ ALTER ROLE carol PASSWORD '{SECRET}'")
+    assert proxy.stop() == 0
+    return scratch / "recording", server, proxy.log()
+
+
+def psql(proxy, *arguments):
+    subprocess.run([str(BIN / "psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p", str(proxy.port),
+                    "-U", "postgres", *arguments, "postgres"], check=True, capture_output=True, timeout=60)
+
+
+def test_no_file_export_or_log_has_them(recording, scratch):
+    path, server, log = recording
+    assert server.value("SELECT count(*) FROM pg_authid WHERE rolname = 'carol' AND rolpassword LIKE 'SCRAM%'") == 1
+    assert URI_SECRET in server.value("SELECT subconninfo FROM pg_subscription")
+    shown = [run_understudy("export", path, "--format", "jsonl"), run_understudy("export", path, "--format", "sql"),
+             run_understudy("show", path), *(run_understudy("show", path, "--session", f"1.{n}") for n in (1, 2))]
+    assert all(one.returncode == 0 for one in shown), shown
+    texts = [raw_contents(path).decode("latin-1"), log, *(one.stdout + one.stderr for one in shown)]
+    texts += [file.read_bytes().decode("latin-1") for file in path.iterdir()]
+    for text in texts:
+        assert "sesame" not in text and "Xy7" not in text
+    assert "CREATE ROLE carol LOGIN PASSWORD 'xxxxxxxxxxxxxxx'" in texts[0]
+    assert "said at the end" in texts[0]
+    assert "a password in SQL" in shown[3].stdout
+    assert "passwords_hidden=" in log and "passwords_hidden=0" not in log
+
+
+def test_the_recording_replays(recording, make_server):
+    path, _, _ = recording
+    target = make_server()
+    summary = replay_whole(path, f"postgresql://postgres@{target.tcp}/postgres")
+    assert summary["exchanges"] >= len(STATEMENTS) + 2
+    assert target.value("SELECT subconninfo FROM pg_subscription") == f"postgresql://c:{'x' * len(URI_SECRET)}@h/x"
+
+
+def test_who_wants_them_says_so(make_server, make_proxy, scratch):
+    server = make_server()
+    proxy = make_proxy(server.tcp, "--record-redact", "off", record=scratch / "recording")
+    psql(proxy, "-c", STATEMENTS[0])
+    assert proxy.stop() == 0
+    assert SECRET.encode() in raw_contents(scratch / "recording")
