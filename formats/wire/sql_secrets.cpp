@@ -191,7 +191,7 @@ void SqlSecretScanner::symbol(char before, char letter) {
     state_ = State::kQuotedName;
   } else if (letter == '$') {
     state_ = State::kTag;
-    tag_ = "$";
+    tag_.assign(1, '$');
   } else if (before == '-' && letter == '-') {
     state_ = State::kLineComment;
   } else if (before == '/' && letter == '*') {
