@@ -153,6 +153,16 @@ std::string paused_json(bool paused, std::uint64_t busy) {
   return text_of(json);
 }
 
+std::string moved_json(const MoveResult& result) {
+  Object json = object();
+  json.set("moved", true);
+  json.set("from", clean(result.from));
+  json.set("to", clean(result.to));
+  json.set("timeline", result.timeline);
+  json.set("paused_seconds", seconds(result.paused));
+  return text_of(json);
+}
+
 std::string reloaded_json(const std::vector<std::string>& restart_needed) {
   Array keys;
   for (const std::string& key : restart_needed) keys.add(key);

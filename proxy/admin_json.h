@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "proxy/failover_log.h"
+#include "proxy/move.h"
 #include "proxy/server_pool.h"
 #include "proxy/session_status.h"
 #include "proxy/topology.h"
@@ -23,6 +24,7 @@ using PoolList = std::vector<std::pair<std::string, ServerPool::Counts>>;
 
 [[nodiscard]] std::string error_json(const std::string& error);
 [[nodiscard]] std::string paused_json(bool paused, std::uint64_t busy);
+[[nodiscard]] std::string moved_json(const MoveResult& result);
 [[nodiscard]] std::string reloaded_json(const std::vector<std::string>& restart_needed);
 
 }  // namespace understudy::proxy

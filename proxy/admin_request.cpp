@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 
 #include "formats/bytes.h"
 #include "formats/command.h"
@@ -28,6 +29,7 @@ constexpr Route kRoutes[] = {
     {"/api/v1/pause", AdminEndpoint::kPause, true},
     {"/api/v1/resume", AdminEndpoint::kResume, true},
     {"/api/v1/reload", AdminEndpoint::kReload, true},
+    {"/api/v1/move", AdminEndpoint::kMove, true},
 };
 
 std::string lower(std::string_view text) {
@@ -69,6 +71,23 @@ bool is_json(std::string_view content_type) {
   std::string_view type = content_type.substr(0, content_type.find(';'));
   while (!type.empty() && type.back() == ' ') type.remove_suffix(1);
   return lower(type) == "application/json";
+}
+
+std::optional<std::string> decoded(std::string_view text) {
+  std::string result;
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    if (text[at] != '%') {
+      result += text[at];
+      continue;
+    }
+    unsigned value = 0;
+    const std::string_view digits = text.substr(at + 1, 2);
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value, 16);
+    if (digits.size() != 2 || error != std::errc{} || end != digits.data() + 2) return std::nullopt;
+    result += static_cast<char>(value);
+    at += 2;
+  }
+  return result;
 }
 
 AdminVerdict refuse(int status, std::string reason) { return {status, {}, std::move(reason), {}}; }
@@ -116,19 +135,24 @@ AdminVerdict judge(const AdminRequest& request, const AdminRules& rules) {
   return verdict;
 }
 
-std::optional<TimeNs> timeout_of(std::string_view target, TimeNs otherwise, TimeNs most) {
-  constexpr std::string_view kName = "timeout=";
+std::optional<std::string> parameter_of(std::string_view target, std::string_view name) {
   const std::size_t mark = target.find('?');
   std::string_view query = mark == std::string_view::npos ? std::string_view() : target.substr(mark + 1);
   while (!query.empty()) {
-    const std::size_t end = query.find('&');
-    const std::string_view one = query.substr(0, end);
-    query = end == std::string_view::npos ? std::string_view() : query.substr(end + 1);
-    if (!one.starts_with(kName)) continue;
-    const auto given = parse_duration(one.substr(kName.size()));
-    return given && *given >= 0 && *given <= most ? given : std::nullopt;
+    const std::string_view one = query.substr(0, query.find('&'));
+    query.remove_prefix(std::min(one.size() + 1, query.size()));
+    const std::string_view key = one.substr(0, one.find('='));
+    if (key != name) continue;
+    return decoded(one.substr(std::min(key.size() + 1, one.size())));
   }
-  return otherwise;
+  return std::nullopt;
+}
+
+std::optional<TimeNs> timeout_of(std::string_view target, TimeNs otherwise, TimeNs most) {
+  const auto text = parameter_of(target, "timeout");
+  if (!text) return otherwise;
+  const auto given = parse_duration(*text);
+  return given && *given >= 0 && *given <= most ? given : std::nullopt;
 }
 
 }  // namespace understudy::proxy

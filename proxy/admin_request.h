@@ -24,7 +24,8 @@ enum class AdminEndpoint : std::uint8_t {
   kFailovers,
   kPause,
   kResume,
-  kReload
+  kReload,
+  kMove
 };
 
 // What of an HTTP request is looked at. Headers that were not sent are nothing, or empty where that is the
@@ -57,6 +58,9 @@ struct AdminVerdict {
 
 // The duration in the query's "timeout"; `otherwise` when it has none, nothing when it is malformed or longer
 // than `most`.
+// The value of another parameter of the query, %-decoded; nothing when there is none, or it is malformed.
+[[nodiscard]] std::optional<std::string> parameter_of(std::string_view target, std::string_view name);
+
 [[nodiscard]] std::optional<TimeNs> timeout_of(std::string_view target, TimeNs otherwise, TimeNs most);
 
 }  // namespace understudy::proxy

@@ -95,7 +95,7 @@ void send(Net::HTTPServerResponse& response, const AdminReply& reply) {
 
 bool is_write(AdminEndpoint endpoint) {
   return endpoint == AdminEndpoint::kPause || endpoint == AdminEndpoint::kResume ||
-         endpoint == AdminEndpoint::kReload;
+         endpoint == AdminEndpoint::kReload || endpoint == AdminEndpoint::kMove;
 }
 
 class Handler final : public Net::HTTPRequestHandler {
@@ -110,8 +110,8 @@ class Handler final : public Net::HTTPRequestHandler {
     const std::string peer = http.clientAddress().toString();
     if (verdict.token_compared) slow_down(verdict, peer, response);
     if (verdict.status != 200) return refuse(verdict, request, peer, response);
-    connections_.extend(kTimeToAnswer +
-                        (verdict.endpoint == AdminEndpoint::kPause ? AdminService::kLongestPause : 0));
+    const bool waits = verdict.endpoint == AdminEndpoint::kPause || verdict.endpoint == AdminEndpoint::kMove;
+    connections_.extend(kTimeToAnswer + (waits ? AdminService::kLongestAnswer : 0));
     const AdminReply reply = service_.answer(verdict.endpoint, request);
     if (is_write(verdict.endpoint)) {
       log_event(LogLevel::kInfo, "admin_request",

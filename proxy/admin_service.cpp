@@ -7,6 +7,7 @@
 #include "proxy/admin_json.h"
 #include "proxy/admin_metrics.h"
 #include "proxy/clock.h"
+#include "proxy/planned_move.h"
 
 namespace understudy::proxy {
 namespace {
@@ -48,6 +49,8 @@ AdminReply AdminService::answer(AdminEndpoint endpoint, const AdminRequest& requ
       return {200, paused_json(false, 0)};
     case AdminEndpoint::kReload:
       return reload();
+    case AdminEndpoint::kMove:
+      return move(request);
   }
   return {404, error_json("there is no such path")};
 }
@@ -121,6 +124,32 @@ AdminReply AdminService::reload() const {
   const Reloaded reloaded = reload_();
   if (!reloaded.refused.empty()) return {409, error_json(reloaded.refused)};
   return {200, reloaded_json(reloaded.restart_needed)};
+}
+
+AdminReply AdminService::move(const AdminRequest& request) {
+  MoveRequest wanted;
+  const auto timeout = timeout_of(request.target, wanted.timeout, kLongestPause);
+  if (!timeout) return {400, error_json("expected ?timeout= and a duration of at most 10min, such as 30s")};
+  wanted.timeout = *timeout;
+  const auto promote = parameter_of(request.target, "promote");
+  wanted.promote = promote == "true";
+  if (promote && promote != "true" && promote != "false") {
+    return {400, error_json("expected promote=true or promote=false")};
+  }
+  wanted.to = parameter_of(request.target, "to").value_or("");
+  if (moving_.exchange(true)) return {409, error_json("another move is under way")};
+  const MoveResult result = PlannedMove(proxy_, stopping_).run(wanted);
+  moving_ = false;
+  switch (result.kind) {
+    case MoveResult::Kind::kMoved:
+      return {200, moved_json(result)};
+    case MoveResult::Kind::kRefused:
+      return {409, error_json(result.error)};
+    case MoveResult::Kind::kTimedOut:
+    case MoveResult::Kind::kStillPaused:
+      break;
+  }
+  return {504, error_json(result.error)};
 }
 
 }  // namespace understudy::proxy

@@ -29,6 +29,8 @@ class AdminService {
   };
   // Longest that a pause waits for sessions to be quiet.
   static constexpr TimeNs kLongestPause = 600'000'000'000;
+  // And the longest that any answer takes, a move's promotion included.
+  static constexpr TimeNs kLongestAnswer = kLongestPause + 60'000'000'000;
 
   // `reload` may be called from any thread, several at once.
   AdminService(Proxy& proxy, std::function<Reloaded()> reload) : proxy_(proxy), reload_(std::move(reload)) {}
@@ -45,10 +47,12 @@ class AdminService {
   [[nodiscard]] AdminReply sessions() const;
   [[nodiscard]] AdminReply pause(const AdminRequest& request);
   [[nodiscard]] AdminReply reload() const;
+  [[nodiscard]] AdminReply move(const AdminRequest& request);
 
   Proxy& proxy_;
   std::function<Reloaded()> reload_;
   std::atomic<unsigned> pausing_{0};
+  std::atomic<bool> moving_{false};
   std::atomic<bool> stopping_{false};
 };
 

@@ -52,7 +52,10 @@ BackendMonitor::BackendMonitor(const std::vector<Address>& backends, HealthSetti
               }});
 }
 
-BackendMonitor::~BackendMonitor() { stop(); }
+BackendMonitor::~BackendMonitor() {
+  stop();
+  for (const auto& question : questions_) question->client->close();
+}
 
 void BackendMonitor::start() {
   publish({});
@@ -145,6 +148,50 @@ void BackendMonitor::publish(const TopologyChanges& changes) {
   if (board_ != nullptr) board_->publish(tracker_.topology());
   topology_.set(tracker_.topology());
   for (const TopologyChange& change : changes) log(change);
+}
+
+void BackendMonitor::ask(std::size_t backend, const std::string& sql, TimeNs patience,
+                         std::function<void(const BackendAnswer&)> told) {
+  loop_.post([this, backend, sql, patience, told = std::move(told)] {
+    auto question = std::make_unique<Question>();
+    question->sql = sql;
+    question->patience = patience;
+    question->told = told;
+    begin_question(backend, std::move(question));
+  });
+}
+
+void BackendMonitor::begin_question(std::size_t backend, std::unique_ptr<Question> question) {
+  const BackendState& state = tracker_.topology().backends[backend];
+  Question& asking = *question;
+  asking.client = std::make_unique<DatabaseClient>(
+      loop_, state.address, tls_,
+      DatabaseClient::Listener{.ready =
+                                   [this, &asking] {
+                                     asking.asked = true;
+                                     asking.client->ask(asking.sql, asking.patience);
+                                   },
+                               .answered =
+                                   [this, &asking](const QueryAnswer& answer) {
+                                     end_question(asking, {answer, true, true});
+                                   },
+                               .failed =
+                                   [this, &asking](std::string why) {
+                                     end_question(asking, {{.error = std::move(why)}, asking.asked, false});
+                                   },
+                               .disconnected = [] {}});
+  asking.client->set_addresses(state.addresses, "its name has no address");
+  questions_.push_back(std::move(question));
+  asking.client->open({settings_.user, settings_.password, settings_.database, "understudy"},
+                      settings_.connect_timeout);
+}
+
+void BackendMonitor::end_question(Question& question, BackendAnswer answer) {
+  const auto told = std::move(question.told);
+  question.client->close();
+  loop_.bury(std::move(question.client));
+  std::erase_if(questions_, [&](const auto& one) { return one.get() == &question; });
+  told(answer);
 }
 
 void BackendMonitor::reload(HealthSettings settings) {

@@ -47,6 +47,10 @@ class BackendMonitor {
   void reload(HealthSettings settings);
   // Replicas' positions are wanted.
   void ask_positions();
+  // Asks the backend something, as health_user, in a connection of its own. `told` is called once, on the
+  // monitor's thread, unless that ends before.
+  void ask(std::size_t backend, const std::string& sql, TimeNs patience,
+           std::function<void(const BackendAnswer&)> told);
 
  private:
   struct Watch {
@@ -63,6 +67,16 @@ class BackendMonitor {
   void ask_positions_now();
   void position_answered(std::size_t backend, Lsn position);
   void forget_position(std::size_t backend);
+  struct Question {
+    std::unique_ptr<DatabaseClient> client;
+    std::string sql;
+    TimeNs patience = 0;
+    std::function<void(const BackendAnswer&)> told;
+    bool asked = false;
+  };
+
+  void begin_question(std::size_t backend, std::unique_ptr<Question> question);
+  void end_question(Question& question, BackendAnswer answer);
   void watch(std::size_t backend, const Address& address);
   void unwatch(std::size_t backend);
   void look_at_patroni();
@@ -86,6 +100,7 @@ class BackendMonitor {
   TopologyTracker tracker_;
   // One for each place in the topology, those not taken yet included: others ask for checks meanwhile.
   std::vector<std::unique_ptr<Watch>> watches_;
+  std::vector<std::unique_ptr<Question>> questions_;  // under way
   NameLookup lookup_;
   std::unique_ptr<PatroniWatch> patroni_;  // null: servers are judged by what they say alone
   bool was_urgent_ = true;

@@ -63,6 +63,13 @@ class Proxy {
   [[nodiscard]] std::optional<SessionTally> tally(TimeNs limit) const;
   [[nodiscard]] std::optional<std::vector<SessionStatus>> sessions(TimeNs limit) const;
 
+  // Several backends are watched, or Patroni's; else there is one, which nobody asks anything.
+  [[nodiscard]] bool watches_backends() const { return monitor_ != nullptr; }
+  // Has a look at it soon. Cheap to call often.
+  void check_backend(std::size_t backend) const { monitor_->check_now(backend); }
+  // Asks one that is watched, as health_user; waits for up to connecting and `patience`.
+  [[nodiscard]] BackendAnswer ask_backend(std::size_t backend, const std::string& sql, TimeNs patience) const;
+
   // While paused, clients wait at their next idle moment outside a transaction, and new ones before they get
   // a server. Any thread, until stop().
   void set_paused(bool paused);

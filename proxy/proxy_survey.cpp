@@ -73,6 +73,14 @@ LatencyCounts Proxy::latency() const {
   return sum;
 }
 
+BackendAnswer Proxy::ask_backend(std::size_t backend, const std::string& sql, TimeNs patience) const {
+  const auto answers = std::make_shared<Answers<BackendAnswer>>(1);
+  monitor_->ask(backend, sql, patience, [answers](const BackendAnswer& answer) { answers->give(answer); });
+  const auto told = answers->wait(configuration_.health.connect_timeout + 2 * patience);
+  if (told) return told->front();
+  return {{.error = "no answer in time"}, true, false};
+}
+
 void Proxy::set_paused(bool paused) {
   shared_.paused.store(paused, std::memory_order_relaxed);
   for (const auto& worker : workers_) worker->pause_changed();

@@ -3,6 +3,7 @@
 #include <Poco/Net/HTTPRequest.h>
 #include <Poco/Net/HTTPResponse.h>
 #include <Poco/Net/NetException.h>
+#include <Poco/URI.h>
 
 #include <csignal>
 #include <cstdio>
@@ -21,8 +22,9 @@ namespace {
 constexpr int kRefused = 1;
 constexpr int kUnreachable = 3;
 constexpr TimeNs kSecond = 1'000'000'000;
-// Longer than the proxy waits, so that its own answer arrives.
+// Longer than the proxy waits, so that its own answer arrives; a move's promotion may take longer than asked.
 constexpr TimeNs kGrace = 5 * kSecond;
+constexpr TimeNs kMoveGrace = 40 * kSecond;
 // An answer longer than that is none of the admin port's.
 constexpr std::size_t kMostAnswerBytes = std::size_t{256} << 20;
 
@@ -36,7 +38,13 @@ constexpr const char* kNotes =
     "         returns when all are quiet. After --timeout the proxy stays paused, and the exit code is 1.\n"
     "resume   lets them go on\n"
     "reload   rereads the configuration file, as SIGHUP does\n"
-    "\nExit codes: 0 done (status: ready); 1 refused, or not ready, or not all quiet; 2 bad usage; 3 could "
+    "move     pauses all sessions, waits until the replica --to (or the one least behind) has replayed what "
+    "the\n"
+    "         primary has, and until it is primary: --promote makes it that, else somebody else does "
+    "meanwhile.\n"
+    "         Then sessions go on there; after --timeout they go on where they were.\n"
+    "\nExit codes: 0 done (status: ready); 1 refused, or not ready, not all quiet, not moved; 2 bad usage; 3 "
+    "could "
     "not\n"
     "reach the proxy.\n";
 
@@ -50,6 +58,8 @@ struct CtlOptions {
   proxy::Address admin;
   std::string token;
   bool json = false;
+  std::string to;        // move
+  bool promote = false;  // move
   TimeNs timeout = 30 * kSecond;
 };
 
@@ -64,7 +74,8 @@ class AdminClient {
     const std::string where = options_.admin.to_string();
     try {
       Net::HTTPClientSession session(options_.admin.host, options_.admin.port);
-      session.setTimeout(Poco::Timespan((options_.timeout + kGrace) / 1000));  // microseconds
+      const TimeNs grace = options_.command == "move" ? kMoveGrace : kGrace;
+      session.setTimeout(Poco::Timespan((options_.timeout + grace) / 1000));  // microseconds
       Net::HTTPRequest request(method, target, Net::HTTPMessage::HTTP_1_1);
       request.set("X-Understudy", "ctl");
       if (!options_.token.empty()) request.set("Authorization", "Bearer " + options_.token);
@@ -103,7 +114,15 @@ int status(const AdminClient& client, bool json) {
 
 int change(const AdminClient& client, const CtlOptions& options) {
   std::string target = "/api/v1/" + options.command;
-  if (options.command == "pause") target += "?timeout=" + std::to_string(options.timeout / 1'000'000) + "ms";
+  if (options.command == "pause" || options.command == "move") {
+    target += "?timeout=" + std::to_string(options.timeout / 1'000'000) + "ms";
+  }
+  if (options.promote) target += "&promote=true";
+  if (!options.to.empty()) {
+    std::string encoded;
+    Poco::URI::encode(options.to, "%&=+?#[]", encoded);
+    target += "&to=" + encoded;
+  }
   const CtlAnswer answer = client.ask("POST", target);
   if (answer.status != 200 && answer.status != 202) {
     std::fprintf(stderr, "understudy ctl: %s\n", error_of(answer).c_str());
@@ -116,11 +135,17 @@ int change(const AdminClient& client, const CtlOptions& options) {
 CtlOptions options_of(const cxxopts::ParseResult& given) {
   CtlOptions options;
   const auto& words = given.unmatched();
-  if (words.size() != 1) throw std::invalid_argument("expected one of status, pause, resume, reload");
+  if (words.size() != 1) throw std::invalid_argument("expected one of status, pause, resume, reload, move");
   options.command = words.front();
   const std::string& word = options.command;
-  if (word != "status" && word != "pause" && word != "resume" && word != "reload") {
-    throw std::invalid_argument("\"" + word + "\" is none of status, pause, resume, reload");
+  if (word != "status" && word != "pause" && word != "resume" && word != "reload" && word != "move") {
+    throw std::invalid_argument("\"" + word + "\" is none of status, pause, resume, reload, move");
+  }
+  options.promote = given.count("promote") != 0;
+  if (given.count("to") != 0) options.to = given["to"].as<std::string>();
+  if (given.count("to") != 0) (void)proxy::Address::parse(options.to);
+  if (word != "move" && (options.promote || !options.to.empty())) {
+    throw std::invalid_argument("--to and --promote are for move");
   }
   options.admin = proxy::Address::parse(given["admin"].as<std::string>(), 6433);
   if (options.admin.is_unix()) throw std::invalid_argument("--admin is HOST:PORT");
@@ -141,14 +166,17 @@ CtlOptions options_of(const cxxopts::ParseResult& given) {
 }  // namespace
 
 int run_ctl(int argc, char** argv) {
-  cxxopts::Options options("understudy ctl", "Looks at a running proxy, pauses and resumes it.\n");
-  options.custom_help("status|pause|resume|reload [options]").set_width(110);
+  cxxopts::Options options("understudy ctl", "Looks at a running proxy, pauses it, moves its sessions.\n");
+  options.custom_help("status|pause|resume|reload|move [options]").set_width(110);
   auto add = options.add_options();
   add("admin", "where the proxy's admin port is",
       cxxopts::value<std::string>()->default_value("127.0.0.1:6433"), "HOST:PORT");
   add("token", "its admin_token", cxxopts::value<std::string>(), "TEXT");
   add("json", "print the answer as JSON");
-  add("timeout", "longest wait for an answer; pause: for all to be quiet",
+  add("to", "move: the replica to move to, as the proxy knows it", cxxopts::value<std::string>(),
+      "HOST:PORT");
+  add("promote", "move: have it promoted (pg_promote), as health_user");
+  add("timeout", "longest wait for an answer; pause: for all to be quiet; move: for all of it",
       cxxopts::value<std::string>()->default_value("30s"), "DURATION");
   add("h,help", "this text");
   options.allow_unrecognised_options();

@@ -5,6 +5,7 @@
 #include <Poco/JSON/Parser.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <map>
 #include <sstream>
 #include <stdexcept>
@@ -179,6 +180,12 @@ std::string status_as_json(const CtlStatus& status) {
 std::string change_as_text(const std::string& command, const CtlAnswer& answer) {
   const Object::Ptr json = parse(answer);
   if (command == "resume") return "resumed\n";
+  if (command == "move") {
+    char waited[32];
+    std::snprintf(waited, sizeof waited, "%.2f", json->optValue<double>("paused_seconds", 0));
+    return "moved from " + text(json, "from") + " to " + text(json, "to") + " (timeline " +
+           std::to_string(number(json, "timeline")) + "); sessions waited " + waited + " s\n";
+  }
   if (command == "pause") {
     if (flag(json, "quiet")) return "paused\n";
     return "paused, but " + std::to_string(number(json, "busy")) + " sessions are not quiet yet\n";

@@ -493,11 +493,11 @@ def test_a_page_of_another_site_changes_nothing_and_reads_nothing(server, make_a
         ({**MARKED, "Host": f"rebound.example:{admin.port}"}, 421),
     ]
     for headers, expected in crossing:
-        for name in ("pause", "resume", "reload"):
+        for name in ("pause", "resume", "reload", "move"):
             status, told, _ = admin.request("POST", f"/api/v1/{name}", headers, body="a=b")
             assert status == expected, headers
             assert not [header for header in told if header.lower().startswith("access-control")]
-    for name in ("pause", "resume", "reload"):
+    for name in ("pause", "resume", "reload", "move"):
         status, told, _ = admin.request("OPTIONS", f"/api/v1/{name}", {"Origin": "https://evil.example"})
         assert (status, told["Allow"]) == (405, "POST")
     for path in ("/healthz", "/readyz", "/metrics", "/api/v1/sessions"):
@@ -666,7 +666,7 @@ def test_ctl_exit_codes(server, make_admin):
         assert (late.returncode, late.stdout) == (1, "paused, but 1 sessions are not quiet yet\n")
     assert run_understudy("ctl", "status", "--admin", f"127.0.0.1:{free_port()}").returncode == 3
     assert run_understudy("ctl", "status", "--admin", server.tcp).returncode == 3  # it speaks, but not HTTP
-    for bad in (["ctl"], ["ctl", "move"], ["ctl", "status", "pause"], ["ctl", "status", "--timeout", "soon"],
+    for bad in (["ctl"], ["ctl", "mov"], ["ctl", "pause", "--promote"], ["ctl", "status", "pause"], ["ctl", "status", "--timeout", "soon"],
                 ["ctl", "status", "--admin", "a:b:c"], ["ctl", "status", "--unknown"], ["ctl", "status", "--admin", "/tmp"]):
         refused = run_understudy(*bad)
         assert refused.returncode == 2, bad

@@ -161,5 +161,15 @@ TEST(AdminRequestTest, TheTimeOutIsADurationAndBounded) {
   }
 }
 
+TEST(AdminRequestTest, ParametersAreDecodedAndTheFirstOfANameCounts) {
+  EXPECT_EQ(parameter_of("/api/v1/move?to=%5B::1%5D:5432&promote=true&to=b", "to"), "[::1]:5432");
+  EXPECT_EQ(parameter_of("/api/v1/move?to", "to"), "");
+  EXPECT_EQ(parameter_of("/api/v1/move?tomorrow=1", "to"), std::nullopt);
+  EXPECT_EQ(parameter_of("/api/v1/move", "to"), std::nullopt);
+  for (const char* const broken : {"?to=%", "?to=%4", "?to=%g0", "?to=%-1", "?to=%+1", "?to=% 1"}) {
+    EXPECT_EQ(parameter_of(broken, "to"), std::nullopt) << broken;
+  }
+}
+
 }  // namespace
 }  // namespace understudy::proxy

@@ -49,6 +49,10 @@ TEST(CtlReportTest, ChangesAreTold) {
   EXPECT_EQ(change_as_text("pause", {200, R"({"paused":true,"quiet":true,"busy":0})"}), "paused\n");
   EXPECT_EQ(change_as_text("pause", {202, R"({"paused":true,"quiet":false,"busy":2})"}),
             "paused, but 2 sessions are not quiet yet\n");
+  EXPECT_EQ(
+      change_as_text("move",
+                     {200, R"({"moved":true,"from":"a:1","to":"b:2","timeline":3,"paused_seconds":0.25})"}),
+      "moved from a:1 to b:2 (timeline 3); sessions waited 0.25 s\n");
   EXPECT_EQ(change_as_text("resume", {200, R"({"paused":false})"}), "resumed\n");
   EXPECT_EQ(change_as_text("reload", {200, R"({"reloaded":true,"restart_needed":[]})"}), "reloaded\n");
   EXPECT_EQ(change_as_text("reload", {200, R"({"reloaded":true,"restart_needed":["listen","workers"]})"}),
