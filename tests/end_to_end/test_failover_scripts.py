@@ -5,6 +5,7 @@ UNDERSTUDY_SCRIPTS=500 runs so many, with a loss before and within each of their
 """
 
 import collections
+import dataclasses
 import os
 import random
 import time
@@ -13,7 +14,7 @@ import pytest
 
 from cluster import Cluster
 from script_runner import Disturbance, Stage, between, in_flight, shrink
-from session_scripts import make_script
+from session_scripts import extended, make_script, one, rows_of, simple
 from waiting import scaled
 
 ALL = int(os.environ.get("UNDERSTUDY_SCRIPTS", "0"))
@@ -30,15 +31,44 @@ def cluster(template):
 
 @pytest.fixture
 def make_stage(cluster, make_proxy):
-    def make(commit_guard, backends=3):
+    def make(commit_guard, backends=3, mode="primary"):
         cluster.restore()
         addresses = cluster.backends[:backends]
         others = [word for address in addresses[1:] for word in ("--backend", address)]
         proxy = make_proxy(addresses[0], *others, "--auth", "trust", "--health-user", "postgres", "--commit-guard",
-                           commit_guard, "--default-pool-size", "1", "--failover-timeout", "30s")
+                           commit_guard, "--default-pool-size", "1", "--failover-timeout", "30s", "--mode", mode)
         proxy.await_log(r" primary_found .*")
-        return Stage(proxy, cluster, TABLE)
+        return (Stage if mode == "primary" else SplitStage)(proxy, cluster, TABLE)
     return make
+
+
+class AllRelays:
+    """The primary's relay, but for what ends connections: that ends those to the replicas, too."""
+
+    def __init__(self, cluster):
+        self._cluster = cluster
+
+    def __getattr__(self, name):
+        return getattr(self._cluster.primary.relay, name)
+
+    def cut(self, mark):
+        for node in self._cluster.nodes:
+            node.relay.cut(mark)
+
+
+class SplitStage(Stage):
+    @property
+    def relay(self):
+        return AllRelays(self.cluster)
+
+
+def with_reads(script):
+    """The same with reads of the table between its requests, so many that a replica may have caught up."""
+    reads = [simple(rows_of(TABLE)), extended(one(rows_of(TABLE)))] * 4
+    steps = []
+    for step in script.steps:
+        steps += [step, *(reads if step.readies and not step.copies else [])]
+    return dataclasses.replace(script, steps=tuple(steps))
 
 
 class Tally:
@@ -78,10 +108,10 @@ class Tally:
         return "\n".join([f"{time.monotonic() - self._began:.0f} s", *lines])
 
 
-def play(stage, tally, seed, points):
+def play(stage, tally, seed, points, change=lambda script: script):
     """One script, undisturbed and with a loss at so many of its steps (None: before and within each)."""
     chance = random.Random(f"{seed} losses")
-    reference = stage.reference(make_script(seed, TABLE))
+    reference = stage.reference(change(make_script(seed, TABLE)))
     tally.add(stage, reference, None, stage.run(reference))
     numbers = range(len(reference.script.steps))
     disturbances = [make(number, chance) for number in numbers for make in (between, in_flight)]
@@ -101,6 +131,21 @@ def test_a_lost_server_changes_no_answer(make_stage, commit_guard, request):
             break
     print(tally)
     assert not tally.failures, "\n".join(tally.failures)
+
+
+@pytest.mark.parametrize("commit_guard", ["on", "off"])
+def test_reads_at_replicas_change_no_answer(make_stage, commit_guard, request):
+    """The same in mode split: undisturbed and with losses, of the primary or of the replica that the session is at."""
+    stage = make_stage(commit_guard, mode="split")
+    tally = Tally()
+    for number in range(FIRST, FIRST + (ALL // 10 if ALL else scaled(12, least=4))):
+        play(stage, tally, f"{request.node.name} {number}", 20 if ALL else 8, with_reads)
+        if len(tally.failures) >= 6 * MOST_FAILURES:
+            break
+    print(tally)
+    print(stage.proxy.counts())
+    assert not tally.failures, "\n".join(tally.failures)
+    assert stage.proxy.counts()["replica_reads"] > 0
 
 
 @pytest.mark.parametrize("commit_guard", ["on", "off"])

@@ -10,9 +10,12 @@ import threading
 import psycopg
 import pytest
 
+from cluster import SETTINGS as SETTINGS_OF_NODES
 from cluster import Cluster
 from postgres_server import BIN
 from raw_session import SYNC, RawSession, bind, describe, error_fields, execute, kinds, parse, pipeline, query
+from test_psql import SCRIPT, psql, without_process_ids
+from understudy_process import run_understudy
 from waiting import await_condition, scaled
 
 OPTIONS = ["--auth", "trust", "--health-user", "postgres", "--mode", "split"]
@@ -448,6 +451,74 @@ def test_pgbench_reads_at_replicas(cluster, make_split_proxy, protocol):
     assert proxy.counts()["replica_reads"] > 0
     for node in cluster.replicas:
         assert asked(node, "pgbench_accounts") > 0
+
+
+def test_psql_sees_no_difference(cluster, make_server, make_split_proxy):
+    """The statements of test_psql.py, on a server and by the proxy in mode split: byte for byte."""
+    direct = make_server(settings=SETTINGS_OF_NODES + SETTINGS)
+    proxy = make_split_proxy(cluster.backends, "--auth", "relay", "--split-functions", "trust", "--split-consistency",
+                             "own-writes")  # where sessions are pooled, a database is not dropped behind their back
+    cluster.primary.execute("DROP TABLE entry")
+    with proxy.connect(application_name="psql") as warming:
+        await_reads_at_a_replica(proxy, warming)
+    runs = [psql(port, "-a", "-f", str(SCRIPT)) for port in (direct.port, proxy.port)]
+    # What the session's place among its server's is called is not the same anywhere.
+    shown = [re.sub(rb"pg_temp_\d+", b"pg_temp_N", without_process_ids(run.stdout)).split(b"\n") for run in runs]
+    errors = [run.stderr.split(b"\n") for run in runs]
+    for direct_ones, ones_by_the_proxy in (shown, errors):
+        assert [lines for lines in zip(direct_ones, ones_by_the_proxy) if lines[0] != lines[1]] == []
+        assert len(direct_ones) == len(ones_by_the_proxy)
+    assert len(runs[0].stdout) > 5_000_000
+
+
+def test_pipelines_of_reads_and_writes(cluster, make_split_proxy):
+    proxy = make_split_proxy(cluster.backends)
+    with proxy.connect() as client:
+        for round_number in range(scaled(30, 5)):
+            await_reads_at_a_replica(proxy, client)
+            with client.pipeline() as pipeline:
+                cursors = []
+                for n in range(5):
+                    cursors.append(client.execute("SELECT count(*) FROM entry WHERE who = %s", [round_number]))
+                    client.execute("INSERT INTO entry VALUES (%s, %s, 'pipeline')", [round_number, n])
+                    if n % 2:
+                        pipeline.sync()
+                assert [cursor.fetchone()[0] for cursor in cursors] == [0, 1, 2, 3, 4]
+
+
+def test_clients_that_the_proxy_authenticates_read_at_replicas(cluster, make_split_proxy, scratch):
+    """With the keys of a SCRAM proof: no password is in any file."""
+    cluster.primary.execute("CREATE ROLE ada LOGIN PASSWORD 'of ada'; GRANT SELECT, INSERT ON entry TO ada")
+    secret = cluster.primary.value("SELECT rolpassword FROM pg_authid WHERE rolname = 'ada'")
+    users = scratch / "users.txt"
+    users.write_text(f'"ada" "{secret}"\n', encoding="utf-8")
+    for node in cluster.nodes:
+        path = node.data / "pg_hba.conf"
+        path.write_text("host all ada all scram-sha-256\n" + path.read_text(encoding="utf-8"), encoding="utf-8")
+        node.execute("SELECT pg_reload_conf()")
+    try:
+        proxy = make_split_proxy(cluster.backends, "--auth", "file", "--auth-file", users, record=scratch / "record")
+        for node in cluster.replicas:
+            cluster.await_streaming(node)
+        for number in range(3):
+            with proxy.connect(user="ada", password="of ada") as client:
+                client.execute("SET my.setting = 'mine'")
+                client.execute("INSERT INTO entry VALUES (7, 7, 'of ada')")
+                await_reads_at_a_replica(proxy, client, "SELECT count(*) FROM entry")
+                assert client.execute("SELECT count(*) FROM entry").fetchone() == (number + 1,)
+        # Servers of clients that left are used again, and the recording tells who answered.
+        assert sum(node.value("SELECT count(*) FROM pg_stat_activity WHERE usename = 'ada'")
+                   for node in cluster.replicas) <= 2
+        assert proxy.stop() == 0
+        shown = run_understudy("show", scratch / "record", "--session", "1.1").stdout
+        replica = next(address for address in (node.address for node in cluster.replicas) if address in shown)
+        assert shown.index(cluster.primary.address) < shown.index(replica)
+    finally:
+        for node in cluster.nodes:
+            path = node.data / "pg_hba.conf"
+            path.write_text(path.read_text(encoding="utf-8").split("\n", 1)[1], encoding="utf-8")
+            node.execute("SELECT pg_reload_conf()")
+        cluster.primary.execute("DROP OWNED BY ada; DROP ROLE ada")
 
 
 # ---- Read-only service (mode replica)
