@@ -187,11 +187,12 @@ CaptureFileParser::Step CaptureFileParser::pcapng_block(ByteView bytes, const Pa
   if (size < kBlockFrameBytes || size % 4 != 0) {
     return fail("is damaged: a block of " + std::to_string(size) + " bytes");
   }
-  if (bytes.size() < size && (size > kMaxBlockBytes || !is_of_interest(type))) {
-    if (is_of_interest(type)) return fail("is damaged: a block of " + std::to_string(size) + " bytes");
-    skip_ = size - bytes.size();
-    return {bytes.size(), 0};
+  if (!is_of_interest(type)) {
+    const std::size_t here = std::min(size, bytes.size());
+    skip_ = size - here;
+    return {here, 0};
   }
+  if (size > kMaxBlockBytes) return fail("is damaged: a block of " + std::to_string(size) + " bytes");
   if (bytes.size() < size) return {0, size};
   if (u32(bytes.data() + size - 4) != size) return fail("is damaged: the two lengths of a block differ");
   const ByteView body = bytes.subspan(8, size - kBlockFrameBytes);

@@ -99,13 +99,14 @@ bool Decompressor::feed_gzip(ByteView piece, const Sink& sink) {
     stream.next_out = plain_.data();
     stream.avail_out = static_cast<uInt>(plain_.size());
     const int result = inflate(&stream, Z_NO_FLUSH);
+    // What came before the damage is handed on.
+    const std::size_t made = plain_.size() - stream.avail_out;
+    if (made > 0 && !sink(ByteView(plain_).first(made))) return false;
     if (result != Z_OK && result != Z_STREAM_END && result != Z_BUF_ERROR) {
       return refuse(std::string("damaged gzip data: ") +
                     (stream.msg == nullptr ? "no reason given" : stream.msg));
     }
     inside_ = result != Z_STREAM_END;
-    const std::size_t made = plain_.size() - stream.avail_out;
-    if (made > 0 && !sink(ByteView(plain_).first(made))) return false;
     if (inside_ && stream.avail_in == 0 && stream.avail_out > 0) return true;
   }
 }

@@ -181,10 +181,10 @@ std::optional<TcpConnection::Hole> TcpConnection::first_hole() {
     TcpStream& own = stream(side);
     if (!waits(side)) continue;
     if (!own.holds_any()) {
-      return Hole{side, *own.end() - own.passed(), own.acknowledged() > own.passed()};
+      return Hole{side, *own.end() - own.passed(), 0, own.acknowledged() > own.passed()};
     }
     if (own.front_position() > own.passed()) {
-      return Hole{side, own.front_position() - own.passed(), own.acknowledged() > own.passed()};
+      return Hole{side, own.front_position() - own.passed(), 0, own.acknowledged() > own.passed()};
     }
     // Its front waits for the other stream.
     TcpStream& peer = stream(other(side));
@@ -192,16 +192,20 @@ std::optional<TcpConnection::Hole> TcpConnection::first_hole() {
     if (needed <= peer.passed()) continue;
     if (!peer.holds_any() || peer.front_position() > peer.passed()) {
       const Position until = peer.holds_any() ? std::min(needed, peer.front_position()) : needed;
-      return Hole{other(side), until - peer.passed(), true};
+      return Hole{other(side), until - peer.passed(), 0, true};
     }
-    if (!mutual || own.front().time < stream(mutual->side).front().time) mutual = Hole{side, 0, true};
+    // Both have what comes next, and each waits for the other: one was sent again, with an acknowledgement of
+    // later, and its first sending not captured. That is the one that came later; and how much of it was
+    // there before, the other tells.
+    if (own.front().time <= peer.front().time) mutual = Hole{other(side), 0, needed, true};
   }
   return mutual;
 }
 
 void TcpConnection::give_up(const Hole& hole, TimeNs now) {
-  if (hole.length == 0) return pass_front(hole.side, now);
-  lose(hole.side, hole.length, now);
+  if (hole.length > 0) return lose(hole.side, hole.length, now);
+  account(stream(hole.side).split(hole.known_to));
+  pass_front(hole.side, now);
 }
 
 void TcpConnection::lose(Side side, Position count, TimeNs now) {

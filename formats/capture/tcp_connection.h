@@ -49,7 +49,8 @@ class TcpConnection {
   using Position = TcpStream::Position;
   struct Hole {
     Side side = Side::kA;
-    Position length = 0;  // 0: the two sides wait for each other, and this one's piece came first
+    Position length = 0;    // 0: the two sides wait for each other
+    Position known_to = 0;  // then: the other one had received this side that far
     bool received = false;
   };
 

@@ -66,7 +66,6 @@ std::int64_t TcpStream::inform_less(Position at, std::size_t size, Position info
   return added;
 }
 
-// Makes a piece begin at this position, if one lies across it.
 std::int64_t TcpStream::split(Position at) {
   const auto piece = piece_at_or_behind(at);
   if (piece == held_.end() || piece->first >= at) return 0;

@@ -56,6 +56,8 @@ class TcpStream {
   // the policy decides. Returns the change of memory held.
   std::int64_t hold(Position at, ByteView bytes, Position informed_to, TimeNs time, OverlapPolicy policy,
                     ReassemblyCounts& counts);
+  // Makes a piece begin at this position, if one lies across it. Returns the change of memory held.
+  std::int64_t split(Position at);
   [[nodiscard]] bool holds_any() const { return !held_.empty(); }
   [[nodiscard]] Position front_position() const { return held_.begin()->first; }
   [[nodiscard]] const Held& front() const { return held_.begin()->second; }
@@ -84,7 +86,6 @@ class TcpStream {
   static void overlay(std::span<Byte> present, ByteView again, OverlapPolicy policy,
                       ReassemblyCounts& counts);
   std::int64_t inform_less(Position at, std::size_t size, Position informed_to);
-  std::int64_t split(Position at);
 
   static constexpr std::int64_t kOverheadBytes = 128;  // of a piece in the map
 

@@ -169,6 +169,18 @@ TEST(CaptureReassemblyTest, ResentDifferentlyThePolicyDecidesAndItIsCounted) {
   }
 }
 
+TEST(CaptureReassemblyTest, WhatIsSentAgainWithMoreBehindItStandsWhereItWasFirstSent) {
+  // The first sending of "login" was not captured; it comes again with the next answer in one segment.
+  std::vector<Segment> segments = handshake(99, 199);
+  segments.push_back(data(kClient, 100, 200, "start"));
+  segments.push_back(data(kClient, 105, 205, "ask"));
+  segments.push_back(data(kServer, 200, 108, "loginanswer"));
+  const auto outcome = reassemble(frames_of(segments, {}), link_type::kEthernet);
+  EXPECT_TRUE((only(*outcome).talk ==
+               Talk{{kClient, "start"}, {kServer, "login"}, {kClient, "ask"}, {kServer, "answer"}}));
+  EXPECT_EQ(outcome->counts.lost_bytes, 0U);
+}
+
 TEST(CaptureReassemblyTest, APortThatIsUsedAgainIsAnotherConversation) {
   std::mt19937 random(4);
   const Talk first = {{kClient, "first"}, {kServer, "one"}};
