@@ -4,6 +4,8 @@
 //     replays -> on
 //
 // The client is not read meanwhile; what it sees is a slow answer.
+#include <algorithm>
+
 #include "formats/wire/backend_messages.h"
 #include "formats/wire/frontend_builders.h"
 #include "formats/wire/message_types.h"
@@ -309,6 +311,7 @@ void ClientSession::found_server(const ServerFacts& facts) {
   Failover& failover = *failover_;
   const TopologySnapshot topology = context_.shared.topology.get();
   failover.connecting_since = 0;
+  failover.found_at = now_ns();
   const BackendState* const backend = note_backend(*topology);
   CancelTarget target = cancel_target(facts.process_id, facts.cancel_key);
   context_.shared.cancels.move(process_id_, client_key_, std::move(target));
@@ -376,12 +379,20 @@ void ClientSession::check_failover(TimeNs now) {
       now - failover_->connecting_since > connect_limit) {
     try_later("timed out");
   }
-  if (now - failover_->lost_at <= limit || failover_->continuity.stage() != Continuity::Stage::kNoServer)
-    return;
+  if (failover_->continuity.stage() != Continuity::Stage::kNoServer) return check_recovery(now);
+  if (now - failover_->lost_at <= limit) return;
   std::string detail = context_.shared.topology.get()->describe();
   if (!failover_->last_error.empty()) detail += "; last attempt: " + failover_->last_error;
   terminate(CloseReason::kServerLeft, "08006",
             "the server was lost, and no other was found within failover_timeout", {}, detail);
+}
+
+// Where it is being made again nothing may wait for ever.
+void ClientSession::check_recovery(TimeNs now) {
+  const TimeNs silent_since = std::max(failover_->found_at, last_activity_);
+  if (now - silent_since <= context_.limits.failover_timeout) return;
+  failover_->continuity.out_of_patience();
+  lose_server("no answer while the session was made again");
 }
 
 }  // namespace understudy::proxy

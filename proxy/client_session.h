@@ -205,6 +205,7 @@ class ClientSession final : public Runnable {
   void found_server(const ServerFacts& facts);
   void go_on();
   void check_failover(TimeNs now);
+  void check_recovery(TimeNs now);
 
   [[nodiscard]] ClientAuthenticator authenticator() const;
 

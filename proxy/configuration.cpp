@@ -132,7 +132,8 @@ constexpr ConfigurationKey kKeys[] = {
      "after a function that is not PostgreSQL's own, DO or CALL, which may change settings unseen: pin (the "
      "session reads at the primary until DISCARD ALL) or trust",
      false, [](C& c, V v) { return set_either(c.trust_functions, v, "pin", "trust"); }},
-    {"failover_timeout", "duration, 30s", "longest a client waits for a primary", true,
+    {"failover_timeout", "duration, 30s",
+     "longest wait for a primary, and for an answer to what is run again", true,
      [](C& c, V v) { return set_duration(c.limits.failover_timeout, v); }},
     {"commit_guard", "on or off, off",
      "learn the id of writing transactions, so that the fate of a COMMIT cut off by a failover can be asked "

@@ -136,6 +136,8 @@ class Continuity {
   [[nodiscard]] const ReadFloor& floor() const { return floor_; }
 
   [[nodiscard]] Stage stage() const { return stage_; }
+  // The new server has not answered for too long; a transaction that is replayed is given up.
+  void out_of_patience();
   // Why moving came to nothing for good, in words; empty when it did not.
   [[nodiscard]] const std::string& broken() const { return broken_; }
   // The last transaction that the client was told to be committed, if the new server does not have it; told

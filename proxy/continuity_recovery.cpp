@@ -348,6 +348,15 @@ void Continuity::replayed() {
   stage_ = Stage::kRelaying;
 }
 
+// Locks are taken in another order than the first time: it may wait for a session whose client waits for this
+// one, which no server can see.
+void Continuity::out_of_patience() {
+  if (stage_ != Stage::kReplaying) return;
+  give_up({"40001", "could not replay the transaction on the new server: no answer within failover_timeout",
+           "It may have waited for a lock."},
+          true);
+}
+
 void Continuity::give_up(Failure failure, bool server_used) {
   if (failure_) return;
   // An error cannot be told in the middle of a row, nor can half a message be forgotten.

@@ -35,6 +35,7 @@ struct Failover {
   // While moving.
   TimeNs lost_at = 0;  // 0: it has its server
   TimeNs connecting_since = 0;
+  TimeNs found_at = 0;  // the server it is being made again on
   ServerPool::Ticket ticket = 0;
   bool waiting_in_pool = false;
   std::unique_ptr<ServerLogin> login;

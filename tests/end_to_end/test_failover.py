@@ -160,6 +160,32 @@ def test_a_transaction_that_would_be_answered_otherwise_fails_and_its_session_li
     assert (entries(cluster, "never"), entries(cluster, "then")) == (0, 1)
 
 
+def test_a_replay_that_waits_for_a_lock_fails_in_time_and_its_session_lives_on(cluster, make_failover_proxy):
+    """Somebody else has the row on the new primary, and may never let it go."""
+    proxy = make_failover_proxy(cluster.backends, failover_timeout="5s")
+    cluster.primary.execute("INSERT INTO entry VALUES (1, 'wanted')")
+    with proxy.connect() as client:
+        client.execute("SET my.app = 'x'")
+        client.execute("BEGIN")
+        client.execute("UPDATE entry SET n = 2 WHERE what = 'wanted'")
+        node = cluster.most_advanced_replica()
+        cluster.partition(node)
+        cluster.kill_primary()
+        cluster.promote(node)
+        with node.connect(autocommit=False) as holder:
+            holder.execute("UPDATE entry SET n = 3 WHERE what = 'wanted'")
+            node.relay.heal()
+            with pytest.raises(psycopg.errors.SerializationFailure, match="no answer within failover_timeout"):
+                client.execute("SELECT 1")
+            holder.rollback()
+        client.execute("ROLLBACK")
+        assert client.execute("SELECT current_setting('my.app')").fetchone() == ("x",)
+        assert client.execute("SELECT n FROM entry").fetchall() == [(1,)]
+    for other in cluster.replicas:
+        cluster.follow(other, node)
+        cluster.await_following(other)
+
+
 def test_a_session_that_cannot_move_is_told_why(cluster, make_failover_proxy):
     proxy = make_failover_proxy(cluster.backends)
     with RawSession(proxy.port) as client:
