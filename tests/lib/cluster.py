@@ -12,7 +12,8 @@ import signal
 import time
 
 from dropping_relay import Relay
-from postgres_server import BIN, Questions, Server
+from base_backup import copy_running
+from postgres_server import BIN, Questions, Server, major_version
 from processes import as_server_user, give_to_server, remove_directory
 from waiting import await_condition
 
@@ -23,7 +24,6 @@ wal_log_hints = on
 hot_standby = on
 max_wal_senders = 20
 max_replication_slots = 20
-wal_keep_size = 2GB
 wal_retrieve_retry_interval = 100ms
 wal_receiver_timeout = 10s
 wal_sender_timeout = 10s
@@ -144,7 +144,8 @@ class Cluster:
         self._slots = slots
         self._synchronous = synchronous
         names = "ANY 1 (*)" if synchronous else ""
-        own = f"{SETTINGS}synchronous_standby_names = '{names}'\n{settings}"
+        keep = "wal_keep_size = 2GB" if major_version() >= 13 else "wal_keep_segments = 128"
+        own = f"{SETTINGS}{keep}\nsynchronous_standby_names = '{names}'\n{settings}"
         self.nodes = []
         try:
             for number in range(1, replicas + 2):
@@ -236,6 +237,9 @@ class Cluster:
         with node.connect() as connection:
             connection.execute(f"ALTER SYSTEM SET primary_conninfo = '{self._conninfo(node, new_primary)}'")
             connection.execute("SELECT pg_reload_conf()")
+        if major_version() < 13:  # it reads that at its start only
+            node.server.stop()
+            node.server.start()
 
     def await_following(self, node):
         """Until it streams from the primary. One that has log beyond the place where the primary's timeline began is
@@ -362,11 +366,14 @@ class Cluster:
         if self._slots:
             self._ensure_slot(self.primary, node)
         remove_directory(node.data)
+        if not (BIN / "pg_basebackup").exists():
+            copy_running(self.primary.server, node.data)
+            return self._write_standby(node)
         slot = ["-S", node.name] if self._slots else []
         as_server_user([BIN / "pg_basebackup", "-D", node.data, "-R", "-X", "stream", "-c", "fast", "--no-sync", *slot,
                         "-d", f"host=127.0.0.1 port={self.primary.server.port} user=postgres"
                         f" application_name={node.name}"])
-        self._write_standby(node)
+        return self._write_standby(node)
 
     @staticmethod
     def _control_data(node, field):

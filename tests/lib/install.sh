@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs what building and testing need and this machine does not have: Debian 12's packages, and
-# node-postgres from npm into build/node. Does nothing when nothing is missing; starts no service.
+# Installs what building and testing need and this machine does not have: Debian 12's packages, and from npm
+# node-postgres into build/node, PostgreSQL 12 and 18 into build/postgres. Does nothing when nothing is missing;
+# starts no service.
 #
 #     tests/lib/install.sh [samples]     samples: without what only tests need
 set -euo pipefail
@@ -88,3 +89,5 @@ install_node_postgres() {
 
 if [ ${#missing[@]} -gt 0 ]; then install_packages; fi
 install_node_postgres
+# The oldest and the newest PostgreSQL that is tested with.
+[ "${1:-tests}" = samples ] || /usr/bin/python3 -B "$root/tests/lib/versions.py" 12 18

@@ -1,7 +1,9 @@
 """PostgreSQL servers of a test's own: a free port, a temporary directory, an unprivileged user."""
 
+import functools
 import os
 import pathlib
+import re
 import signal
 import subprocess
 
@@ -12,15 +14,22 @@ from processes import (as_server_user, end_process, give_to_server, make_directo
 from waiting import await_condition, free_port
 
 
-def bin_directory():
-    """Where PostgreSQL's programs are: the newest installed, as Debian lays them out; or $PGBIN."""
-    if "PGBIN" in os.environ:
-        return pathlib.Path(os.environ["PGBIN"])
+def newest_installed():
+    """Where the programs of the newest PostgreSQL are that is installed, as Debian lays them out."""
     installed = pathlib.Path("/usr/lib/postgresql").glob("*/bin/initdb")
     return max((path.parent for path in installed), key=lambda path: float(path.parent.name))
 
 
-BIN = bin_directory()
+# Where PostgreSQL's programs are: $PGBIN for another version than the newest installed.
+BIN = pathlib.Path(os.environ["PGBIN"]) if "PGBIN" in os.environ else newest_installed()
+
+
+@functools.cache
+def major_version():
+    """Of the servers."""
+    told = subprocess.run([BIN / "postgres", "--version"], capture_output=True, text=True, check=True).stdout
+    return int(re.search(r"(\d+)", told).group(1))
+
 
 SETTINGS = """
 fsync = off
@@ -30,6 +39,7 @@ autovacuum = off
 max_connections = 100
 wal_level = logical
 max_wal_size = 4GB
+password_encryption = 'scram-sha-256'
 timezone = 'UTC'
 log_timezone = 'UTC'
 logging_collector = off
