@@ -78,6 +78,7 @@ class Recorder::ObservedSession final : public proxy::SessionObserver {
     lane_.close(session_, time, payload);
   }
   void missing(const Gap& gap, TimeNs time) override {
+    if (secrets_) secrets_->resume();
     ByteBuffer payload;
     encode(gap, payload);
     lane_.record(session_, time, EventKind::kGap, payload);
