@@ -1,5 +1,6 @@
 #include "recorder/capture/waiting_recorder.h"
 
+#include "formats/wire/client_secrets.h"
 #include "proxy/clock.h"
 #include "recorder/recording_directory.h"
 
@@ -12,8 +13,14 @@ class WaitingRecorder::Session final : public proxy::SessionObserver {
     record(descriptor, descriptor.opened_at, EventKind::kOpened);
   }
   void relayed(Direction direction, TimeNs time, ByteView bytes) override {
-    const bool from_client = direction == Direction::kFromClient;
-    recorder_.append(id_, time, from_client ? EventKind::kClientBytes : EventKind::kServerBytes, bytes);
+    if (direction == Direction::kFromServer)
+      return recorder_.append(id_, time, EventKind::kServerBytes, bytes);
+    const ByteView shown = recorder_.options_.redact ? secrets_.hide(bytes) : bytes;
+    if (shown.data() != bytes.data()) {
+      ++recorder_.passwords_hidden_;
+      redacted({.direction = direction, .kind = RedactionKind::kSqlPassword}, time);
+    }
+    recorder_.append(id_, time, EventKind::kClientBytes, shown);
   }
   void redacted(Redaction what, TimeNs time) override { record(what, time, EventKind::kRedacted); }
   void cancelled(TimeNs time) override { recorder_.append(id_, time, EventKind::kCancelled, {}); }
@@ -21,7 +28,10 @@ class WaitingRecorder::Session final : public proxy::SessionObserver {
     recorder_.append(id_, time, EventKind::kBackendSwitched, as_bytes(backend));
   }
   void closed(const CloseDetail& why, TimeNs time) override { record(why, time, EventKind::kClosed); }
-  void missing(const Gap& gap, TimeNs time) override { record(gap, time, EventKind::kGap); }
+  void missing(const Gap& gap, TimeNs time) override {
+    secrets_.resume();
+    record(gap, time, EventKind::kGap);
+  }
 
  private:
   template <typename Value>
@@ -33,6 +43,7 @@ class WaitingRecorder::Session final : public proxy::SessionObserver {
 
   WaitingRecorder& recorder_;
   const SessionId id_;
+  wire::ClientSecrets secrets_;
 };
 
 WaitingRecorder::WaitingRecorder(const RecorderOptions& options, RecorderIdentity identity)
@@ -69,6 +80,12 @@ void WaitingRecorder::seal() {
   if (!appender_.append(slab_, proxy::now_ns()) && failure_.empty())
     failure_ = "the recording cannot be written";
   slab_.clear();
+}
+
+Statistics WaitingRecorder::statistics() const {
+  Statistics written = appender_.statistics();
+  written.passwords_hidden = passwords_hidden_;
+  return written;
 }
 
 bool WaitingRecorder::finish(TimeNs last) {

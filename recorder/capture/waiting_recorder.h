@@ -26,7 +26,7 @@ class WaitingRecorder final : public proxy::TrafficObserver {
   // Writes what is left and closes what is open as of `last`, the end of the source. False when not
   // everything could be written. Once.
   bool finish(TimeNs last);
-  [[nodiscard]] const Statistics& statistics() const { return appender_.statistics(); }
+  [[nodiscard]] Statistics statistics() const;
   [[nodiscard]] unsigned run() const { return run_; }
 
  private:
@@ -38,6 +38,7 @@ class WaitingRecorder final : public proxy::TrafficObserver {
   const std::unique_ptr<SegmentStore> store_;
   const unsigned run_;
   std::string failure_;
+  std::uint64_t passwords_hidden_ = 0;
   SegmentAppender appender_;
   Slab slab_;
 };
