@@ -63,6 +63,12 @@ constexpr Counter kCounters[] = {
     {"understudy_reads_asked_again_total",
      "Batches that were asked again of the primary, because the replica could not answer.",
      &Statistics::reads_asked_again},
+    {"understudy_shadow_compared_total", "Reads whose answers by primary and shadow were compared.",
+     &Statistics::shadow_compared},
+    {"understudy_shadow_equal_total", "Of these, the same.", &Statistics::shadow_equal},
+    {"understudy_shadow_different_total", "Of these, different.", &Statistics::shadow_different},
+    {"understudy_shadow_shed_total", "Reads not compared, because the shadow was behind or away.",
+     &Statistics::shadow_shed},
     {"understudy_cancels_forwarded_total", "Cancel requests passed on.", &Statistics::cancels_forwarded},
     {"understudy_cancels_unmatched_total", "Cancel requests for no session.", &Statistics::cancels_unmatched},
 };

@@ -60,8 +60,10 @@ void ClientSession::begin_failover(const Login& login, ByteView greeting) {
     failover_->password = login.own->authentication->password();
     failover_->keys = login.own->authentication->keys();
   }
-  if (context_.shared.mode != Mode::kPrimary) {
-    failover_->pool = pool_key(descriptor);
+  if (context_.shared.mode != Mode::kPrimary) failover_->pool = pool_key(descriptor);
+  if (context_.shared.mode == Mode::kShadow) {
+    begin_shadow(descriptor);
+  } else if (context_.shared.mode != Mode::kPrimary) {
     failover_->split = std::make_unique<Split>();
   }
   const TopologySnapshot topology = context_.shared.topology.get();  // holds what is pointed to

@@ -146,6 +146,7 @@ void ClientSession::take_client(ByteView bytes) {
 
 void ClientSession::send_client_bytes(ByteView bytes) {
   if (failover_ && failover_->split) return route(bytes);
+  if (failover_ && failover_->shadow != nullptr) cast_shadow(bytes);
   const ByteView passed = failover_ ? failover_->continuity.to_server(bytes) : bytes;
   if (!passed.empty() && !server_.endpoint().send(passed)) server_write_failed_ = true;
   if (failover_) go_on();
@@ -182,6 +183,7 @@ void ClientSession::show_client(ByteView bytes) {
     context_.latency.add(last_activity_ - std::exchange(request_since_, 0));
   }
   if (observer_) observer_->relayed(Direction::kFromServer, last_activity_, bytes);
+  if (failover_ && failover_->shadow != nullptr) failover_->shadow->primary_answered(bytes);
   deliver(bytes);
 }
 
@@ -322,6 +324,7 @@ void ClientSession::close(CloseReason reason, const std::string& text) {
   const bool cancelled = !client_key_.empty() && context_.shared.cancels.remove(process_id_, client_key_);
   const bool reusable = reason == CloseReason::kClientLeft && !cancelled && server_is_reusable();
   if (failover_ && failover_->split) end_split(reusable);
+  end_shadow();
   [[maybe_unused]] const bool closed = tracker_.advance(SessionEvent::kClose);
   if (observer_) observer_->closed({reason, text}, now_ns());
   observer_.reset();

@@ -228,6 +228,12 @@ class ClientSession final : public Runnable {
   void seek_primary();
   void end_split(bool reusable);
 
+  // client_shadow.cpp
+  void begin_shadow(const SessionDescriptor& descriptor);
+  void cast_shadow(ByteView bytes);
+  void reach_shadow();
+  void end_shadow();
+
   void protocol_error(bool client, const std::string& what);
   void close(CloseReason reason, const std::string& text);
   void finish_close();

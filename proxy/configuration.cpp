@@ -92,9 +92,9 @@ std::string set_auth_type(Configuration& configuration, std::string_view value) 
 }
 
 std::string set_mode(Configuration& configuration, std::string_view value) {
-  constexpr std::string_view kNames[] = {"primary", "split", "replica"};
+  constexpr std::string_view kNames[] = {"primary", "split", "replica", "shadow"};
   const auto* found = std::find(std::begin(kNames), std::end(kNames), value);
-  if (found == std::end(kNames)) return not_a("one of primary, split, replica", value);
+  if (found == std::end(kNames)) return not_a("one of primary, split, replica, shadow", value);
   configuration.mode = static_cast<Mode>(found - kNames);
   return {};
 }
@@ -119,8 +119,10 @@ constexpr ConfigurationKey kKeys[] = {
      false, [](C& c, V v) { return set_addresses(c.backends, v, 5432); }},
     {"mode", "word, primary",
      "who answers: primary (the primary), split (replicas, what is safe to be read there), replica (replicas "
-     "only: read-only service)",
+     "only: read-only service), shadow (the primary; reads also run on shadow_backend, and are compared)",
      false, set_mode},
+    {"shadow_backend", "address, none", "in mode shadow, the server that is compared with the primary", false,
+     [](C& c, V v) { return set_addresses(c.shadow, v, 5432); }},
     {"max_replica_lag", "duration, 10s", "a replica further behind gets no reads; 0: however far", true,
      [](C& c, V v) { return set_duration(c.limits.replica_lag.time, v); }},
     {"max_replica_lag_bytes", "bytes, 0", "the same in bytes of the log", true,

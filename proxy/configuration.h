@@ -51,6 +51,7 @@ struct Configuration {
   PatroniSettings patroni;
   bool commit_guard = false;
   Mode mode = Mode::kPrimary;
+  std::vector<Address> shadow;   // the shadow's server: one, in mode shadow
   bool own_writes_only = false;  // of what a session must find at a replica
   bool trust_functions = false;  // to leave the session's settings alone
   unsigned workers =

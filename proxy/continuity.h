@@ -128,6 +128,11 @@ class Continuity {
   void bring_unnamed();
   // The same as switch_to() without a word to the server.
   void take_copy(Copy& other);
+  // Appends what makes a third server like this session (SessionHistory::catch_up()); how many answers that
+  // is due. `version` is the history's that it has, and then has.
+  [[nodiscard]] unsigned bring_elsewhere(ByteBuffer& out, std::uint64_t& version, bool with_unnamed) const;
+  // The SQL that a batch begins with.
+  [[nodiscard]] std::string text_of(ByteView batch) const;
   [[nodiscard]] bool at_replica() const { return at_replica_; }
   // The replica was given up (server_lost()): back to the primary, as it was left.
   void server_regained(Copy primary);

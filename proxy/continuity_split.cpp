@@ -152,6 +152,31 @@ void Continuity::catch_up(std::uint64_t known, bool with_unnamed) {
   unnamed_here_ = with_unnamed;
 }
 
+unsigned Continuity::bring_elsewhere(ByteBuffer& out, std::uint64_t& version, bool with_unnamed) const {
+  const SessionHistory::Answers answers =
+      history_.catch_up(out, std::exchange(version, history_.version()), with_unnamed,
+                        [&](const std::string& sql) { return answered_by_replica(sql); });
+  return answers.due;
+}
+
+std::string Continuity::text_of(ByteView batch) const {
+  if (batch.size() < kHeaderBytes) return {};
+  const std::size_t size = std::size_t{load_be32(batch.data() + 1)} + 1;
+  if (size < kHeaderBytes || size > batch.size()) return {};
+  const ByteView payload = batch.subspan(kHeaderBytes, size - kHeaderBytes);
+  const char type = static_cast<char>(batch.front());
+  if (type == frontend::kQuery && !payload.empty())
+    return std::string(as_text(payload.first(payload.size() - 1)));
+  if (type == frontend::kParse) {
+    const auto parse = wire::Parse::decode(payload);
+    return parse ? std::string(parse->sql) : std::string();
+  }
+  if (type != frontend::kBind) return {};
+  const auto bind = wire::Bind::decode(payload);
+  const std::string* const sql = bind ? sql_of(bind->statement) : nullptr;
+  return sql == nullptr ? std::string() : *sql;
+}
+
 void Continuity::server_regained(Copy primary) {
   server_settings_ = std::move(primary.settings);
   new_timeline_ = primary.timeline;

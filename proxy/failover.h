@@ -13,6 +13,7 @@
 #include "proxy/scram_crypto.h"
 #include "proxy/server_login.h"
 #include "proxy/server_pool.h"
+#include "proxy/shadow_session.h"
 #include "proxy/split.h"
 
 namespace understudy::proxy {
@@ -24,13 +25,15 @@ struct Failover {
   // How to log in elsewhere as this client.
   std::vector<std::pair<std::string, std::string>> startup_parameters;
   std::string user;
-  std::string pool;               // the key of servers it may share
-  std::string password;           // secret
-  std::optional<ScramKeys> keys;  // secret
-  std::uint64_t generation = 0;   // of the topology the server was chosen by
-  std::size_t backend = 0;        // its index there
-  std::uint32_t timeline = 0;     // the server was on
-  std::unique_ptr<Split> split;   // null where replicas are not read
+  std::string pool;                 // the key of servers it may share
+  std::string password;             // secret
+  std::optional<ScramKeys> keys;    // secret
+  std::uint64_t generation = 0;     // of the topology the server was chosen by
+  std::size_t backend = 0;          // its index there
+  std::uint32_t timeline = 0;       // the server was on
+  std::unique_ptr<Split> split;     // null where replicas are not read
+  ShadowSession* shadow = nullptr;  // the worker's; in mode shadow
+  TimeNs shadow_connect_after = 0;  // when another attempt to reach it may begin
 
   // While moving.
   TimeNs lost_at = 0;  // 0: it has its server

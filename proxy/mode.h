@@ -11,6 +11,7 @@ enum class Mode : std::uint8_t {
   kPrimary,  // the primary answers everything
   kSplit,    // replicas answer what is safe to be read there
   kReplica,  // replicas answer everything: read-only service
+  kShadow,   // as kPrimary; reads are also run on a shadow, and compared
 };
 
 // A replica that is further behind than that gets no reads; 0: however far.

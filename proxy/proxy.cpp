@@ -64,7 +64,7 @@ void refuse_loop(const Configuration& configuration, const Address& address,
 Proxy::Proxy(const Configuration& configuration, TrafficObserver* observer) : configuration_(configuration) {
   shared_.observer = observer;
   shared_.failover = configuration.backends.size() > 1 || !configuration.patroni.endpoints.empty() ||
-                     configuration.mode == Mode::kReplica;
+                     configuration.mode == Mode::kReplica || configuration.mode == Mode::kShadow;
   shared_.continuity.commit_guard = configuration.commit_guard;
   shared_.continuity.own_writes_only = configuration.own_writes_only;
   shared_.continuity.trust_functions = configuration.trust_functions;
@@ -80,6 +80,14 @@ void Proxy::start() {
   if (configuration_.mode == Mode::kSplit && configuration_.backends.size() < 2 &&
       configuration_.patroni.endpoints.empty()) {
     throw std::runtime_error("mode = split needs several backends: a primary and replicas to read from");
+  }
+  if ((configuration_.mode == Mode::kShadow) != (configuration_.shadow.size() == 1)) {
+    throw std::runtime_error("mode = shadow needs one shadow_backend, and no other mode has one");
+  }
+  if (configuration_.mode == Mode::kShadow) {
+    shared_.shadow.address = configuration_.shadow.front();
+    shared_.shadow.addresses = resolve(configuration_.shadow.front(), false);
+    refuse_loop(configuration_, shared_.shadow.address, shared_.shadow.addresses);
   }
   shared_.access.set(load_access_policy(configuration_));
   shared_.pool.set_limits(configuration_.limits.pool);

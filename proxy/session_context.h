@@ -33,6 +33,8 @@ struct ProxyShared {
   bool failover = false;
   Mode mode = Mode::kPrimary;
   ReplicaBoard replicas;
+  BackendState shadow;  // its address, in mode shadow
+  std::atomic<TimeNs> shadow_difference_told{0};
   ContinuityLimits continuity;
   // A session broke at that backend: have a look. Any thread; set when failover is.
   std::function<void(std::size_t backend)> suspect;

@@ -36,6 +36,10 @@ struct Statistics {
   std::atomic<std::uint64_t> replica_reads{0};      // batches that a replica was asked
   std::atomic<std::uint64_t> reads_kept{0};         // safe for a replica, but none was there, or far enough
   std::atomic<std::uint64_t> reads_asked_again{0};  // of the primary: the replica could not answer
+  std::atomic<std::uint64_t> shadow_compared{0};    // answers of the primary and of the shadow
+  std::atomic<std::uint64_t> shadow_equal{0};
+  std::atomic<std::uint64_t> shadow_different{0};
+  std::atomic<std::uint64_t> shadow_shed{0};  // reads that were not compared: the shadow was behind, or away
   std::atomic<std::uint64_t> cancels_forwarded{0};
   std::atomic<std::uint64_t> cancels_unmatched{0};  // no session has that key
 };

@@ -31,6 +31,8 @@ void SessionDirectory::run() {
   std::exception_ptr failure;
   try {
     lost = for_each_session(recording_, [&](const SessionSummary& summary) {
+             // What the proxy asked a shadow was no client's.
+             if (!summary.descriptor.attribute("shadow_of").empty()) return;
              const bool ours = number++ % parts_ == part_;
              std::unique_lock lock(mutex_);
              if (!ours && !ending_) return;

@@ -62,7 +62,8 @@ struct SessionDescriptor {
   bool client_tls = false;
   bool server_tls = false;
   // Facts about the session that are not the protocol's. Known keys: "origin" = the recorded session this
-  // one replays, as "run.number"; "recording" = the replayed recording's id; kJoinedAttribute.
+  // one replays, as "run.number"; "recording" = the replayed recording's id; "shadow_of" = the number of the
+  // session of the same run whose reads this one ran again, on another server; kJoinedAttribute.
   std::vector<std::pair<std::string, std::string>> attributes;
 
   bool operator==(const SessionDescriptor&) const = default;

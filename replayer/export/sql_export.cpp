@@ -105,8 +105,9 @@ SqlExportCounts export_sql(const Recording& recording, const std::optional<Sessi
     script.put(*session);
     return script.counts();
   }
-  const std::vector<SessionId> lost =
-      for_each_session(recording, [&](const SessionSummary& one) { script.put(one); });
+  const std::vector<SessionId> lost = for_each_session(recording, [&](const SessionSummary& one) {
+    if (one.descriptor.attribute("shadow_of").empty()) script.put(one);
+  });
   SqlExportCounts counts = script.counts();
   if (!lost.empty()) counts.left_out["a session whose opening is lost to damage"] = lost.size();
   return counts;

@@ -42,13 +42,14 @@ std::vector<std::string> row(const SurveyedSession& session) {
   const auto name = [](const std::string& text) { return readable_text(text, kTextBytes); };
   const SessionDescriptor& descriptor = session.descriptor;
   const SessionTally& tally = session.tally;
+  const std::string shadowed = descriptor.attribute("shadow_of");
   return {descriptor.id.to_string(),
           format_time(descriptor.opened_at, 3),
           format_duration(duration_of(session)),
           name(descriptor.user()),
           name(descriptor.database()),
           name(descriptor.parameter("application_name")),
-          name(descriptor.peer),
+          name(shadowed.empty() ? descriptor.peer : "shadow of " + shadowed),
           std::to_string(tally.requests()),
           std::to_string(tally.errors()),
           format_size(tally.bytes(Direction::kFromClient)),

@@ -57,6 +57,9 @@ class AllRelays:
 
 
 class SplitStage(Stage):
+    """What an administrator ends while the session is at the other server is noticed late or not at all: not tried."""
+    kinds = ("cut", "requests", "replies", "hush")
+
     @property
     def relay(self):
         return AllRelays(self.cluster)
@@ -115,6 +118,8 @@ def play(stage, tally, seed, points, change=lambda script: script):
     tally.add(stage, reference, None, stage.run(reference))
     numbers = range(len(reference.script.steps))
     disturbances = [make(number, chance) for number in numbers for make in (between, in_flight)]
+    kinds = getattr(stage, "kinds", None)
+    disturbances = [one for one in disturbances if kinds is None or one.kind in kinds]
     if points is not None:
         disturbances = chance.sample(disturbances, min(points, len(disturbances)))
     for disturbance in disturbances:
