@@ -14,6 +14,7 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1] / "tests/lib"))
 
+import network  # noqa: E402
 from cluster import Cluster, Promotion  # noqa: E402
 from ledger import Ledger  # noqa: E402
 from tpcb import Tpcb  # noqa: E402
@@ -188,7 +189,11 @@ def print_table(failovers, booked, benched):
 
 def run(arguments, stack):
     say(f"== A primary and two replicas, replicating {'a' if arguments.asynchronous else ''}synchronously")
-    cluster = stack.enter_context(Cluster(synchronous=not arguments.asynchronous, relays="everything"))
+    real = network.can_be_made() and not arguments.relays
+    say("   partitions: " + ("a network namespace, whose link goes down" if real else
+                              "a relay that drops what it hears (network namespaces need root, with CAP_NET_ADMIN)"))
+    cluster = stack.enter_context(Cluster(synchronous=not arguments.asynchronous,
+                                          relays="network" if real else "everything"))
     Tpcb.make_tables(cluster.primary.server.port, arguments.scale)
     if arguments.without_proxy:
         connect, environment, read_log = (lambda: cluster.primary.connect()), direct_environment(cluster), lambda: ""
@@ -244,6 +249,8 @@ def parse_arguments():
     parser.add_argument("--kinds", type=kinds, default=list(KINDS), metavar="A,B",
                         help=f"in turn; default: {','.join(KINDS)}")
     parser.add_argument("--async", dest="asynchronous", action="store_true", help="replicate asynchronously")
+    parser.add_argument("--relays", action="store_true",
+                        help="make partitions by relays also where network namespaces can be made")
     parser.add_argument("--without-proxy", action="store_true", help="clients connect to the primary itself")
     parser.add_argument("--clients", type=int, default=16, metavar="N", help="of pgbench (default 16)")
     parser.add_argument("--rate", type=int, default=200, metavar="N",

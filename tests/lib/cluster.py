@@ -11,6 +11,7 @@ import re
 import signal
 import time
 
+import network
 from dropping_relay import Relay
 from base_backup import copy_running
 from postgres_server import BIN, Questions, Server, major_version
@@ -51,10 +52,10 @@ class Promotion:
 class Node(Questions):
     """A server of the cluster, and the relay before it, if any."""
 
-    def __init__(self, name, server, relayed, replication_relayed):
+    def __init__(self, name, server, relay, replication_relayed):
         self.name = name
         self.server = server
-        self.relay = Relay(server.port) if relayed else None
+        self.relay = relay
         self.is_out = False  # an old primary that has not come back as a replica
         self._replication_relayed = replication_relayed
 
@@ -67,8 +68,11 @@ class Node(Questions):
         return self.relay.address if self.relay else self.server.tcp
 
     @property
-    def replication_port(self):
-        return self.relay.port if self.relay and self._replication_relayed else self.server.port
+    def replication_address(self):
+        """Host and port, where replicas reach it."""
+        if self.relay and self._replication_relayed:
+            return self.relay.host, self.relay.port
+        return "127.0.0.1", self.server.port
 
     @property
     def data(self):
@@ -136,10 +140,11 @@ class Node(Questions):
 
 class Cluster:
     """Node 1 begins as the primary. `relays`: None; "clients": a proxy reaches servers through relays, replication does
-    not use them; "everything": replication does, too, so that a dropped server is cut off from all others."""
+    not use them; "everything": replication does, too, so that a dropped server is cut off from all others; "network": it
+    is cut off by a network whose link goes down, which only root can make (network.can_be_made)."""
 
     def __init__(self, template=None, replicas=2, synchronous=True, slots=False, relays=None, settings="", hba=None):
-        if relays not in (None, "clients", "everything"):
+        if relays not in (None, "clients", "everything", "network"):
             raise ValueError(f"relays: {relays}")
         self._slots = slots
         self._synchronous = synchronous
@@ -150,7 +155,10 @@ class Cluster:
         try:
             for number in range(1, replicas + 2):
                 server = Server(template, settings=own, hba=hba, name=f"node{number}")
-                self.nodes.append(Node(f"node{number}", server, relays is not None, relays == "everything"))
+                relay = None
+                if relays:
+                    relay = network.Link(server) if relays == "network" else Relay(server.port)
+                self.nodes.append(Node(f"node{number}", server, relay, relays != "clients"))
             self.primary = self.nodes[0]
             self.primary.server.start()
             for node in self.nodes[1:]:
@@ -350,8 +358,8 @@ class Cluster:
         return time.monotonic()
 
     def _conninfo(self, node, primary):
-        return (f"host=127.0.0.1 port={primary.replication_port} user=postgres application_name={node.name}"
-                " connect_timeout=5")
+        host, port = primary.replication_address
+        return f"host={host} port={port} user=postgres application_name={node.name} connect_timeout=5"
 
     def _ensure_slot(self, primary, node):
         primary.execute(f"SELECT pg_create_physical_replication_slot('{node.name}', true) WHERE NOT EXISTS"

@@ -25,18 +25,21 @@ PYTHON = "/usr/bin/python3" if pathlib.Path("/usr/bin/python3").exists() else sy
 
 
 class Relay:
-    """In front of 127.0.0.1:`target_port`; `address` is where it listens."""
+    """In front of 127.0.0.1:`target`, or of a Unix socket; `address` is where it listens. `before`: words that start its
+    process elsewhere, where `host` is an address."""
 
-    def __init__(self, target_port):
-        self.port = free_port()
+    def __init__(self, target, host="127.0.0.1", port=None, before=()):
+        self.host = host
+        self.port = port or free_port()
+        listens = "0.0.0.0" if before else host
         self.process = subprocess.Popen(
-            until_parent_ends([PYTHON, "-B", __file__, str(self.port), str(target_port)], "KILL"),
+            until_parent_ends([*before, PYTHON, "-B", __file__, listens, str(self.port), str(target)], "KILL"),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self._expect("listening")
 
     @property
     def address(self):
-        return f"127.0.0.1:{self.port}"
+        return f"{self.host}:{self.port}"
 
     def drop(self):
         """Silence, from the moment this returns."""
@@ -106,6 +109,7 @@ class Side(asyncio.Protocol):
         self.other = None
         self.lost_something = False
         self.hushed = False
+        self.is_made = asyncio.Event()
 
     def join(self, other):
         self.other, other.other = other, self
@@ -119,8 +123,11 @@ class Side(asyncio.Protocol):
 
     def connection_made(self, transport):
         self._transport = transport
-        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection = transport.get_extra_info("socket")
+        if connection.family != socket.AF_UNIX:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._links.sides.add(self)
+        self.is_made.set()
 
     @property
     def port(self):
@@ -213,8 +220,8 @@ class Plan:
 class Links:
     """All connections, and whether they are heard."""
 
-    def __init__(self, target_port):
-        self._target_port = target_port
+    def __init__(self, target):
+        self._target = target
         self._tasks = set()
         self.sides = set()
         self.silent = False
@@ -234,14 +241,20 @@ class Links:
         return side
 
     async def _connect(self, side):
+        await side.is_made.wait()  # a socket that is not there fails at once, and then there is a side to reset
         try:
-            _, other = await asyncio.get_running_loop().create_connection(
-                lambda: Side(self, "replies"), "127.0.0.1", self._target_port)
+            _, other = await self._reach()
         except OSError:
             if not self.silent:
                 side.reset()
             return
         side.join(other)
+
+    def _reach(self):
+        loop = asyncio.get_running_loop()
+        if self._target.startswith("/"):
+            return loop.create_unix_connection(lambda: Side(self, "replies"), self._target)
+        return loop.create_connection(lambda: Side(self, "replies"), "127.0.0.1", int(self._target))
 
     def heal(self):
         self.silent = False
@@ -309,10 +322,10 @@ class Links:
         return []
 
 
-async def serve(port, target_port):
-    links = Links(target_port)
+async def serve(host, port, target):
+    links = Links(target)
     loop = asyncio.get_running_loop()
-    await loop.create_server(links.accept, "127.0.0.1", port, backlog=512)
+    await loop.create_server(links.accept, host, port, backlog=512)
     orders = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
     print("listening", flush=True)
@@ -328,4 +341,4 @@ async def serve(port, target_port):
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(int(sys.argv[1]), int(sys.argv[2])))
+    asyncio.run(serve(sys.argv[1], int(sys.argv[2]), sys.argv[3]))

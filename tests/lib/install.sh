@@ -13,6 +13,7 @@ packages=(
   libpcap-dev zlib1g-dev                                              # passive capture
   libgtest-dev libgmock-dev clang-format                              # tests and style
   postgresql-15 zstd                                                  # the servers tested against
+  iproute2                                                            # networks that are cut off (root only)
   python3 python3-pytest python3-psycopg                              # end-to-end tests
 )
 if [ "${1:-tests}" != samples ]; then
