@@ -26,7 +26,9 @@ AuthQuery with_password(const Configuration& configuration, const UserFile& user
   if (secret != nullptr) query.password = secret->password;
   if (!query.password.empty()) return query;
   const std::string passwords = read_password_file();
-  for (const Address& backend : configuration.backends) {
+  std::vector<Address> backends = configuration.backends;
+  if (backends.empty()) backends.emplace_back();  // Patroni's, not known yet: a line for all hosts
+  for (const Address& backend : backends) {
     const auto found = find_password(passwords, {backend, query.database, query.user});
     if (found) query.password = *found;
     if (found) break;

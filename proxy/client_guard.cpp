@@ -8,6 +8,7 @@ namespace understudy::proxy {
 
 // Whether it has to wait, or is turned away.
 bool ClientSession::delay_login() {
+  if (client_.in_process()) return false;  // a replay's: it guesses nothing
   const SessionDescriptor& descriptor = login_->descriptor;
   const TimeNs now = now_ns();
   const auto wait = context_.shared.guard.admit(descriptor.peer, descriptor.user(), now);
@@ -33,6 +34,7 @@ bool ClientSession::delay_login() {
 
 void ClientSession::note_failed_login() {
   const SessionDescriptor& descriptor = login_->descriptor;
+  if (client_.in_process()) return;
   if (!context_.shared.guard.failed(descriptor.peer, descriptor.user(), now_ns())) return;
   log_event(LogLevel::kWarning, "logins_slowed_down",
             {{"peer", descriptor.peer},

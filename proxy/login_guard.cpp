@@ -126,11 +126,11 @@ bool LoginGuard::failed(std::string_view peer, std::string_view user, TimeNs now
   find_or_add(address, now).failures += 1;
   Entry& pair = find_or_add(pair_key(address, user), now);
   pair.failures += 1;
-  const Entry* const whole = find(address, now);
-  const bool costs = distance(pair, settings_.allowed) > 0 ||
-                     (whole != nullptr && distance(*whole, kAddressFactor * settings_.allowed) > 0);
-  if (!costs || (pair.told_at >= 0 && now - pair.told_at < settings_.window)) return false;
-  pair.told_at = now;
+  Entry* costs = distance(pair, settings_.allowed) > 0 ? &pair : nullptr;
+  Entry* const whole = find(address, now);
+  if (whole != nullptr && distance(*whole, kAddressFactor * settings_.allowed) > 0) costs = whole;
+  if (costs == nullptr || (costs->told_at >= 0 && now - costs->told_at < settings_.window)) return false;
+  costs->told_at = now;
   return true;
 }
 

@@ -40,8 +40,8 @@ class LoginGuard {
   [[nodiscard]] std::optional<TimeNs> admit(std::string_view peer, std::string_view user, TimeNs now);
   // For who cannot wait: 0 and its place in the line, or how long until there is one.
   [[nodiscard]] TimeNs admit_now(std::string_view peer, std::string_view user, TimeNs now);
-  // It failed. True when this should be said: once a window for each address and user, from the first that
-  // costs something.
+  // It failed. True when this should be said: once a window for each address and user, or for the address
+  // where its limit is what counts, from the first that costs something.
   [[nodiscard]] bool failed(std::string_view peer, std::string_view user, TimeNs now);
   [[nodiscard]] std::size_t size() const { return size_.load(std::memory_order_relaxed); }
 

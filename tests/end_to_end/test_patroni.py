@@ -14,6 +14,7 @@ import pytest
 from certificates import Authority
 from ledger import Ledger
 from patroni_cluster import PatroniCluster
+from understudy_process import run_understudy
 from waiting import await_condition, free_port
 
 GUARDED = ["--auth", "trust", "--commit-guard", "on", "--failover-timeout", "60s"]
@@ -163,6 +164,8 @@ def test_while_patroni_is_silent_sessions_go_on_and_the_servers_are_judged_by_th
             assert works(proxy)
             with urllib.request.urlopen(f"http://{admin}/metrics") as page:
                 assert "understudy_patroni_up 0\n" in page.read().decode()
+            refused = run_understudy("ctl", "move", "--promote", "--admin", admin)
+            assert refused.returncode == 1 and "Patroni promotes these servers" in refused.stderr
             patroni.answers["/cluster"] = cluster
             proxy.await_log(" patroni_answers ")
             assert client.execute("SELECT 1").fetchone() == (1,)
