@@ -24,9 +24,19 @@ void MessageSplitter::take(const Event& event) {
     take_piece(event);
     return;
   }
-  if (event.kind == EventKind::kGap) lose("a gap");
+  if (event.kind == EventKind::kGap) take_gap(event);
   item_.event = event;
   event_waiting_ = true;
+}
+
+void MessageSplitter::take_gap(const Event& event) {
+  Gap gap;
+  const bool goes_on =
+      goes_on_ && hole_.empty() && decode(event.data, gap) && gap.reason == GapReason::kCaptureLoss;
+  if (!goes_on) return lose("a gap");
+  client_ = wire::MessageAssembler(cap_bytes_);
+  server_ = wire::MessageAssembler(cap_bytes_);
+  client_awaited_ = server_awaited_ = false;
 }
 
 const SessionItem* MessageSplitter::next() {

@@ -27,7 +27,11 @@ struct SessionItem {
 class MessageSplitter {
  public:
   explicit MessageSplitter(std::size_t cap_bytes = wire::MessageAssembler::kDefaultCapBytes)
-      : client_(cap_bytes), server_(cap_bytes) {}
+      : cap_bytes_(cap_bytes), client_(cap_bytes), server_(cap_bytes) {}
+
+  // Behind a gap of a capture, where both sides go on between messages, messages are handed out again. For
+  // those who show what is there; whoever compares or plays must stop where something is missing.
+  void go_on_behind_capture_gaps() { goes_on_ = true; }
 
   // The session's next event, once next() has said null. Its data must live until it says so again.
   void take(const Event& event);
@@ -57,8 +61,11 @@ class MessageSplitter {
 
  private:
   void take_piece(const Event& event);
+  void take_gap(const Event& event);
   [[nodiscard]] bool joined(const Event& event);
 
+  std::size_t cap_bytes_;
+  bool goes_on_ = false;
   wire::MessageAssembler client_;
   wire::MessageAssembler server_;
   std::vector<wire::Message> messages_;  // of the piece at hand; views into it

@@ -16,6 +16,9 @@ class SessionMessages {
   SessionMessages(const Recording& recording, const SessionSummary& summary,
                   std::size_t cap_bytes = wire::MessageAssembler::kDefaultCapBytes);
 
+  // See message_splitter.h.
+  void go_on_behind_capture_gaps() { splitter_.go_on_behind_capture_gaps(); }
+
   // The next item, valid until the next call; null at the end.
   [[nodiscard]] const SessionItem* next();
 

@@ -73,8 +73,10 @@ void put_sessions(Lines& lines, const CaptureCounts& counts) {
 
 void put_losses(Lines& lines, const CaptureSummary& summary) {
   const CaptureCounts& counts = summary.sessions;
-  lines.put("bytes lost", format_size(counts.lost_bytes) + " never captured, " +
-                              format_size(counts.passed_over_bytes) + " passed over for it");
+  const bool nothing = counts.lost_bytes + counts.passed_over_bytes == 0;
+  lines.put("bytes lost", nothing ? "none"
+                                  : format_size(counts.lost_bytes) + " never captured, " +
+                                        format_size(counts.passed_over_bytes) + " passed over around them");
   lines.put_if(counts.out_of_step, "against the protocol",
                counted(counts.out_of_step, "place") + ": something was missed, or misread");
   const std::string packets = counted(summary.tcp.packets, "packet");

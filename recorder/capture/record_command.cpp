@@ -187,8 +187,8 @@ void capture_until_asked(const Signals& signals, LiveCapture& live, capture::Rea
 int record_interface(const RecordOptions& options) {
   const Signals signals;
   const std::string user = user_to_become(options.user);
-  create_for(options.recording.directory, user);
   LiveCapture live(options.live);
+  create_for(options.recording.directory, user);
   drop_privileges(user);
   Recorder recorder(options.recording, 1, identity(options.live.interface));
   CaptureSessions sessions(recorder, options.reassembly.ports);

@@ -17,6 +17,7 @@ class ItemWriter {
  public:
   void put(SessionId session, const SessionItem& item, Output& out) {
     if (item.is_message && item.direction == Direction::kFromClient) tracker_.client(item.message);
+    if (!item.is_message && item.event.kind == EventKind::kGap) tracker_ = {};  // what was asked is not known
     out.line(to_line(item_json(session, item, tracker_.row_formats())));
     if (item.is_message && item.direction == Direction::kFromServer) tracker_.server(item.message);
     tracker_.ended().clear();
@@ -42,6 +43,7 @@ class ItemWriter {
 JsonExportCounts export_one(const Recording& recording, const SessionSummary& session, Output& out) {
   JsonExportCounts counts;
   SessionMessages messages(recording, session);
+  messages.go_on_behind_capture_gaps();
   ItemWriter writer;
   const SessionId id = session.descriptor.id;
   TimeNs time = session.descriptor.opened_at;
@@ -73,6 +75,7 @@ class AllSessions {
 
  private:
   struct Open {
+    Open() { splitter.go_on_behind_capture_gaps(); }
     MessageSplitter splitter;
     ItemWriter writer;
     TimeNs time = 0;  // of its last event, or of the damage to it

@@ -59,6 +59,8 @@ bool for_each_item(SessionMessages& messages, const SessionListingOptions& optio
   std::uint64_t count = 0;
   while (const SessionItem* const item = messages.next()) {
     if (item->is_message && item->direction == Direction::kFromClient) tracker.client(item->message);
+    if (!item->is_message && item->event.kind == EventKind::kGap)
+      tracker = {};  // what was asked is not known
     const bool wanted = item->time >= options.from && item->time < options.until;
     if (wanted && count++ == options.limit) return false;
     // Before the tracker is told of a server's message: which request it answers is asked of it then.
@@ -97,6 +99,7 @@ void show_as_json(SessionMessages& messages, const SessionSummary& session,
 void show_session(const Recording& recording, const SessionSummary& session,
                   const SessionListingOptions& options, Output& out) {
   SessionMessages messages(recording, session);
+  messages.go_on_behind_capture_gaps();
   if (options.json) return show_as_json(messages, session, options, out);
   const TimeNs opened_at = session.descriptor.opened_at;
   const bool whole = for_each_item(messages, options,

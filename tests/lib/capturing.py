@@ -51,6 +51,15 @@ class Capture(_Capturing):
         super().__init__([binary(), "record", "--interface", "lo", "--port", port, "--output", output, "--json",
                           *arguments], f"{output}.log", " capturing_on ")
 
+    @property
+    def pid(self):
+        """Of the program itself, which sudo may have started."""
+        children = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return int(children[0]) if AS_ROOT and children else self.process.pid
+
+    def signal(self, name):
+        subprocess.run([*AS_ROOT, "kill", f"-{name}", str(self.pid)], check=True)
+
     def stop(self, status=0):
         """Its summary."""
         returned = self._end()
