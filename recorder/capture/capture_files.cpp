@@ -48,11 +48,12 @@ std::vector<std::string> in_order_of_capture(std::vector<std::string> files) {
   return files;
 }
 
-CaptureFileReader::CaptureFileReader(std::string name)
+CaptureFileReader::CaptureFileReader(std::string name, capture::SecretsHandler on_secrets)
     : name_(std::move(name)),
       descriptor_(open_file(name_)),
       buffer_(kPieceBytes),
-      decompressor_(std::make_unique<capture::Decompressor>()) {
+      decompressor_(std::make_unique<capture::Decompressor>()),
+      parser_(std::move(on_secrets)) {
   (void)::posix_fadvise(descriptor_, 0, 0, POSIX_FADV_SEQUENTIAL);
 }
 

@@ -19,7 +19,7 @@ namespace understudy::recorder {
 class CaptureFileReader {
  public:
   // Throws std::system_error naming the file.
-  explicit CaptureFileReader(std::string name);
+  explicit CaptureFileReader(std::string name, capture::SecretsHandler on_secrets = {});
   ~CaptureFileReader();
   CaptureFileReader(const CaptureFileReader&) = delete;
   CaptureFileReader& operator=(const CaptureFileReader&) = delete;

@@ -6,8 +6,9 @@
 
 namespace understudy::recorder {
 
-CaptureSessions::CaptureSessions(proxy::TrafficObserver& observer, std::vector<std::uint16_t> ports)
-    : observer_(observer), ports_(std::move(ports)) {}
+CaptureSessions::CaptureSessions(proxy::TrafficObserver& observer, std::vector<std::uint16_t> ports,
+                                 TlsKeyLog* keys)
+    : observer_(observer), ports_(std::move(ports)), keys_(keys) {}
 
 CaptureSessions::~CaptureSessions() = default;
 

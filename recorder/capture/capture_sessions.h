@@ -14,6 +14,7 @@
 #include "proxy/observer.h"
 #include "recorder/capture/capture_counts.h"
 #include "recorder/capture/captured_login.h"
+#include "recorder/capture/tls_key_log.h"
 
 namespace understudy::recorder {
 
@@ -21,8 +22,10 @@ class CapturedConnection;
 
 class CaptureSessions final : public capture::ConversationFactory {
  public:
-  // `observer` is borrowed. `ports`: where servers listen; empty: anywhere.
-  CaptureSessions(proxy::TrafficObserver& observer, std::vector<std::uint16_t> ports);
+  // `observer` and `keys` (of TLS sessions; null: none) are borrowed. `ports`: where servers listen; empty:
+  // anywhere.
+  CaptureSessions(proxy::TrafficObserver& observer, std::vector<std::uint16_t> ports,
+                  TlsKeyLog* keys = nullptr);
   ~CaptureSessions() override;
 
   [[nodiscard]] std::unique_ptr<capture::ConversationListener> conversation(
@@ -39,6 +42,7 @@ class CaptureSessions final : public capture::ConversationFactory {
 
   proxy::TrafficObserver& observer_;
   const std::vector<std::uint16_t> ports_;
+  TlsKeyLog* const keys_;
   CaptureCounts counts_;
   std::uint32_t last_number_ = 0;
   std::map<Cancellable, CapturedConnection*> cancellable_;

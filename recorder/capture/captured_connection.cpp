@@ -44,15 +44,20 @@ void CapturedConnection::data(Side from, TimeNs time, ByteView bytes, bool infor
     opening_ = std::make_unique<SessionOpening>(from_beginning_);
   }
   const Direction direction = direction_of(from);
+  if (tls_ != nullptr || sealed_) return take_sealed(direction, time, bytes, informed);
+  handle(direction, time, bytes, informed);
+}
+
+void CapturedConnection::handle(Direction from, TimeNs time, ByteView bytes, bool informed) {
   switch (state_) {
     case State::kOpening:
-      return open(direction, time, bytes, informed);
+      return open(from, time, bytes, informed);
     case State::kLogin:
-      return log_in(direction, time, bytes);
+      return log_in(from, time, bytes);
     case State::kFollowing:
-      return follow(direction, time, bytes);
+      return follow(from, time, bytes);
     case State::kSeeking:
-      return seek(direction, time, bytes, informed);
+      return seek(from, time, bytes, informed);
     case State::kSide:
     case State::kIgnored:
       return;
@@ -83,6 +88,8 @@ void CapturedConnection::open(Direction from, TimeNs time, ByteView bytes, bool 
       return begin_session(time);
     case Verdict::kCancel:
       return cancel(time);
+    case Verdict::kTls:
+      return begin_tls(from, time, bytes, informed);
     case Verdict::kUnreadable:
       return ignore(sessions_.counts_.unreadable, opening_->reason());
     case Verdict::kForeign:
@@ -95,6 +102,43 @@ void CapturedConnection::open(Direction from, TimeNs time, ByteView bytes, bool 
       begin_seeking(time);
       return seek(from, time, bytes, informed);
   }
+}
+
+void CapturedConnection::begin_tls(Direction from, TimeNs time, ByteView bytes, bool informed) {
+  if (sessions_.keys_ == nullptr || !sessions_.keys_->in_use()) {
+    return ignore(sessions_.counts_.unreadable, kTlsNoKey);
+  }
+  const ByteBuffer rest(opening_->rest().begin(), opening_->rest().end());
+  tls_ = std::make_unique<TlsConversation>(*sessions_.keys_);
+  opening_ = std::make_unique<SessionOpening>(true, true);
+  if (!rest.empty()) take_sealed(Direction::kFromClient, time, rest, informed);
+  // A server's "S" is no part of it; its first words to a client that did not ask are.
+  const bool first_words = from == Direction::kFromServer && !(bytes.size() == 1 && bytes.front() == 'S');
+  if (first_words && tls_ != nullptr) take_sealed(from, time, bytes, informed);
+}
+
+void CapturedConnection::take_sealed(Direction from, TimeNs time, ByteView bytes, bool informed) {
+  if (sealed_) {
+    sessions_.counts_.passed_over_bytes += bytes.size();
+    (from == Direction::kFromClient ? gap_->client_bytes : gap_->server_bytes) += bytes.size();
+    return;
+  }
+  const bool going =
+      tls_->take(from, bytes, [&](Direction whose, ByteView data) { handle(whose, time, data, informed); });
+  if (!going) give_up_tls(time, tls_->reason());
+}
+
+// What follows cannot be opened: of a session on record it is missing, to its end.
+void CapturedConnection::give_up_tls(TimeNs time, const std::string& reason) {
+  if (state_ == State::kIgnored) return;
+  if (observer_ == nullptr) {
+    ignore(sessions_.counts_.unreadable, reason);
+  } else {
+    login_.reset();
+    if (state_ != State::kSeeking) begin_seeking(time);
+    sealed_ = true;
+  }
+  tls_.reset();
 }
 
 void CapturedConnection::begin_session(TimeNs time) {
@@ -115,6 +159,7 @@ void CapturedConnection::open_observer(TimeNs time, SessionDescriptor descriptor
   descriptor.opened_at = time;
   descriptor.peer = flow_.end(other(*server_)).to_string();
   descriptor.backend = server_end().to_string();
+  descriptor.client_tls = descriptor.server_tls = tls_ != nullptr;
   observer_ = sessions_.observer_.open_session(0, descriptor);
 }
 
@@ -167,6 +212,8 @@ void CapturedConnection::relay(Direction from, TimeNs time, ByteView bytes) {
 void CapturedConnection::lost(Side from, TimeNs time, std::uint64_t bytes) {
   bytes_ += bytes;
   if (state_ == State::kSide || state_ == State::kIgnored) return;
+  if (tls_ != nullptr) give_up_tls(time, "TLS, with packets missing");
+  if (state_ == State::kIgnored) return;
   opening_.reset();
   login_.reset();
   if (state_ != State::kSeeking) begin_seeking(time);
@@ -281,6 +328,7 @@ void CapturedConnection::count_session(bool finished) {
 // It ends without having become a session.
 void CapturedConnection::count_connection() {
   if (state_ == State::kIgnored) return;
+  if (tls_ != nullptr) return ignore(sessions_.counts_.unreadable, kTlsNoKey);
   const bool seeking = state_ == State::kSeeking || state_ == State::kSide;
   if (bytes_ == 0 || !seeking) {
     ++sessions_.counts_.silent;

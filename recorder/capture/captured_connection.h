@@ -5,6 +5,7 @@
 //       server?             | met in           ReadyForQuery  v  nonsense    |
 //                           | the middle                    kSeeking --------+
 //                           +----------------------------------^
+//     What is encrypted passes TlsConversation first, if there is a key log.
 //     kIgnored: encrypted, something else, a cancel request
 //
 // Behind a hole nothing is recorded before SessionJoiner has found a boundary; the gap event that stands
@@ -16,6 +17,7 @@
 #include "recorder/capture/capture_sessions.h"
 #include "recorder/capture/session_joiner.h"
 #include "recorder/capture/session_opening.h"
+#include "recorder/capture/tls_conversation.h"
 
 namespace understudy::recorder {
 
@@ -33,7 +35,11 @@ class CapturedConnection final : public capture::ConversationListener {
   enum class State : std::uint8_t { kSide, kOpening, kLogin, kFollowing, kSeeking, kIgnored };
 
   [[nodiscard]] bool find_server(capture::Side from, ByteView bytes);
+  void handle(Direction from, TimeNs time, ByteView bytes, bool informed);
   void open(Direction from, TimeNs time, ByteView bytes, bool informed);
+  void begin_tls(Direction from, TimeNs time, ByteView bytes, bool informed);
+  void take_sealed(Direction from, TimeNs time, ByteView bytes, bool informed);
+  void give_up_tls(TimeNs time, const std::string& reason);
   void begin_session(TimeNs time);
   void log_in(Direction from, TimeNs time, ByteView bytes);
   void finish_login(TimeNs time);
@@ -68,6 +74,8 @@ class CapturedConnection final : public capture::ConversationListener {
   std::uint64_t bytes_ = 0;  // all of them
   TimeNs last_shown_ = 0;
 
+  std::unique_ptr<TlsConversation> tls_;
+  bool sealed_ = false;  // TLS that cannot be read any more
   std::unique_ptr<SessionOpening> opening_;
   std::unique_ptr<CapturedLogin> login_;
   std::unique_ptr<SessionJoiner> joiner_;

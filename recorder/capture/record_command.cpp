@@ -74,6 +74,11 @@ RecorderIdentity identity(std::string source) {
           .attributes = {{"capture", std::move(source)}}};
 }
 
+std::unique_ptr<TlsKeyLog> key_log(const RecordOptions& options) {
+  return options.tls_keys.empty() ? std::make_unique<TlsKeyLog>()
+                                  : std::make_unique<TlsKeyLog>(options.tls_keys);
+}
+
 // ---- Files
 
 bool asked_to_end(const Signals& signals) {
@@ -85,14 +90,18 @@ int record_files(const RecordOptions& options) {
   const Signals signals;
   const std::vector<std::string> files = in_order_of_capture(options.files);
   WaitingRecorder recorder(options.recording, identity(files.size() == 1 ? "a file" : "files"));
-  CaptureSessions sessions(recorder, options.reassembly.ports);
+  const auto keys = key_log(options);
+  CaptureSessions sessions(recorder, options.reassembly.ports, keys.get());
   capture::Reassembler reassembler(options.reassembly, sessions);
+  const auto secrets = [&keys](std::uint32_t type, ByteView text) {
+    if (type == capture::CaptureFileParser::kTlsKeyLog) keys->add(as_text(text));
+  };
   const auto take = [&reassembler](const capture::CapturedPacket& packet) { reassembler.take(packet); };
   std::vector<UnreadFile> unread;
   capture::CaptureDrops drops;
   bool ended = false;
   for (const std::string& name : files) {
-    CaptureFileReader file(name);
+    CaptureFileReader file(name, secrets);
     while (!ended && recorder.failure().empty() && file.read(take)) ended = asked_to_end(signals);
     if (file.unread() != nullptr) unread.push_back(*file.unread());
     drops.by_kernel += file.drops().by_kernel;
@@ -188,10 +197,11 @@ int record_interface(const RecordOptions& options) {
   const Signals signals;
   const std::string user = user_to_become(options.user);
   LiveCapture live(options.live);
+  const auto keys = key_log(options);  // while it may be read
   create_for(options.recording.directory, user);
   drop_privileges(user);
   Recorder recorder(options.recording, 1, identity(options.live.interface));
-  CaptureSessions sessions(recorder, options.reassembly.ports);
+  CaptureSessions sessions(recorder, options.reassembly.ports, keys.get());
   capture::Reassembler reassembler(options.reassembly, sessions);
   LiveWatch watch(options, live, recorder);
   log_event(LogLevel::kInfo, "capturing_on",

@@ -21,7 +21,9 @@ constexpr const char* kNotes =
     "\nPasswords and what else proves who a client is never reach the recording. Sessions that were open "
     "before\n"
     "the capture are joined where that can be proven, and marked so. What is missing is a gap event in its\n"
-    "session. Encrypted sessions are counted, not read.\n"
+    "session. Encrypted sessions are read where a key log (--tls-keys, or secrets in a pcapng file) has "
+    "their\n"
+    "secrets: TLS 1.2 and 1.3 with AEAD cipher suites. Others are counted.\n"
     "\n--interface needs root or cap_net_raw, which it gives up once the interface is open: as root it goes "
     "on as\n"
     "--user, by default whoever called sudo, or nobody. The directory must be that user's; it is created "
@@ -45,6 +47,8 @@ cxxopts::Options command_options() {
       cxxopts::value<std::vector<std::uint16_t>>(), "PORT");
   add("output", "the recording's directory; created (mode 0700) if absent", cxxopts::value<std::string>(),
       "DIR");
+  add("tls-keys", "read encrypted sessions with the secrets in this key log (SSLKEYLOGFILE's format)",
+      cxxopts::value<std::string>(), "FILE");
   add("overlap", "of bytes sent again differently, keep: first or last (word, first)",
       cxxopts::value<std::string>(), "WORD");
   add("ring", "the kernel's buffer for packets not taken yet (size, 64MiB)", cxxopts::value<std::string>(),
@@ -118,6 +122,7 @@ RecordOptions options_of(const cxxopts::ParseResult& given) {
     refuse("--overlap " + overlap + ": expected first or last");
   }
   if (overlap == "last") options.reassembly.overlap = capture::OverlapPolicy::kKeepLast;
+  options.tls_keys = text_of(given, "tls-keys");
   options.json = given.count("json") != 0;
   take_ports(given, options);
   take_live(given, options);

@@ -13,6 +13,7 @@ struct RecordOptions {
   std::vector<std::string> files;  // "-": standard input
   LiveCaptureOptions live;         // with an interface, when there are no files
   std::string user;
+  std::string tls_keys;  // a key log file
   TimeNs report_interval = 10 * kSecond;
   capture::ReassemblyOptions reassembly;
   RecorderOptions recording;

@@ -81,7 +81,7 @@ Verdict SessionOpening::direct_tls(bool more_may_come) {
       bytes_.size() < kTlsHeaderBytes ? kMaxTlsRecord : kTlsHeaderBytes + load_be16(bytes_.data() + 3);
   if (more_may_come && bytes_.size() < std::min(record, kMaxTlsRecord)) return Verdict::kUndecided;
   if (as_text(bytes_).find("\x0apostgresql") != std::string_view::npos) {
-    return decide(Verdict::kUnreadable, "TLS, no key");
+    return Verdict::kTls;
   }
   return decide(Verdict::kForeign, name_of_protocol(bytes_));
 }
@@ -92,8 +92,8 @@ Verdict SessionOpening::server(ByteView bytes) {
   if (awaited_ != 0) {
     const char accepts = std::exchange(awaited_, 0);
     answered_ = true;
-    if (first == accepts)
-      return decide(Verdict::kUnreadable, accepts == 'S' ? "TLS, no key" : "GSSAPI encryption");
+    if (first == accepts && accepts == 'G') return decide(Verdict::kUnreadable, "GSSAPI encryption");
+    if (first == accepts && bytes.size() == 1) return Verdict::kTls;
     if (first == 'E') return Verdict::kRefused;
     if (first != 'N' || bytes.size() != 1) return decide(Verdict::kForeign, "unknown");
     return read();

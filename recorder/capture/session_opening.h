@@ -16,14 +16,16 @@ class SessionOpening {
     kUndecided,
     kSession,     // startup() is the packet; rest() what the client sent behind it
     kCancel,      // cancel() names whom
+    kTls,         // TLS begins; rest() is what the client sent of it already
     kUnreadable,  // reason() says why
     kForeign,     // not PostgreSQL; reason() is what it looks like
     kRefused,     // the server ended it with an error before anybody could log in
     kMidStream    // neither side begins here
   };
 
-  // `from_beginning`: the connection's first bytes are the first fed.
-  explicit SessionOpening(bool from_beginning) : from_beginning_(from_beginning) {}
+  // `from_beginning`: the connection's first bytes are the first fed. `inside_tls`: of what TLS holds.
+  explicit SessionOpening(bool from_beginning, bool inside_tls = false)
+      : from_beginning_(from_beginning), answered_(inside_tls) {}
 
   Verdict client(ByteView bytes);
   Verdict server(ByteView bytes);

@@ -7,6 +7,8 @@ import os
 import pathlib
 import re
 import socket
+import ssl
+import struct
 import subprocess
 import threading
 
@@ -16,7 +18,7 @@ import pytest
 from capturing import AS_ROOT, Capture, Tcpdump, pcap_records, record_files
 from certificates import Authority
 from postgres_server import BIN
-from raw_session import RawSession
+from raw_session import TERMINATE, RawSession, startup
 from replaying import raw_contents, replay
 from transcripts import CANCELLED, CLIENT, GAP, OPENED, SERVER, process_id, read_sessions, said, stream
 from understudy_process import binary, run_understudy
@@ -251,6 +253,58 @@ def test_what_is_encrypted_or_not_postgresql_is_counted(make_server, scratch):
     assert b"SELECT 'open'" in raw_contents(scratch / "captured")
     verified = run_understudy("verify", scratch / "captured")
     assert "TLS, no key" in verified.stdout and verified.returncode == 1
+
+
+class SealedSession(RawSession):
+    """One over TLS, whose secrets are logged."""
+
+    def __init__(self, port, key_log, version):
+        super().__init__(port, login=False)
+        self.send(struct.pack("!ii", 8, 80877103))
+        assert self.socket.recv(1) == b"S"
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        context.minimum_version = context.maximum_version = version
+        context.keylog_filename = str(key_log)
+        self.socket = context.wrap_socket(self.socket)
+        self.send(startup(user="postgres", database="postgres"))
+        self.greeting = self.until_ready()
+
+
+def test_with_a_key_log_what_is_encrypted_is_read(make_server, scratch):
+    authority = Authority(str(scratch))
+    certificate = authority.issue("localhost")
+    server = make_server(settings="ssl = on\nssl_min_protocol_version = 'TLSv1.2'\n"
+                         f"ssl_cert_file = '{certificate.certificate}'\nssl_key_file = '{certificate.key}'\n")
+    (scratch / "keys").touch()
+    versions = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)
+    with Capture(server.port, scratch / "captured", "--tls-keys", scratch / "keys") as capture, \
+            Tcpdump(server.port, scratch / "dump.pcap") as tcpdump:
+        for version in versions:
+            with SealedSession(server.port, scratch / "keys", version) as session:
+                assert session.ask(f"SELECT 'sealed by {version.name}'") == f"sealed by {version.name}"
+                session.ask("SELECT string_agg('z', '') FROM generate_series(1, 300000)")
+                session.send(TERMINATE)
+                session.to_end()
+        with RawSession(server.port) as last:
+            last.ask("SELECT 'and no more'")
+        tcpdump.stop(seen=b"and no more")
+        summary = capture.stop()
+    assert summary["sessions"]["whole"] == 3 and summary["unreadable"] == {}
+    sessions = read_sessions(scratch / "captured")
+    for version in versions:
+        (events,) = [events for events in sessions.values() if version.name.encode() in stream(events, CLIENT)]
+        assert stream(events, CLIENT).endswith(TERMINATE) and stream(events, SERVER).count(b"z") >= 300_000
+    assert b"sealed by" not in (scratch / "dump.pcap").read_bytes()
+    # The same from the file, with its keys and without.
+    record_files(scratch / "from-file", scratch / "dump.pcap", "--tls-keys", scratch / "keys")
+    for version in versions:
+        assert version.name.encode() in raw_contents(scratch / "from-file")
+    without = record_files(scratch / "without", scratch / "dump.pcap", status=3)
+    assert without["unreadable"]["TLS, no key"]["connections"] == 2
+    secrets = (scratch / "keys").read_text().split()
+    for secret in secrets:
+        assert len(secret) < 64 or secret.encode() not in raw_contents(scratch / "captured")
 
 
 def test_a_capture_gives_up_its_privileges_and_tells_what_the_kernel_dropped(make_server, scratch):
