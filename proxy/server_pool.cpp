@@ -8,10 +8,18 @@
 namespace understudy::proxy {
 namespace {
 
-// "database\0user" of "database\0user\0...": what the pools of a group have in common.
+// "database\0user" of "database\0user\0...", what the pools of a group have in common; with "\0@backend"
+// where the key ends so (split.h): a replica's pools are not the primary's. Start-up parameters have an '='.
 std::string group_key(const std::string& key) {
   const std::size_t first = key.find('\0');
-  return first == std::string::npos ? key : key.substr(0, key.find('\0', first + 1));
+  if (first == std::string::npos) return key;
+  const std::size_t second = key.find('\0', first + 1);
+  std::string group = key.substr(0, second);
+  const std::string_view last = std::string_view(key).substr(key.rfind('\0'));
+  if (second != std::string::npos && last.starts_with(std::string_view("\0@", 2)) &&
+      last.find('=') == std::string_view::npos)
+    group += last;
+  return group;
 }
 
 }  // namespace
@@ -35,7 +43,8 @@ ServerPool::Group& ServerPool::group_of(const std::string& key) {
   if (fresh) {
     const std::size_t zero = name.find('\0');
     at->second.database = name.substr(0, zero);
-    at->second.user = zero == std::string::npos ? std::string() : name.substr(zero + 1);
+    if (zero != std::string::npos)
+      at->second.user = name.substr(zero + 1, name.find('\0', zero + 1) - zero - 1);
   }
   return at->second;
 }

@@ -2,10 +2,10 @@
 // combination of database, user and start-up parameters, with pgbouncer's limits and words. A server comes
 // back only after it was reset (server_reset.h). First come, first served.
 //
-// The pools of one database and user are a group: limits and the queue are the group's, so that clients of
-// many application names do not keep many times as many servers. Where a limit is reached, the server that
-// has been idle for the longest ends for a client that it cannot serve. Without a limit, no more than so many
-// may idle for other start-up parameters as serve clients (or kFewIdle).
+// The pools of one database and user at one backend are a group: limits and the queue are the group's, so
+// that clients of many application names do not keep many times as many servers. Where a limit is reached,
+// the server that has been idle for the longest ends for a client that it cannot serve. Without a limit, no
+// more than so many may idle for other start-up parameters as serve clients (or kFewIdle).
 //
 // Any thread. Callbacks are called without a lock held, on the thread that made the room.
 #pragma once

@@ -55,12 +55,14 @@ class Tpcb:
                         "postgres", "postgres"], stdin=subprocess.DEVNULL, capture_output=True, check=True)
 
     def await_running(self, direct):
-        """Until every client has a session, and some have written."""
-        running = ("SELECT (SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pgbench') >= %s"
-                   " AND EXISTS (SELECT FROM pgbench_history)")
+        """Until every client has a session, and has prepared what it asks: meanwhile pgbench waits for one session with
+        the thread that several share, and if that session's lock is one of theirs after a failover, it waits for itself."""
+        running = ("SELECT (SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pgbench') >= %(clients)s"
+                   " AND (SELECT count(*) FROM pgbench_history) >= 6 * %(clients)s")
         with direct:
             await_condition(lambda: self.process.poll() is not None or
-                            direct.execute(running, [self._clients]).fetchone()[0], "pgbench's clients to begin")
+                            direct.execute(running, {"clients": self._clients}).fetchone()[0],
+                            "pgbench's clients to begin")
 
     def stop(self, direct, patience_s=60):
         """Ends it as its own clock would (SIGALRM), each client after its transaction. `direct`: to the primary."""

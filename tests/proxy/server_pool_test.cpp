@@ -206,6 +206,16 @@ TEST_F(ServerPoolTest, DatabasesAndUsersHaveLimitsOfTheirOwn) {
   EXPECT_EQ(pool_.collect(key_of("shop", "ada", ""), ticket).kind, Kind::kConnect);
 }
 
+TEST_F(ServerPoolTest, BackendsHaveLimitsOfTheirOwnAndAParameterIsNoBackend) {
+  using namespace std::string_literals;
+  limit(1);
+  const std::string at_the_primary = key_of("shop", "ada", "a");
+  EXPECT_EQ(ask(at_the_primary), Kind::kConnect);
+  EXPECT_EQ(ask(at_the_primary + "\0@replica:5432"s), Kind::kConnect);
+  EXPECT_EQ(ask(at_the_primary + "\0@replica:5432"s), Kind::kWait);
+  EXPECT_EQ(ask(at_the_primary + "\0@anything=1"s), Kind::kWait);
+}
+
 TEST_F(ServerPoolTest, WithoutALimitFewIdleForOthersThanAreServed) {
   for (int i = 0; i < 1000; ++i) {
     const std::string key = key_of("shop", "ada", std::to_string(i));
