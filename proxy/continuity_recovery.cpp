@@ -333,6 +333,11 @@ void Continuity::replay() {
   } else if (!waited.empty()) {
     append_bytes(for_server_, guard(waited, false));
   }
+  // The lost server had sent its answers without being asked to (a good-bye takes them along); this one keeps
+  // them back until the pipeline's Sync.
+  const bool kept_back = !requests_.empty() && !requests_.back().whole && client_.at_boundary();
+  // (What is held waits for the id, and with that question comes a Flush.)
+  if (swallowing_ && kept_back && !holding_) wire::append_flush(for_server_);
   if (!swallowing_) outstanding_.clear();
 }
 

@@ -204,5 +204,35 @@ TEST_F(ContinuityTest, APipelineCutOffIsSaidAgain) {
   EXPECT_EQ(answer(again), (Lines{"2", "C SELECT 0", "Z I"}));
 }
 
+// A server's good-bye brings answers along that were not asked for yet; the next keeps them until it is
+// asked.
+TEST_F(ContinuityTest, OfAPipelineWithoutSyncTheAnswersThatTheClientHasAreAskedFor) {
+  ByteBuffer bytes;
+  wire::append_parse(bytes, "", "SELECT a FROM t");
+  wire::append_bind(bytes, {});
+  wire::append_execute(bytes, "");
+  (void)session_->to_server(bytes);
+  ByteBuffer parsed;
+  wire::append_empty_message(parsed, '1');
+  EXPECT_EQ(answer(parsed), Lines{"1"});
+  EXPECT_EQ(answer(error("57P01", "FATAL")), Lines{});
+  EXPECT_TRUE(session_->server_leaves());
+  Lines flushed = lines_of(bytes);
+  flushed.emplace_back("H");
+  EXPECT_EQ(move(), flushed);
+  EXPECT_EQ(session_->stage(), Continuity::Stage::kReplaying);
+  wire::append_empty_message(parsed, '2');
+  EXPECT_EQ(answer(parsed), Lines{"2"});
+  EXPECT_TRUE(relaying());
+}
+
+TEST_F(ContinuityTest, OfAPipelineWithoutSyncNothingIsAskedForThatNobodyHasSeen) {
+  ByteBuffer bytes;
+  wire::append_parse(bytes, "", "SELECT a FROM t");
+  (void)session_->to_server(bytes);
+  EXPECT_EQ(move(), lines_of(bytes));
+  EXPECT_TRUE(relaying());
+}
+
 }  // namespace
 }  // namespace understudy::proxy
