@@ -16,14 +16,15 @@ STATEMENTS = {"-S": 1, "-N": 5, "TPC-B": 7}  # of one transaction, BEGIN and END
 
 
 class PgbenchRun:
-    """A finished pgbench: `tps` as it says (without connecting), `transactions`, `wall_s`, `cpu_s`."""
+    """A finished pgbench: `tps` as it says (without connecting, unless that is what is measured: -C), `transactions`,
+    `wall_s`, `cpu_s`. `environment`: libpq's variables beyond ENVIRONMENT."""
 
-    def __init__(self, port, workload, mode, clients, *limit):
+    def __init__(self, port, workload, mode, clients, *limit, environment=None):
         threads = min(clients, 2)
         finished = Finished([BIN / "pgbench", "-n", "-b", WORKLOADS[workload], "-M", mode, "-c", clients,
-                             "-j", threads, "-p", port, *limit], ENVIRONMENT)
+                             "-j", threads, "-p", port, *limit], {**ENVIRONMENT, **(environment or {})})
         self.wall_s, self.cpu_s = finished.wall_s, finished.cpu_s
-        self.tps = float(self._find(r"tps = ([\d.]+) \(without initial", finished.output))
+        self.tps = float(self._find(r"tps = ([\d.]+) \((?:without initial|including reconnection)", finished.output))
         self.transactions = int(self._find(r"actually processed: (\d+)", finished.output))
         if self._find(r"number of failed transactions: (\d+)", finished.output) != "0":
             raise RuntimeError(f"pgbench had failures:\n{finished.output}")

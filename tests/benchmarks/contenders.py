@@ -45,12 +45,12 @@ class Direct:
 
 
 class Understudy:
-    """`understudy proxy` with its default settings; `record` into a directory that is removed with it."""
+    """`understudy proxy` with its default settings and `arguments`; `record` into a directory that is removed with it."""
 
-    def __init__(self, server, record):
+    def __init__(self, server, record=False, arguments=()):
         self.recording = make_directory("recording") if record else None
         try:
-            self._proxy = Proxy(server.tcp, record=self.recording)
+            self._proxy = Proxy(server.tcp, *arguments, record=self.recording)
         except BaseException:
             self._remove_recording()
             raise
@@ -65,6 +65,10 @@ class Understudy:
         self._proxy.remove()
         if self.recording:
             self.recorded = self._read_record(log)
+
+    def await_primary(self):
+        self._proxy.await_log(" primary_found ")
+        return self
 
     def _read_record(self, log):
         line = re.search(r"^\S+ \w+ recorded(?:_in_part)? (.*)", log, re.MULTILINE)

@@ -1,22 +1,34 @@
 """How much memory does a proxy hold for a client that has asked something once and is silent since?"""
 
 from clients import RawClient
-from contenders import Contenders
+from contenders import Understudy
 from meters import median, resident_kib, rotated
+from pgbouncer import PgBouncer
+from silent_server import SilentServer
 from table import Row, Section, number
 
-PROXIES = ["pgbouncer", "off", "on"]
+PROXIES = {"pgbouncer": lambda server: PgBouncer(server, settings="default_pool_size = 6000\n"),
+           "off": Understudy, "on": lambda server: Understudy(server, record=True)}
 WARM_UP_CLIENTS = 10
 
 
 def measure(server, options):
+    """A thousand on a real server; five thousand on one that is none: so many processes would be measured, not proxies."""
+    with SilentServer() as silent:
+        return [_measure(server, options.idle_clients, options), _measure(silent, options.many_idle_clients, options)]
+
+
+def _measure(server, count, options):
     samples = {name: [] for name in PROXIES}
     for round_number in range(options.rounds):
-        options.progress(f"idle: {options.idle_clients} clients, round {round_number + 1}")
-        for name in rotated(PROXIES, round_number):
-            with Contenders(server, [name]) as contenders:
-                samples[name].append(_kib_a_client(contenders[name], options.idle_clients))
-    return {"clients": options.idle_clients, "samples": samples}
+        options.progress(f"idle: {count} clients, round {round_number + 1}")
+        for name in rotated(list(PROXIES), round_number):
+            contender = PROXIES[name](server)
+            try:
+                samples[name].append(_kib_a_client(contender, count))
+            finally:
+                contender.stop()
+    return {"clients": count, "samples": samples}
 
 
 def _kib_a_client(contender, count):
@@ -40,6 +52,7 @@ def _close(clients):
         client.close()
 
 
-def section(idle):
-    row = Row("resident KiB per client", ["", *(number(median(idle["samples"][name])) for name in PROXIES)], [])
-    return Section(f"Memory: {idle['clients']:,} idle clients", ["direct", *PROXIES], [row])
+def section(cells):
+    rows = [Row(f"KiB a client, {cell['clients']:,} clients",
+                ["", *(number(median(cell["samples"][name])) for name in PROXIES)], []) for cell in cells]
+    return Section("Memory: idle clients", ["direct", *PROXIES], rows)
