@@ -279,8 +279,8 @@ void CapturedConnection::tell_gap(TimeNs time) {
 // ---- Ends
 
 void CapturedConnection::finished(Side from, TimeNs /*time*/) {
-  if (!server_) return;
-  (direction_of(from) == Direction::kFromClient ? client_finished_ : server_finished_) = true;
+  if (!server_ || first_finished_) return;
+  first_finished_ = direction_of(from);
 }
 
 void CapturedConnection::closed(ConversationEnd end, std::optional<Side> by, TimeNs time) {
@@ -300,7 +300,7 @@ void CapturedConnection::closed(ConversationEnd end, std::optional<Side> by, Tim
 
 CloseDetail CapturedConnection::close_detail(ConversationEnd end, std::optional<Side> by) const {
   // The same judgement as the proxy's: whoever said good-bye left, and who ended first.
-  const bool expected = tracker_.terminate_seen() || client_finished_;
+  const bool expected = tracker_.terminate_seen() || first_finished_ == Direction::kFromClient;
   switch (end) {
     case ConversationEnd::kReplaced:
       return {CloseReason::kRecordingEnded, "its end was not captured; its ports were used again"};

@@ -85,9 +85,8 @@ class CapturedConnection final : public capture::ConversationListener {
   std::optional<Gap> gap_;  // while seeking in a session on record
   bool joined_ = false;     // it began in the middle
   bool has_gap_ = false;
-  bool client_finished_ = false;
-  bool server_finished_ = false;
-  Unread* unread_ = nullptr;  // of an ignored one: where its bytes count
+  std::optional<Direction> first_finished_;  // who ended its stream first
+  Unread* unread_ = nullptr;                 // of an ignored one: where its bytes count
   std::optional<std::uint32_t> cancellable_as_;
   ByteBuffer cancel_key_;
 };

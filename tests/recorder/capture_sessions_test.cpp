@@ -293,6 +293,27 @@ TEST(CaptureSessionsTest, ASessionOpenBeforeTheCaptureIsJoinedBetweenRequests) {
   EXPECT_GT(joined, 20);
 }
 
+TEST(CaptureSessionsTest, WhoEndedASessionIsWhoEndedItFirst) {
+  std::mt19937 random(41);
+  Wiring wiring;
+  wiring.ends = false;
+  for (const Side first : {kClient, kServer}) {
+    std::vector<Segment> segments = put_on_wire(login() + query("select 1", 1), wiring, random);
+    std::uint32_t next[2] = {wiring.client_isn + 1, wiring.server_isn + 1};
+    for (const Segment& segment : segments) {
+      if (!segment.syn)
+        next[index_of(segment.from)] = segment.sequence + static_cast<std::uint32_t>(segment.payload.size());
+    }
+    Segment end{first, next[index_of(first)], next[index_of(other(first))], false, true, true, false, {}};
+    Segment answer{
+        other(first), next[index_of(other(first))], next[index_of(first)] + 1, false, true, true, false, {}};
+    segments.push_back(end);
+    segments.push_back(answer);
+    const auto outcome = record(segments);
+    EXPECT_EQ(only(*outcome).events.back(), first == kClient ? "closed 0" : "closed 1");
+  }
+}
+
 TEST(CaptureSessionsTest, JoinedOutsideOfTransactionsOnly) {
   const Talk talk = query("rest", 1, 'T') + query("in a transaction", 2, 'T') + query("also", 2, 'T') +
                     query("commit", 0, 'I') + query("select 1", 1) + kGoodbye;
