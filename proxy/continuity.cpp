@@ -2,7 +2,6 @@
 #include "proxy/continuity.h"
 
 #include <algorithm>
-#include <cctype>
 
 #include "formats/wire/frontend_builders.h"
 #include "formats/wire/message_types.h"
@@ -13,13 +12,6 @@ namespace understudy::proxy {
 namespace {
 
 namespace frontend = wire::frontend;
-
-bool mentions_copy(std::string_view sql) {
-  constexpr std::string_view kWord = "copy";
-  return std::search(sql.begin(), sql.end(), kWord.begin(), kWord.end(), [](char a, char b) {
-           return std::tolower(static_cast<unsigned char>(a)) == b;
-         }) != sql.end();
-}
 
 // Parse, Bind, Describe, Execute: what one statement of a pipeline takes.
 constexpr std::size_t kParseToExecute = 4;
@@ -111,6 +103,7 @@ OpenRequest& Continuity::open_request(bool pipeline) {
   if (requests_.empty() || requests_.back().whole) {
     requests_.emplace_back();
     requests_.back().pipeline = pipeline;
+    requests_.back().due.reserve(pipeline ? kParseToExecute : 1);
   }
   return requests_.back();
 }
@@ -156,9 +149,10 @@ void Continuity::add_statements(OpenRequest& request, std::string_view sql, bool
     request.may_copy = true;
     return predict(request, request.due.back().effect);
   }
-  request.may_copy = request.may_copy || mentions_copy(sql);
-  request.asks_behind = writes(sql);
-  for (const StatementEffect& effect : traits_.of(sql).statements) {
+  const StatementTraits& traits = traits_.of(sql);
+  request.may_copy = request.may_copy || traits.may_copy;
+  request.asks_behind = traits.single_write;
+  for (const StatementEffect& effect : traits.statements) {
     request.due.push_back(plain_due('C'));
     request.due.back().effect = effect;
     predict(request, effect);
@@ -210,8 +204,8 @@ void Continuity::add_bind(OpenRequest& request, ByteView payload, bool whole) {
   if (traits != nullptr && traits->statements.size() == 1) effect = traits->statements.front();
   const bool unknown = traits == nullptr || traits->statements.size() > 1;
   if (unknown) effect = unknown_effect();
-  request.asks_behind = !unknown && writes(*sql);
-  request.may_copy = request.may_copy || sql == nullptr || mentions_copy(*sql);
+  request.asks_behind = !unknown && traits->single_write;
+  request.may_copy = request.may_copy || traits == nullptr || traits->may_copy;
   portals_.insert_or_assign(std::string(bind->portal), std::move(effect));
 }
 

@@ -179,7 +179,6 @@ class Continuity {
 
   // A write in a transaction of its own (continuity_write.cpp).
   [[nodiscard]] bool is_single_write(ByteView bytes) const;
-  [[nodiscard]] bool writes(std::string_view sql) const;
   [[nodiscard]] ByteView wrap(ByteView bytes);
   [[nodiscard]] bool keeps(char type) const;
   [[nodiscard]] ByteView keep(ByteView raw);

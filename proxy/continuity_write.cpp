@@ -9,7 +9,6 @@
 // A COMMIT that comes before the id is known, because the client sends it in a pipeline, waits for it: that
 // takes a round trip, but of the proxy's.
 #include <algorithm>
-#include <cctype>
 #include <utility>
 
 #include "formats/wire/backend_builders.h"
@@ -31,26 +30,7 @@ constexpr wire::ErrorText kNotCommitted = {
     .sqlstate = "40000",
     .message = "the statement was rolled back when it was to be committed"};
 
-bool begins_with(std::string_view sql, std::string_view word) {
-  while (!sql.empty() && std::isspace(static_cast<unsigned char>(sql.front())) != 0) sql.remove_prefix(1);
-  return sql.size() > word.size() &&
-         std::equal(word.begin(), word.end(), sql.begin(),
-                    [](char a, char b) { return a == std::tolower(static_cast<unsigned char>(b)); }) &&
-         std::isspace(static_cast<unsigned char>(sql[word.size()])) != 0;
-}
-
 }  // namespace
-
-// What may stand in a transaction block as well as outside of one.
-bool Continuity::writes(std::string_view sql) const {
-  constexpr std::string_view kWords[] = {"insert", "update", "delete", "merge", "with", "select"};
-  if (std::none_of(std::begin(kWords), std::end(kWords),
-                   [&](std::string_view word) { return begins_with(sql, word); }))
-    return false;
-  const StatementTraits& traits = traits_.of(sql);
-  return traits.understood && traits.statements.size() == 1 &&
-         traits.statements.front().kind == EffectKind::kNone && traits.statements.front().may_write;
-}
 
 // One request, all of it here, while nothing else is under way.
 bool Continuity::is_single_write(ByteView bytes) const {
@@ -70,7 +50,7 @@ bool Continuity::is_single_write(ByteView bytes) const {
     switch (static_cast<char>(bytes.front())) {
       case frontend::kQuery:
         return last && !parsed && executes == 0 && !payload.empty() &&
-               writes(as_text(payload.first(payload.size() - 1)));
+               traits_.of(as_text(payload.first(payload.size() - 1))).single_write;
       case frontend::kParse: {
         const auto parse = wire::Parse::decode(payload);
         if (!parse || parsed) return false;
@@ -95,7 +75,7 @@ bool Continuity::is_single_write(ByteView bytes) const {
         if (++executes > 1) return false;
         break;
       case frontend::kSync:
-        return last && executes == 1 && writes(sql);
+        return last && executes == 1 && traits_.of(sql).single_write;
       default:
         return false;
     }

@@ -60,8 +60,8 @@ MoveResult PlannedMove::run(const MoveRequest& request) {
   log_event(LogLevel::kInfo, "move_begins", {{"from", result_.from}, {"to", result_.to}});
   const TimeNs paused_at = now_ns();
   proxy_.set_paused(true);
-  const bool moved =
-      await_quiet() && await_replay() && (!request.promote || promote()) && await_primary(request.promote);
+  const bool moved = await_quiet() && await_replay(request.promote) && (!request.promote || promote()) &&
+                     await_primary(request.promote);
   // Sessions that wait are on their way to the new primary, and go on as they arrive.
   if (!was_paused && result_.kind != Kind::kStillPaused) proxy_.set_paused(false);
   result_.paused = now_ns() - paused_at;
@@ -119,10 +119,13 @@ bool PlannedMove::await_quiet() {
 }
 
 // Nothing is written by way of the proxy any more: what the primary has now is all there is.
-bool PlannedMove::await_replay() {
+bool PlannedMove::await_replay(bool promotes) {
   const auto told = proxy_.ask_backend(from_, "SELECT pg_current_wal_insert_lsn()", kQueryPatience);
   const auto& row = told.answer.row;
   const auto wanted = row.size() == 1 && row[0] ? parse_lsn(*row[0]) : std::nullopt;
+  // Who promotes is somebody else, and has perhaps begun: a switchover shuts the primary down first, and
+  // sees to it itself that nothing is lost.
+  if (!wanted && !promotes) return true;
   if (!wanted) {
     return fail(Kind::kRefused, "the primary could not be asked for its position: " + told.answer.error);
   }

@@ -33,7 +33,7 @@ class PlannedMove {
  private:
   [[nodiscard]] bool choose(const MoveRequest& request);
   [[nodiscard]] bool await_quiet();
-  [[nodiscard]] bool await_replay();
+  [[nodiscard]] bool await_replay(bool promotes);
   [[nodiscard]] bool promote();
   [[nodiscard]] bool await_primary(bool promoted);
   // Until it is so; false when the time is over or the move makes no sense any more, and why is noted.

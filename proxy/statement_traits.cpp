@@ -98,6 +98,34 @@ StatementTraits parse(std::string_view sql, const Tokens& tokens) {
   }
 }
 
+bool is_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
+
+bool begins_with(std::string_view sql, std::string_view word) {
+  return sql.size() >= word.size() &&
+         std::equal(word.begin(), word.end(), sql.begin(), [](char a, char b) { return a == lower(b); });
+}
+
+bool mentions_copy(std::string_view sql) {
+  for (; !sql.empty(); sql.remove_prefix(1)) {
+    if (begins_with(sql, "copy")) return true;
+  }
+  return false;
+}
+
+// What may stand in a transaction block as well as outside of one.
+bool is_single_write(const StatementTraits& traits, std::string_view sql) {
+  const bool writes = traits.understood && traits.statements.size() == 1 &&
+                      traits.statements.front().kind == EffectKind::kNone &&
+                      traits.statements.front().may_write;
+  if (!writes) return false;
+  constexpr std::string_view kWords[] = {"insert", "update", "delete", "merge", "with", "select"};
+  while (!sql.empty() && is_blank(sql.front())) sql.remove_prefix(1);
+  return std::any_of(std::begin(kWords), std::end(kWords), [&](std::string_view word) {
+    return begins_with(sql, word) && sql.size() > word.size() && is_blank(sql[word.size()]);
+  });
+}
+
 StatementTraits judge(std::string_view sql, const Tokens& tokens) {
   if (tokens) {
     if (auto effects = judge_by_words(sql, *tokens)) return {.statements = std::move(*effects)};
@@ -105,9 +133,7 @@ StatementTraits judge(std::string_view sql, const Tokens& tokens) {
   return may_be_parsed(sql, tokens) ? parse(sql, tokens) : not_understood();
 }
 
-}  // namespace
-
-StatementTraits classify_statement(std::string_view sql) {
+StatementTraits judge(std::string_view sql) {
   if (sql.size() > kMaxBytes || sql.find('\0') != std::string_view::npos) return not_understood();
   const Tokens tokens = read_sql_tokens(sql);
   StatementTraits traits = judge(sql, tokens);
@@ -119,10 +145,28 @@ StatementTraits classify_statement(std::string_view sql) {
   return traits;
 }
 
+}  // namespace
+
+StatementTraits classify_statement(std::string_view sql) {
+  StatementTraits traits = judge(sql);
+  traits.may_copy = mentions_copy(sql);
+  traits.single_write = is_single_write(traits, sql);
+  return traits;
+}
+
 const StatementTraits& StatementTraitsCache::of(std::string_view sql) {
-  if (sql.size() > kMaxTextBytes) return last_ = classify_statement(sql);
+  if (sql.size() > kMaxTextBytes) {
+    last_text_.clear();
+    return last_ = classify_statement(sql);
+  }
+  if (!sql.empty() && sql == last_text_) return last_;
   const auto found = known_.find(sql);
   if (found != known_.end()) return found->second;
+  const std::size_t hash = Hash{}(sql);
+  if (std::exchange(seen_[hash % kMaxSeen], hash) != hash) {
+    last_text_ = sql;
+    return last_ = classify_statement(sql);
+  }
   if (known_.size() >= kMaxEntries) known_.clear();
   return known_.emplace(sql, classify_statement(sql)).first->second;
 }

@@ -5,6 +5,7 @@
 // cannot be understood the answer is the careful one.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -70,11 +71,17 @@ struct StatementTraits {
   // The parser did not understand it (or it is longer than it is given): statements then holds one entry,
   // which may write and is not read-safe.
   bool understood = true;
+  // The word stands in it somewhere: COPY data may follow.
+  bool may_copy = false;
+  // One INSERT, UPDATE, DELETE, MERGE, or SELECT that may write: stands in a transaction block as well as
+  // outside.
+  bool single_write = false;
 };
 
 [[nodiscard]] StatementTraits classify_statement(std::string_view sql);
 
-// Remembers what texts mean: a worker's own, bounded in entries and bytes. One thread.
+// Remembers what texts mean: a worker's own, bounded in entries and bytes. Kept is what is seen twice:
+// clients that write values into their texts would only fill it. One thread.
 class StatementTraitsCache {
  public:
   // Good until the next call.
@@ -83,13 +90,16 @@ class StatementTraitsCache {
  private:
   static constexpr std::size_t kMaxEntries = 4096;
   static constexpr std::size_t kMaxTextBytes = 4096;  // longer ones are judged anew each time
+  static constexpr std::size_t kMaxSeen = 1024;
 
   struct Hash {
     using is_transparent = void;
     std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
   };
   std::unordered_map<std::string, StatementTraits, Hash, std::equal_to<>> known_;
-  StatementTraits last_;
+  std::array<std::size_t, kMaxSeen> seen_{};  // hashes of texts seen once
+  StatementTraits last_;                      // of the text last judged
+  std::string last_text_;
 };
 
 }  // namespace understudy::proxy
