@@ -19,6 +19,8 @@ struct Subcommand {
 };
 
 inline constexpr int kExitUsage = 2;
+// As wide as --help is.
+inline constexpr int kHelpColumns = 100;
 
 // `understudy <subcommand> ...`, `understudy --help`, `understudy --version`. Returns the exit code. An
 // exception that leaves a subcommand is printed as "understudy <name>: what" and gives 1 (diff and verify:

@@ -41,6 +41,16 @@ std::string listed(const char* name, const Array& list) {
 
 double seconds(TimeNs time) { return static_cast<double>(time) / 1e9; }
 
+Object shadow_json(const ModeReport& mode) {
+  Object json = object();
+  json.set("backend", clean(mode.shadow));
+  json.set("compared", mode.compared);
+  json.set("equal", mode.equal);
+  json.set("different", mode.different);
+  json.set("shed", mode.shed);
+  return json;
+}
+
 Object backend_json(const BackendState& backend, bool primary) {
   Object json = object();
   json.set("backend", clean(backend.address.to_string()));
@@ -91,13 +101,19 @@ Object session_json(const SessionStatus& session) {
 
 }  // namespace
 
-std::string backends_json(const Topology& topology) {
+std::string backends_json(const Topology& topology, const ModeReport& mode) {
   Array list;
   for (std::size_t index = 0; index < topology.backends.size(); ++index) {
     if (topology.backends[index].removed) continue;
-    list.add(backend_json(topology.backends[index], topology.primary == index));
+    Object backend = backend_json(topology.backends[index], topology.primary == index);
+    if (index < mode.reads.size()) backend.set("reads", mode.reads[index]);
+    list.add(backend);
   }
-  return listed("backends", list);
+  Object json = object();
+  json.set("mode", std::string(to_string(mode.mode)));
+  json.set("backends", list);
+  if (mode.mode == Mode::kShadow) json.set("shadow", shadow_json(mode));
+  return text_of(json);
 }
 
 std::string pools_json(const PoolList& pools, std::uint64_t held, bool paused) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "proxy/failover_log.h"
+#include "proxy/mode.h"
 #include "proxy/move.h"
 #include "proxy/server_pool.h"
 #include "proxy/session_status.h"
@@ -16,7 +17,7 @@ namespace understudy::proxy {
 
 using PoolList = std::vector<std::pair<std::string, ServerPool::Counts>>;
 
-[[nodiscard]] std::string backends_json(const Topology& topology);
+[[nodiscard]] std::string backends_json(const Topology& topology, const ModeReport& mode);
 // `held`: clients that wait until the proxy is resumed.
 [[nodiscard]] std::string pools_json(const PoolList& pools, std::uint64_t held, bool paused);
 [[nodiscard]] std::string sessions_json(const std::vector<SessionStatus>& sessions);

@@ -25,7 +25,8 @@ constexpr Counter kCounters[] = {
      &Statistics::protocol_errors_server},
     {"understudy_backend_failures_total", "Servers that could not be reached, or left without a word.",
      &Statistics::backend_failures},
-    {"understudy_tls_failures_total", "TLS handshakes with clients that came to nothing.",
+    {"understudy_tls_failures_total",
+     "TLS with clients that came to nothing: handshakes, and records that were not theirs.",
      &Statistics::tls_failures},
     {"understudy_login_timeouts_total", "Clients over client_login_timeout.", &Statistics::login_timeouts},
     {"understudy_idle_timeouts_total", "Clients over client_idle_timeout.", &Statistics::idle_timeouts},
@@ -129,6 +130,16 @@ void each_backend(Page& page, const Topology& topology, const char* name, const 
   }
 }
 
+void put_reads(Page& page, const Topology& topology, const std::vector<std::uint64_t>& reads) {
+  if (reads.empty()) return;
+  page.family("understudy_backend_reads_total", "counter",
+              "Batches of reads that the backend was asked as a replica (mode split).");
+  for (std::size_t index = 0; index < reads.size(); ++index) {
+    if (topology.backends[index].removed) continue;
+    page.sample(reads[index], label("backend", topology.backends[index].address.to_string()));
+  }
+}
+
 void put_backends(Page& page, const Topology& topology) {
   const auto flag = [](bool on) { return std::uint64_t{on ? 1U : 0U}; };
   if (topology.patroni != PatroniState::kNotAsked) {
@@ -222,6 +233,7 @@ std::string metrics_text(const MetricsSources& sources) {
            "Times that a primary took over from another, or came back.", sources.failovers);
   put_sessions(page, sources);
   put_backends(page, sources.topology);
+  put_reads(page, sources.topology, sources.reads);
   put_latency(page, sources.latency);
   put_process(page, sources.process);
   return page.take();

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "proxy/latency_histogram.h"
 #include "proxy/process_usage.h"
@@ -19,6 +20,8 @@ namespace understudy::proxy {
 struct MetricsSources {
   const Statistics& statistics;
   const Topology& topology;
+  std::vector<std::uint64_t> reads =
+      {};  // batches each backend was asked as a replica; empty: not in this mode
   ServerPool::Counts pools;
   LatencyCounts latency;
   std::optional<SessionTally> tally;  // nothing: a worker was too slow to tell, and its series are left out

@@ -35,7 +35,7 @@ AdminReply AdminService::answer(AdminEndpoint endpoint, const AdminRequest& requ
     case AdminEndpoint::kMetrics:
       return metrics();
     case AdminEndpoint::kBackends:
-      return {200, backends_json(*proxy_.topology())};
+      return {200, backends_json(*proxy_.topology(), proxy_.mode_report())};
     case AdminEndpoint::kPools:
       return pools();
     case AdminEndpoint::kSessions:
@@ -73,6 +73,7 @@ AdminReply AdminService::metrics() const {
   const TopologySnapshot topology = proxy_.topology();
   const MetricsSources sources{.statistics = proxy_.statistics(),
                                .topology = *topology,
+                               .reads = proxy_.mode_report().reads,
                                .pools = proxy_.pool().counts(),
                                .latency = proxy_.latency(),
                                .tally = proxy_.tally(kWorkerPatience),

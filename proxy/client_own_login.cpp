@@ -65,9 +65,11 @@ void ClientSession::begin_own_login(std::shared_ptr<const AccessPolicy> policy) 
   for (const auto& [name, value] : descriptor.startup_parameters) {
     if (is_protocol_option(name)) options.push_back(name);
   }
-  if (descriptor.protocol_version != wire::kProtocol30 || !options.empty()) {
+  // 3.2 allows longer cancel keys than 3.0, and no more: what the proxy says is either.
+  const std::uint32_t spoken = std::min(descriptor.protocol_version, wire::kProtocol32);
+  if (spoken != descriptor.protocol_version || !options.empty()) {
     ByteBuffer negotiation;
-    wire::append_negotiate_protocol_version(negotiation, wire::kProtocol30, options);
+    wire::append_negotiate_protocol_version(negotiation, spoken, options);
     deliver(negotiation);
   }
   login_->own->method = *method;

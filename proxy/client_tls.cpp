@@ -90,7 +90,7 @@ bool ClientSession::admits_client(const SessionDescriptor& descriptor) {
 
 void ClientSession::note_tls_failure() {
   const TlsConnection* const tls = client_.connection().tls();
-  if (tls == nullptr || tls->established()) return;
+  if (tls == nullptr || (tls->established() && !tls->forged())) return;
   count(context_.shared.statistics.tls_failures);
   log_event(LogLevel::kWarning, "tls_failed",
             {{"session", std::to_string(number_)}, {"peer", tls->peer()}, {"error", tls->error_text()}});

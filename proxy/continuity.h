@@ -228,6 +228,7 @@ class Continuity {
   void own_reply(char type, ByteView payload);
   void own_answered();
   void statement_done(const DueReply& reply, ByteView payload, bool whole);
+  void note_commit();
   void request_answered(char status);
   void all_answered();
   void known_to_be_open();

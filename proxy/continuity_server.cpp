@@ -297,17 +297,25 @@ void Continuity::statement_done(const DueReply& reply, ByteView payload, bool wh
   if (reply.effect.kind == EffectKind::kDiscardAll) opaque_ = false;
   const bool undone = whole && done && done->tag == "ROLLBACK" && reply.effect.kind == EffectKind::kCommit;
   rolled_back_ = undone || reply.effect.kind == EffectKind::kRollback;
+  if (rolled_back_) mark_.reset();  // whatever comes behind it in the pipeline
   if (undone) return history_.rolled_back();
   if (reply.effect.kind == EffectKind::kCommit) {
     OpenRequest& request = requests_.front();
     request.committed = true;
     const bool last = request.whole && request.next_due == request.due.size();
     if (last) return history_.completed(reply.effect);
+    note_commit();
     if (!overflowed_) give_up_journal("a part of what it asked was committed before");
     if (request.commits_in_doubt > 0) --request.commits_in_doubt;
     request.doubtful = request.commits_in_doubt > 0 || request.writes_outside;
   }
   history_.completed(reply.effect);
+}
+
+// What the mark tells of is committed, and the client knows.
+void Continuity::note_commit() {
+  if (mark_ && mark_->id != 0) committed_ = mark_;
+  mark_.reset();
 }
 
 void Continuity::request_answered(char status) {
@@ -318,15 +326,15 @@ void Continuity::request_answered(char status) {
   }
   status_ = status;
   request_bytes_ = 0;
-  if (!request.pipeline) history_.closed("");  // a Query takes the unnamed statement with it
+  if (!request.pipeline) history_.closed("");             // a Query takes the unnamed statement with it
+  if (status != 'I' && request.committed) note_commit();  // AND CHAIN
   if (status != 'I' && request.committed && !overflowed_) {
     give_up_journal("a part of what it asked was committed before");
   }
   if (status == 'I') {
     request.failed ? history_.rolled_back() : history_.committed();
     history_.keep();
-    const bool writes_kept = !request.failed && mark_ && mark_->id != 0 && !rolled_back_;
-    if (writes_kept) committed_ = mark_;
+    if (!request.failed && !rolled_back_) note_commit();
     rolled_back_ = false;
     mark_.reset();
     delivered_ = {};

@@ -53,6 +53,7 @@ class Proxy {
     return configuration_.mode == Mode::kReplica ? shared_.replicas.choose().has_value()
                                                  : topology()->primary.has_value();
   }
+  [[nodiscard]] ModeReport mode_report() const;
   [[nodiscard]] const ReplicaBoard& replicas() const { return shared_.replicas; }
   [[nodiscard]] const ServerPool& pool() const { return shared_.pool; }
   [[nodiscard]] std::vector<FailoverEvent> failovers() const {

@@ -37,6 +37,23 @@ class Answers {
 
 }  // namespace
 
+ModeReport Proxy::mode_report() const {
+  ModeReport report;
+  report.mode = configuration_.mode;
+  if (report.mode == Mode::kSplit) {
+    for (std::size_t i = 0; i < replicas().size(); ++i) report.reads.push_back(replicas().reads(i));
+  }
+  if (report.mode == Mode::kShadow) {
+    const Statistics& counted = statistics();
+    report.shadow = configuration_.shadow.front().to_string();
+    report.compared = counted.shadow_compared.load(std::memory_order_relaxed);
+    report.equal = counted.shadow_equal.load(std::memory_order_relaxed);
+    report.different = counted.shadow_different.load(std::memory_order_relaxed);
+    report.shed = counted.shadow_shed.load(std::memory_order_relaxed);
+  }
+  return report;
+}
+
 std::optional<SessionTally> Proxy::tally(TimeNs limit) const {
   const auto answers = std::make_shared<Answers<SessionTally>>(workers_.size());
   for (const auto& worker : workers_) {

@@ -15,7 +15,8 @@ struct Statistics {
   std::atomic<std::uint64_t> protocol_errors_client{0};
   std::atomic<std::uint64_t> protocol_errors_server{0};
   std::atomic<std::uint64_t> backend_failures{0};  // could not be reached, or left without a word
-  std::atomic<std::uint64_t> tls_failures{0};      // handshakes with clients that came to nothing
+  std::atomic<std::uint64_t> tls_failures{
+      0};  // handshakes that came to nothing, records that were no client's
   std::atomic<std::uint64_t> login_timeouts{0};
   std::atomic<std::uint64_t> idle_timeouts{0};
   std::atomic<std::uint64_t> logins_refused{0};      // by the proxy's own authentication

@@ -144,6 +144,8 @@ void TlsConnection::shutdown_write() {
 
 void TlsConnection::remember_error(const char* doing) {
   broken_ = true;
+  const unsigned long code = ERR_peek_error();
+  forged_ = ERR_GET_LIB(code) == ERR_LIB_SSL && ERR_GET_REASON(code) != SSL_R_UNEXPECTED_EOF_WHILE_READING;
   error_ = doing + openssl_words(ssl_.get(), transport_);
 }
 

@@ -47,6 +47,9 @@ class TlsConnection final : public Connection {
   [[nodiscard]] const TlsConnection* tls() const override { return this; }
 
   [[nodiscard]] bool established() const { return handshake_ == Handshake::kDone; }
+  // What came after the handshake was not TLS, or not of this peer: a record that does not decrypt, an alert.
+  // A connection that just ends is neither.
+  [[nodiscard]] bool forged() const { return established() && forged_; }
   // "TLSv1.3".
   [[nodiscard]] std::string version() const;
   // The common name of the peer's certificate, which was verified; empty when it showed none.
@@ -66,6 +69,7 @@ class TlsConnection final : public Connection {
   bool holds_bytes_ = false;
   bool read_wants_write_ = false;
   bool broken_ = false;  // OpenSSL must not be asked to say farewell
+  bool forged_ = false;
   std::string error_;
 };
 

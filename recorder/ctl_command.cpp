@@ -167,7 +167,7 @@ CtlOptions options_of(const cxxopts::ParseResult& given) {
 
 int run_ctl(int argc, char** argv) {
   cxxopts::Options options("understudy ctl", "Looks at a running proxy, pauses it, moves its sessions.\n");
-  options.custom_help("status|pause|resume|reload|move [options]").set_width(110);
+  options.custom_help("status|pause|resume|reload|move [options]").set_width(kHelpColumns);
   auto add = options.add_options();
   add("admin", "where the proxy's admin port is",
       cxxopts::value<std::string>()->default_value("127.0.0.1:6433"), "HOST:PORT");

@@ -91,6 +91,15 @@ std::string table(const std::vector<std::vector<std::string>>& rows) {
   return result;
 }
 
+std::string shadow_text(const Object::Ptr& backends) {
+  const Object::Ptr shadow = backends->getObject("shadow");
+  if (!shadow) return {};
+  return "shadow: " + text(shadow, "backend") + ", " + std::to_string(number(shadow, "compared")) +
+         " reads compared: " + std::to_string(number(shadow, "equal")) + " equal, " +
+         std::to_string(number(shadow, "different")) + " different; " +
+         std::to_string(number(shadow, "shed")) + " not compared\n";
+}
+
 std::string backends_text(const Array::Ptr& backends) {
   std::vector<std::vector<std::string>> rows;
   for (unsigned index = 0; index < backends->size(); ++index) {
@@ -100,6 +109,7 @@ std::string backends_text(const Array::Ptr& backends) {
     std::string rest = text(backend, "error");
     if (flag(backend, "up") && text(backend, "role") == "replica") {
       rest = std::to_string(number(backend, "lag_bytes")) + " bytes behind";
+      if (backend->has("reads")) rest += ", " + std::to_string(number(backend, "reads")) + " reads";
     }
     const std::uint64_t timeline = number(backend, "timeline");
     rows.push_back({text(backend, "backend"), flag(backend, "up") ? "up" : "down", role,
@@ -152,7 +162,8 @@ std::string failovers_text(const Array::Ptr& failovers) {
 std::string status_as_text(const CtlStatus& status) {
   const Object::Ptr pools = parse(status.pools);
   std::string result = reason(status.ready) + "\n";
-  result += backends_text(list(parse(status.backends), "backends"));
+  const Object::Ptr backends = parse(status.backends);
+  result += backends_text(list(backends, "backends")) + shadow_text(backends);
   result += pools_text(pools);
   result += sessions_text(list(parse(status.sessions), "sessions"));
   return result + failovers_text(list(parse(status.failovers), "failovers"));
@@ -168,7 +179,10 @@ std::string status_as_json(const CtlStatus& status) {
   Object json(Poco::JSON_PRESERVE_KEY_ORDER);
   json.set("ready", status.ready.status == 200);
   json.set("reason", reason(status.ready));
-  json.set("backends", list(parse(status.backends), "backends"));
+  const Object::Ptr backends = parse(status.backends);
+  if (backends->has("mode")) json.set("mode", text(backends, "mode"));
+  json.set("backends", list(backends, "backends"));
+  if (const Object::Ptr shadow = backends->getObject("shadow")) json.set("shadow", shadow);
   json.set("pools", parse(status.pools));
   json.set("sessions", sessions);
   json.set("failovers", list(parse(status.failovers), "failovers"));

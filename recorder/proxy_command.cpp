@@ -59,7 +59,7 @@ bool is_list(std::string_view key) { return key == "listen" || key == "backend" 
 cxxopts::Options command_options() {
   cxxopts::Options options("understudy proxy",
                            "Relays clients to a PostgreSQL server, recording what passes.\n");
-  options.set_width(110);
+  options.set_width(kHelpColumns);
   auto add = options.add_options();
   for (const KeyHelp& key : known_keys()) {
     const std::string help = std::string(key.help) + " (" + std::string(key.unit_and_default) + ")";
@@ -144,6 +144,7 @@ void log_relayed(std::string_view event, const proxy::Statistics& counted) {
              {"refused", text(counted.refused_too_many)},
              {"protocol_errors", text(counted.protocol_errors_client)},
              {"server_protocol_errors", text(counted.protocol_errors_server)},
+             {"logins_refused", text(counted.logins_refused)},
              {"tls_failures", text(counted.tls_failures)},
              {"login_timeouts", text(counted.login_timeouts)},
              {"idle_timeouts", text(counted.idle_timeouts)},

@@ -10,11 +10,6 @@
 #include "replayer/output.h"
 
 namespace understudy::replayer {
-namespace {
-
-constexpr int kHelpColumns = 100;
-
-}  // namespace
 
 void usage(const std::string& what) { throw std::invalid_argument(what); }
 

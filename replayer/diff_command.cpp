@@ -33,7 +33,7 @@ constexpr const char* kNotes =
 
 cxxopts::Options command_options() {
   cxxopts::Options options("understudy diff", "Compares the replies of two recordings.\n");
-  options.set_width(100);
+  options.set_width(kHelpColumns);
   options.custom_help("A B [options]");
   options.positional_help("");
   auto add = options.add_options();

@@ -55,7 +55,7 @@ constexpr const char* kExitCodes =
 cxxopts::Options command_options() {
   cxxopts::Options options("understudy replay",
                            "Feeds a recording to another server, through the proxy's own sessions.\n");
-  options.set_width(110);
+  options.set_width(kHelpColumns);
   options.custom_help("RECORDING --to TARGET [options]");
   options.positional_help("");
   auto add = options.add_options();

@@ -38,7 +38,7 @@ cxxopts::Options command_options() {
   cxxopts::Options options("understudy record",
                            "Records the sessions that a capture file or a network interface shows.\n");
   options.custom_help("(--pcap FILE... | --interface NAME) --output DIR [OPTIONS]");
-  options.set_width(110);
+  options.set_width(kHelpColumns);
   auto add = options.add_options();
   add("pcap", "read capture files, the arguments that are no options");
   add("interface", "capture what passes a network interface (lo, eth0, any)", cxxopts::value<std::string>(),

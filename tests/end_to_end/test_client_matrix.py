@@ -28,8 +28,9 @@ host all postgres all trust
 host all relayed all trust
 host all all all scram-sha-256
 """
-WAYS = ["relay", "relay-tls", "file", "file-tls"]
-PGBENCH_PROTOCOL = {"relay": "simple", "relay-tls": "prepared", "file": "extended", "file-tls": "prepared"}
+WAYS = ["relay", "relay-tls", "file", "file-tls", "query", "query-tls"]
+PGBENCH_PROTOCOL = {"relay": "simple", "relay-tls": "prepared", "file": "extended", "file-tls": "prepared",
+                    "query": "prepared", "query-tls": "simple"}
 
 
 class Papers:
@@ -56,14 +57,15 @@ class Papers:
 
 
 def options_of(way, papers):
-    auth = ["--auth", "file", "--auth-file", papers.users] if way.startswith("file") else []
-    return auth + (papers.proxy_options() if way.endswith("tls") else [])
+    auth = {"relay": [], "file": ["--auth", "file", "--auth-file", papers.users],
+            "query": ["--auth", "query", "--auth-user", "postgres"]}
+    return auth[way.removesuffix("-tls")] + (papers.proxy_options() if way.endswith("tls") else [])
 
 
 def environment_of(way, port, papers):
     encrypted = way.endswith("tls")
     return {"PGHOST": "127.0.0.1", "PGPORT": str(port), "PGDATABASE": "postgres", "PGPASSWORD": PASSWORD,
-            "PGUSER": "judged" if way.startswith("file") else "relayed",
+            "PGUSER": "relayed" if way.startswith("relay") else "judged",
             "PGSSLMODE": "verify-full" if encrypted else "disable", "PGSSLROOTCERT": str(papers.authority.certificate),
             "SERVER_TLS": "on" if encrypted else "off"}
 
@@ -217,3 +219,21 @@ def test_where_a_password_was_relayed_the_session_ends_and_says_why(play, way):
         error = client.pgconn.get_result().error_message.decode()
         play.cluster.rejoin(lost)
     assert "could not move the session" in error and "use auth = file" in error
+
+
+def test_reads_at_replicas_are_encrypted_as_well(play):
+    """verify-full holds for every server of a session: that of its writes and that of its reads."""
+    first, *others = play.cluster.backends
+    more = [word for address in others for word in ("--backend", address)]
+    with Proxy(first, *more, "--mode", "split", *options_of("file-tls", play.papers)) as proxy:
+        proxy.await_log(" primary_found ")
+        with proxy.connect(user="judged", password=PASSWORD, sslmode="verify-full",
+                           sslrootcert=play.papers.authority.certificate) as client:
+            encrypted = "SELECT ssl, pg_is_in_recovery() FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
+            assert client.execute(encrypted).fetchone() == (True, False)  # a server's own: at the primary
+            await_condition(lambda: client.execute("SELECT count(*) FROM entry").fetchone()[0] >= 0
+                            and proxy.counts()["replica_reads"] > 0, "a read at a replica")
+            at_replicas = [node.value("SELECT count(*) FILTER (WHERE ssl) * 1000 + count(*) FROM pg_stat_ssl JOIN"
+                                      " pg_stat_activity USING (pid) WHERE usename = 'judged'")
+                           for node in play.cluster.replicas]
+            assert sorted(at_replicas) == [0, 1001]

@@ -136,6 +136,7 @@ def test_a_lost_server_changes_no_answer(make_stage, commit_guard, request):
             break
     print(tally)
     assert not tally.failures, "\n".join(tally.failures)
+    assert stage.proxy.counts()["commits_lost"] == 0
 
 
 @pytest.mark.parametrize("commit_guard", ["on", "off"])
@@ -150,6 +151,7 @@ def test_reads_at_replicas_change_no_answer(make_stage, commit_guard, request):
     print(tally)
     print(stage.proxy.counts())
     assert not tally.failures, "\n".join(tally.failures)
+    assert stage.proxy.counts()["commits_lost"] == 0  # connections were, servers were not
     assert stage.proxy.counts()["replica_reads"] > 0
 
 

@@ -232,6 +232,16 @@ def test_the_protocol_is_negotiated_between_client_and_server(server, proxy, ver
     assert [kind for kind, _ in through].count(b"v") == negotiated
 
 
+@pytest.mark.parametrize("version, spoken", [(PROTOCOL_3_0, None), (PROTOCOL_3_2, None), (0x3_270F, PROTOCOL_3_2)])
+def test_the_proxy_itself_speaks_the_newest_protocol(server, make_proxy, version, spoken):
+    """Where it judges the client, whatever its servers speak: min_protocol_version=3.2 is no reason to fail."""
+    with RawSession(make_proxy(server.tcp, "--auth", "trust").port, login=False) as session:
+        session.send(startup(version, user="postgres", database="postgres"))
+        negotiated = [payload for kind, payload in session.until_ready() if kind == b"v"]
+        assert negotiated == ([struct.pack("!ii", spoken, 0)] if spoken else [])
+        assert session.ask("SELECT 'usable'") == "usable"
+
+
 @pytest.mark.parametrize("rest", [query("SELECT 1") + TERMINATE, pipeline("SELECT 1") + pipeline("SELECT 1 / 0"),
                                   b"\0 is no message", b"Q"])
 def test_what_comes_with_the_startup_packet_is_answered_after_the_login(server, proxy_of_this_test, rest):

@@ -23,10 +23,26 @@ TEST(AdminJsonTest, ABackendIsToldWhole) {
   backend.timeline = 3;
   backend.lsn = Lsn{0x16B374D848};
   topology.primary = 0;
-  EXPECT_EQ(backends_json(topology),
-            R"({"backends":[{"backend":"db1:5432","up":true,"role":"primary","primary":true,"fenced":false,)"
-            R"("timeline":3,"lsn":"16/B374D848","lag_bytes":0,"lag_seconds":0,"error":""}]})"
-            "\n");
+  EXPECT_EQ(
+      backends_json(topology, {}),
+      R"({"mode":"primary","backends":[{"backend":"db1:5432","up":true,"role":"primary","primary":true,"fenced":false,)"
+      R"("timeline":3,"lsn":"16/B374D848","lag_bytes":0,"lag_seconds":0,"error":""}]})"
+      "\n");
+}
+
+TEST(AdminJsonTest, WhoElseAnswersIsTold) {
+  Topology topology;
+  topology.backends.resize(2);
+  const auto split = parse(backends_json(topology, {.mode = Mode::kSplit, .reads = {0, 7}}));
+  EXPECT_EQ(split->getValue<std::string>("mode"), "split");
+  EXPECT_EQ(split->getArray("backends")->getObject(1)->getValue<int>("reads"), 7);
+  EXPECT_FALSE(split->has("shadow"));
+  const auto shadow = parse(backends_json(
+      topology,
+      {.mode = Mode::kShadow, .shadow = "db9:1", .compared = 9, .equal = 7, .different = 2, .shed = 1}));
+  EXPECT_EQ(shadow->getObject("shadow")->getValue<std::string>("backend"), "db9:1");
+  EXPECT_EQ(shadow->getObject("shadow")->getValue<int>("different"), 2);
+  EXPECT_FALSE(shadow->getArray("backends")->getObject(0)->has("reads"));
 }
 
 TEST(AdminJsonTest, PoolsAreNamedByDatabaseAndUser) {

@@ -197,7 +197,9 @@ TEST_F(PipelinedTransactionTest, WhoseFirstTransactionWasCommittedIsNotReplayed)
   ByteBuffer committed;
   wire::append_command_complete(committed, "COMMIT");
   (void)answer(committed);
-  EXPECT_EQ(move(), (Lines{"P", "S"}));  // the unnamed statement
+  EXPECT_EQ(move(), Lines{fate_question()});  // whether the new server has it
+  EXPECT_EQ(answer(rows_of_answer({"committed", "one o'clock", "0/2000"})), Lines{});
+  EXPECT_EQ(said(), (Lines{"P", "S"}));  // the unnamed statement
   EXPECT_EQ(answer(both(ByteBuffer(), done("", 'I'))), (Lines{"E 40001", "Z I"}));
 }
 
@@ -245,6 +247,46 @@ TEST_F(CommitGuardTest, ARolledBackTransactionIsNotMissed) {
   exchange("ROLLBACK", "ROLLBACK", 'I');
   EXPECT_EQ(move(), Lines{});
   EXPECT_FALSE(session_->take_lost_commit().has_value());
+}
+
+// What comes behind the ROLLBACK in the same request is no commit of what came before.
+TEST_F(CommitGuardTest, ARollbackWithAReadBehindItIsNotMissed) {
+  exchange("BEGIN", "BEGIN", 'T');
+  (void)ask("UPDATE t SET a = 1");
+  (void)answer(done("UPDATE 1", 'T'));
+  tell_mark("77", "0/1001");
+  (void)ask("ROLLBACK; SELECT a FROM t");
+  ByteBuffer rolled_back;
+  wire::append_command_complete(rolled_back, "ROLLBACK");
+  (void)answer(both(std::move(rolled_back), done("SELECT 0", 'I')));
+  EXPECT_EQ(move(), Lines{});
+  EXPECT_FALSE(session_->take_lost_commit().has_value());
+}
+
+TEST_F(CommitGuardTest, ARollbackAndChainIsNotMissed) {
+  exchange("BEGIN", "BEGIN", 'T');
+  (void)ask("UPDATE t SET a = 1");
+  (void)answer(done("UPDATE 1", 'T'));
+  tell_mark("77", "0/1001");
+  exchange("ROLLBACK AND CHAIN", "ROLLBACK", 'T');
+  exchange("COMMIT", "COMMIT", 'I');
+  EXPECT_EQ(move(), Lines{});
+  EXPECT_FALSE(session_->take_lost_commit().has_value());
+}
+
+TEST_F(CommitGuardTest, ACommitInTheMiddleOfARequestIsReportedWhenLost) {
+  exchange("BEGIN", "BEGIN", 'T');
+  (void)ask("UPDATE t SET a = 1");
+  (void)answer(done("UPDATE 1", 'T'));
+  tell_mark("77", "0/1001");
+  (void)ask("COMMIT; BEGIN; SELECT a FROM t; ROLLBACK");
+  ByteBuffer committed;
+  wire::append_command_complete(committed, "COMMIT");
+  wire::append_command_complete(committed, "BEGIN");
+  wire::append_command_complete(committed, "SELECT 0");
+  (void)answer(both(std::move(committed), done("ROLLBACK", 'I')));
+  EXPECT_EQ(move(), Lines{});
+  EXPECT_TRUE(session_->take_lost_commit().has_value());
 }
 
 class SingleWriteTest : public CommitGuardTest {

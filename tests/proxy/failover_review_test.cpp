@@ -19,7 +19,9 @@ TEST_F(ReviewedTest, ACommitThatBeginsAnotherTransactionIsNotReplayed) {
   (void)ask("COMMIT AND CHAIN");
   (void)answer(done("COMMIT", 'T'));
   (void)ask("SELECT a FROM t");
-  const Lines poison = move();
+  EXPECT_EQ(move(), Lines{fate_question()});
+  (void)answer(rows_of_answer({"committed", "one o'clock", "0/2000"}));
+  const Lines poison = said();
   (void)answer(both(done("BEGIN", 'T'), failed('E')));
   EXPECT_EQ(lines_of(session_->take_for_client()), Lines{});
   EXPECT_EQ(poison.front(), "Q BEGIN");

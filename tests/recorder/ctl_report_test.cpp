@@ -36,6 +36,19 @@ TEST(CtlReportTest, StatusIsReadable) {
             "  2026-11-24T13:31:07.123456Z  db3:5432 -> db1:5432  timeline 3  16 sessions moved\n");
 }
 
+TEST(CtlReportTest, WhoElseAnswersIsTold) {
+  CtlStatus status = sample();
+  status.backends.body = R"({"mode":"shadow","backends":[
+     {"backend":"db2:5432","up":true,"role":"replica","timeline":3,"lag_bytes":42,"reads":17}],
+     "shadow":{"backend":"db9:5432","compared":9,"equal":7,"different":2,"shed":1}})";
+  const std::string text = status_as_text(status);
+  EXPECT_NE(text.find("  db2:5432  up  replica  timeline 3  42 bytes behind, 17 reads\n"
+                      "shadow: db9:5432, 9 reads compared: 7 equal, 2 different; 1 not compared\n"),
+            std::string::npos)
+      << text;
+  EXPECT_NE(status_as_json(status).find(R"("shadow":{"backend":"db9:5432")"), std::string::npos);
+}
+
 TEST(CtlReportTest, StatusIsJsonForPrograms) {
   CtlStatus status = sample();
   status.ready = {503, "no primary: db1:5432 down\n"};
