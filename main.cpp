@@ -10,6 +10,7 @@ int main(int argc, char** argv) {
       {
           {"proxy", "relay clients to a backend, recording what passes", recorder::run_proxy},
           {"record", "record what an interface or a capture file shows", recorder::run_record},
+          {"import", "turn a server's logs into a recording", recorder::run_import},
           {"ctl", "look at a running proxy, pause and resume it", recorder::run_ctl},
           {"replay", "feed a recording to another server", replayer::run_replay},
           {"diff", "compare the replies of two recordings", replayer::run_diff},

@@ -88,6 +88,7 @@ Object json_totals(const DiffTotals& totals) {
       {"sessions_cut", totals.sessions_cut},
       {"exchanges", totals.exchanges},
       {"exchanges_different", totals.exchanges_different},
+      {"exchanges_by_errors", totals.exchanges_by_errors},
       {"exchanges_left_out", totals.exchanges_left_out},
       {"exchanges_added", totals.exchanges_added},
       {"requests_changed", totals.requests_changed},

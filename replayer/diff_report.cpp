@@ -94,6 +94,7 @@ void print_gaps(std::ostream& out, const DiffResult& result, std::size_t columns
       {totals.sessions_lost, "sessions whose opening is damaged"},
       {totals.sessions_cut, "sessions from some point on"},
       {totals.exchanges_left_out, "exchanges without a counterpart"},
+      {totals.exchanges_by_errors, "replies other than errors (import)"},
       {totals.exchanges_added, "lone Syncs, by a replay to go on"},
   };
   bool any = false;

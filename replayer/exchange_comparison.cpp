@@ -76,13 +76,17 @@ bool same_field(const wire::FieldDescription& a, const wire::FieldDescription& b
 
 void SessionComparison::next_a() {
   reply_a_ = a_.next_reply();
-  if (reply_a_ != nullptr && reply_a_->latency >= 0)
+  if (reply_a_ == nullptr) return;
+  timed_a_ = timed_a_ || reply_a_->message.type != backend::kReadyForQuery;
+  if (reply_a_->latency >= 0 && timed_a_)
     result_.add_latency(Side::kA, reply_a_->statement, reply_a_->latency);
 }
 
 void SessionComparison::next_b() {
   reply_b_ = b_.next_reply();
-  if (reply_b_ != nullptr && reply_b_->latency >= 0)
+  if (reply_b_ == nullptr) return;
+  timed_b_ = timed_b_ || reply_b_->message.type != backend::kReadyForQuery;
+  if (reply_b_->latency >= 0 && timed_b_)
     result_.add_latency(Side::kB, reply_b_->statement, reply_b_->latency);
 }
 
@@ -96,9 +100,15 @@ void SessionComparison::compare_exchange() {
   exchange_different_ = false;
   rows_different_ = false;
   failure_told_ = false;
+  timed_a_ = !a_only_errors_;
+  timed_b_ = !b_only_errors_;
   next_a();
   next_b();
-  compare_replies();
+  if (only_errors()) {
+    compare_failures();
+  } else {
+    compare_replies();
+  }
   drain();
   compare_ends();
   if (!exchange_different_) return;
@@ -119,6 +129,20 @@ void SessionComparison::compare_replies() {
       next_b();
     }
   }
+}
+
+// Of a log's replies only errors are known. Where one side does not go on, compare_ends() says so.
+void SessionComparison::compare_failures() {
+  ++result_.totals.exchanges_by_errors;
+  while (reply_a_ != nullptr && reply_a_->message.type != backend::kErrorResponse) next_a();
+  while (reply_b_ != nullptr && reply_b_->message.type != backend::kErrorResponse) next_b();
+  if (reply_a_ != nullptr && reply_b_ != nullptr) return compare_errors();
+  if (reply_a_ == nullptr && reply_b_ == nullptr) return;
+  if (!(reply_a_ == nullptr ? a_ : b_).answered()) return;
+  failure_told_ = true;
+  report(reply_a_ == nullptr ? DifferenceClass::kNewError : DifferenceClass::kVanishedError,
+         reply_a_ == nullptr ? "no error" : readable_error(reply_a_->message.payload),
+         reply_b_ == nullptr ? "no error" : readable_error(reply_b_->message.payload));
 }
 
 // Replies of two kinds: what follows cannot be set side by side.
@@ -220,7 +244,9 @@ void SessionComparison::report_rows(const RowOutcome& outcome, const Reply& at) 
 void SessionComparison::compare_errors() {
   const auto a = wire::ErrorResponse::decode(reply_a_->message.payload);
   const auto b = wire::ErrorResponse::decode(reply_b_->message.payload);
-  if (a && b && a->severity() == b->severity() && a->sqlstate() == b->sqlstate()) {
+  // A log may not tell SQLSTATEs.
+  const bool untold = only_errors() && a && b && (a->sqlstate().empty() || b->sqlstate().empty());
+  if (a && b && a->severity() == b->severity() && (untold || a->sqlstate() == b->sqlstate())) {
     result_.noise.add(NoiseRule::kErrorText);
     return;
   }
@@ -303,7 +329,7 @@ void SessionComparison::compare_ends() {
   }
   ++result_.totals.exchanges;
   if (a_.request().hash() != b_.request().hash()) ++result_.totals.requests_changed;
-  compare_asides();
+  if (!only_errors()) compare_asides();
 }
 
 // A failed exchange brings other notices by nature.

@@ -1,5 +1,6 @@
 // Replay: from the actors' queues to the stage. A step is played when its own session has come as far as it
 // had, when the order allows, and when it is due.
+#include "formats/transcript/known_replies.h"
 #include "formats/wire/message_types.h"
 #include "proxy/clock.h"
 #include "replayer/replay.h"
@@ -212,7 +213,10 @@ void Replay::note_lag(const Actor& actor, TimeNs recorded) {
 void Replay::note_alignment(Actor& actor, const Checkpoint& checkpoint) {
   if (!checkpoint.quiescent || checkpoint.fatal || !actor.open()) return;
   progress_.exchanges.fetch_add(1, std::memory_order_relaxed);
-  if (actor.transaction_status() != checkpoint.transaction_status) ++result_.transaction_state_differs;
+  // A log does not tell it.
+  const bool told = actor.recorded_as().attribute(kRepliesAttribute).empty();
+  if (told && actor.transaction_status() != checkpoint.transaction_status)
+    ++result_.transaction_state_differs;
   const std::uint64_t recorded = checkpoint.errors - actor.recorded_errors;
   const std::uint64_t live = actor.errors() - actor.live_errors;
   if (live > recorded) ++result_.errors_new;

@@ -1,6 +1,8 @@
 // The session as a whole: its login, which exchange is compared with which, its end.
 #include "replayer/session_comparison.h"
 
+#include "formats/transcript/known_replies.h"
+
 namespace understudy::replayer {
 namespace {
 
@@ -38,6 +40,10 @@ bool excused(const ExchangeReader& ended, bool is_replay, bool waiting) {
 // Severity and SQLSTATE of an error in words.
 std::string kind_of(const std::string& error) { return error.substr(0, error.find(':')); }
 
+bool is_imported(const ComparedSession& session) {
+  return session.entry.summary.descriptor.attribute(kRepliesAttribute) == kOnlyErrors;
+}
+
 SessionIdentity identity_of(const ComparedSession& session) {
   const SessionDescriptor& descriptor = session.entry.summary.descriptor;
   return {0, {}, descriptor.user(), descriptor.database()};
@@ -52,6 +58,8 @@ SessionComparison::SessionComparison(const ComparedSession& a, const ComparedSes
       opened_at_(a.entry.summary.descriptor.opened_at),
       a_is_replay_(a.is_replay),
       b_is_replay_(b.is_replay),
+      a_only_errors_(is_imported(a)),
+      b_only_errors_(is_imported(b)),
       identity_a_(identity_of(a)),
       identity_b_(identity_of(b)),
       a_(a.recording, a.entry.summary, a.entry.continuing, result.catalog),
@@ -161,8 +169,17 @@ bool SessionComparison::align(bool& more_a, bool& more_b) {
   return false;
 }
 
+// A log may not tell SQLSTATEs.
+bool SessionComparison::same_farewell() const {
+  const std::string a = kind_of(a_.farewell());
+  const std::string b = kind_of(b_.farewell());
+  if (a == b) return true;
+  const bool untold = only_errors() && (a.ends_with(' ') || b.ends_with(' '));
+  return untold && a.substr(0, a.find(' ')) == b.substr(0, b.find(' '));
+}
+
 void SessionComparison::compare_endings(bool more_a, bool more_b) {
-  if (kind_of(a_.farewell()) != kind_of(b_.farewell())) {
+  if (!same_farewell()) {
     const auto said = [](const ExchangeReader& reader, bool more) {
       if (!reader.farewell().empty()) return reader.farewell();
       return more ? std::string("went on") : in_words(reader.end());
@@ -177,7 +194,7 @@ void SessionComparison::compare_endings(bool more_a, bool more_b) {
     made.in_a = more_a ? kAnswered : in_words(ended.end());
     made.in_b = more_b ? kAnswered : in_words(ended.end());
     add(std::move(made));
-  } else if (a_.notifications() != b_.notifications()) {
+  } else if (!only_errors() && a_.notifications() != b_.notifications()) {
     report_session(DifferenceClass::kNotifications, in_words(a_.notifications()),
                    in_words(b_.notifications()));
   }

@@ -42,6 +42,7 @@ class SessionComparison {
   // One exchange (exchange_comparison.cpp).
   void compare_exchange();
   void compare_replies();
+  void compare_failures();
   void compare_rows();
   [[nodiscard]] bool compare_same_type();
   void compare_other_types();
@@ -56,6 +57,8 @@ class SessionComparison {
   void next_a();
   void next_b();
   void drain();
+  [[nodiscard]] bool only_errors() const { return a_only_errors_ || b_only_errors_; }
+  [[nodiscard]] bool same_farewell() const;
 
   // Of the session as a whole; of the exchange at which a reader stands, or a statement of it.
   [[nodiscard]] Difference difference(DifferenceClass kind) const;
@@ -72,6 +75,9 @@ class SessionComparison {
   const TimeNs opened_at_;
   const bool a_is_replay_;
   const bool b_is_replay_;
+  // One side was imported from a log: errors are compared, and nothing else.
+  const bool a_only_errors_;
+  const bool b_only_errors_;
   SessionIdentity identity_a_;
   SessionIdentity identity_b_;
   ExchangeReader a_;
@@ -84,6 +90,8 @@ class SessionComparison {
   bool begun_ = false;
   bool session_different_ = false;
   bool exchange_different_ = false;
+  bool timed_a_ = true;  // in this exchange: when it was answered is known, not only by when
+  bool timed_b_ = true;
   bool rows_different_ = false;  // of the result at hand
   bool failure_told_ = false;    // errors that differ, in this exchange
   bool transaction_diverged_ = false;

@@ -4,6 +4,7 @@
 #include <fstream>
 
 #include "formats/transcript/segment_name.h"
+#include "formats/transcript/known_replies.h"
 #include "formats/wire/message_types.h"
 
 namespace understudy::replayer::test {
@@ -138,6 +139,7 @@ Tape& Tape::connection(std::uint32_t number, const LoginOptions& login) {
     descriptor.startup_parameters.emplace_back("replication", login.replication);
   if (!login.origin.empty())
     descriptor.attributes = {{"origin", login.origin}, {"recording", login.recording}};
+  if (!login.replies.empty()) descriptor.attributes.emplace_back(kRepliesAttribute, login.replies);
   ByteBuffer payload;
   encode(descriptor, payload);
   event(EventKind::kOpened, payload);

@@ -95,6 +95,7 @@ struct LoginOptions {
   std::string origin = {};
   std::string recording = {};
   std::string replication = {};
+  std::string replies = {};  // kRepliesAttribute
 };
 
 // A recording being written. Time goes on by a millisecond with every event.
