@@ -84,10 +84,10 @@ struct DiffTotals {
   std::uint64_t exchanges = 0;             // compared
   std::uint64_t exchanges_different = 0;
   std::uint64_t exchanges_by_errors = 0;  // of those: by errors alone, a side is a log's
-  std::uint64_t exchanges_left_out = 0;  // behind a hole, or a difference that ends the session
-  std::uint64_t exchanges_added = 0;     // a Sync by itself that only one side has: a replay's, to go on
-  std::uint64_t requests_changed = 0;    // the same statement with other values on the two sides
-  std::uint64_t rows = 0;                // compared
+  std::uint64_t exchanges_left_out = 0;   // behind a hole, or a difference that ends the session
+  std::uint64_t exchanges_added = 0;      // a Sync by itself that only one side has: a replay's, to go on
+  std::uint64_t requests_changed = 0;     // the same statement with other values on the two sides
+  std::uint64_t rows = 0;                 // compared
   std::uint64_t differences = 0;
   std::uint64_t downstream = 0;
 };

@@ -183,7 +183,8 @@ def test_it_is_replayed_in_every_order(make_server, scratch, order):
     production, target = make_server(settings=logging()), make_server()
     for server in (production, target):
         server.execute(TABLES)
-    psql(production.port, "BEGIN;\nINSERT INTO thing VALUES (1, 'a');\nUPDATE thing SET t = 'b';\nCOMMIT;\nSELECT * FROM thing;\n")
+    psql(production.port, "BEGIN;\nINSERT INTO thing VALUES (1, 'a');\nUPDATE thing SET t = 'b' WHERE n = 1;\nCOMMIT;\n"
+                          "SELECT * FROM thing;\n")
     with_psycopg(production.port)
     sessions_over(production, {"psql", "psycopg"})
     log = log_file(production, "stderr").read_bytes()
@@ -207,22 +208,24 @@ def test_what_pgreplay_replays_is_replayed_the_same(make_server, scratch, dialec
     for mode in ("simple", "extended", "prepared"):
         pgbench(production.port, "-n", "-S", "-M", mode, "-c", "2", "-t", "20")
     sessions_over(production, {"psql", "psycopg", "pgbench"})
-    log = scratch / "part"
+    log, readable = scratch / "part", scratch / "part_for_pgreplay"
     log.write_bytes(log_file(production, dialect).read_bytes()[before:])
+    # pgreplay 1.2 gives up on what 17 and later write.
+    readable.write_bytes(log.read_bytes().replace(b"Parameters: $1", b"parameters: $1"))
     asked = []
     for player in ("pgreplay", "understudy", "understudy of pgreplay's file"):
         target = make_server(settings=logging())
         prepare(target)
         csv = ["-c"] if dialect == "csv" else []
         if player == "pgreplay":
-            done = subprocess.run(["pgreplay", "-h", "127.0.0.1", "-p", str(target.port), "-s", "1000", *csv, str(log)],
+            done = subprocess.run(["pgreplay", "-h", "127.0.0.1", "-p", str(target.port), "-s", "1000", *csv, str(readable)],
                                   stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
             assert done.returncode == 0, done.stderr
         else:
             source = log
             if "file" in player:
                 source = scratch / "items"
-                subprocess.run(["pgreplay", "-f", *csv, "-o", str(source), str(log)], check=True, capture_output=True)
+                subprocess.run(["pgreplay", "-f", *csv, "-o", str(source), str(readable)], check=True, capture_output=True)
             recording = scratch / player.replace(" ", "_")
             import_logs([source], recording)
             replay(recording, f"postgresql://postgres@{target.tcp}/postgres", "--speed", "max")
