@@ -96,15 +96,18 @@ def _asked(data):
 
 
 def _values(rest):
-    formats = struct.unpack_from("!H", rest)[0]
-    at = 2 + 2 * formats
-    assert not any(rest[2:at]), "a binary parameter"
+    count = struct.unpack_from("!H", rest)[0]
+    at = 2 + 2 * count
+    formats = struct.unpack_from(f"!{count}H", rest, 2)
     count = struct.unpack_from("!H", rest, at)[0]
     at += 2
     values = []
-    for _ in range(count):
+    for number in range(count):
         length = struct.unpack_from("!i", rest, at)[0]
         at += 4
-        values.append(None if length < 0 else rest[at:at + length].decode())
+        # The only binary ones in these tests are bytea.
+        binary = formats and formats[number if len(formats) > 1 else 0]
+        value = rest[at:at + max(length, 0)]
+        values.append(None if length < 0 else f"\\x{value.hex()}" if binary else value.decode())
         at += max(length, 0)
     return tuple(values)
