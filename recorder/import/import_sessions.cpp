@@ -251,6 +251,7 @@ void ImportSessions::ask(Entry& entry, TimeNs at, const ImportedRequest& request
     return;
   }
   note_copies(*entry.session, copies);
+  entry.extended = request.kind != ImportedRequest::Kind::kSimple;
   ++(request.kind == ImportedRequest::Kind::kSimple    ? counts_.simple
      : request.kind == ImportedRequest::Kind::kExecute ? counts_.executed
                                                        : counts_.fetches);
@@ -359,6 +360,12 @@ bool ImportSessions::ask_failed(Entry& entry, const LogRecord& record) {
     counts_.left_out[kNoParameters].add(file_, record.line);
     return false;
   }
+  // In which protocol it was asked the log does not tell: in that of the statement before, unless it is
+  // several.
+  const std::size_t semicolon = record.statement.find(';');
+  if (entry.extended && (semicolon == std::string::npos ||
+                         record.statement.find_first_not_of("; \t\r\n", semicolon) == std::string::npos))
+    request.kind = ImportedRequest::Kind::kExecute;
   request.parameters = parameters ? &*parameters : nullptr;
   ask(entry, record.time, request, record.line);
   return true;

@@ -40,6 +40,7 @@ class ImportSessions final : public logs::LogHandler {
     std::unique_ptr<ImportedSession> session;
     std::string client;  // as "connection received" told
     bool replication = false;
+    bool extended = false;  // it asked so last
     Bound bound;
     std::unordered_map<std::string, std::string> prepared;  // of a pgreplay file
     std::list<std::string>::iterator in_order;

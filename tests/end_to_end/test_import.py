@@ -1,6 +1,7 @@
 """Do a server's logs become the sessions that its clients had? Logs of real servers and clients: beside a proxy's recording of
 the same, beside pgreplay, and in the cases where that one fails."""
 
+import contextlib
 import gzip
 import json
 import os
@@ -10,6 +11,7 @@ import subprocess
 import psycopg
 import pytest
 
+from players import ACTS, TABLES as ENTRIES, Player, compile_java
 from postgres_server import BIN, major_version
 from replaying import DIVERGED, Speaker, SYNC, bind, execute, message, parse, query, replay
 from server_logs import asked_in_log, asked_in_recording, log_file, logging, sessions_over
@@ -152,6 +154,34 @@ def test_a_proxy_and_a_log_of_the_same_sessions_are_equal_statement_by_statement
         assert found["errors"] == 7 and found["cancels"] == 1 and found["copies_without_data"] == 1
         assert found["begun_before"] == found["without_end"] == 0
         assert found["timed"] == (found["statements"] - found["errors"] if settings else 0)
+
+
+def test_jdbc_with_its_names_portals_and_batches(make_server, make_proxy, scratch):
+    production, target = make_server(settings=logging()), make_server()
+    production.execute(ENTRIES)  # on the target the replay does: the whole log is imported
+    proxy = make_proxy(production.tcp, record=scratch / "recorded")
+    compile_java(scratch)
+    environment = {**environment_of(proxy.port, ""), "PGPASSWORD": "", "PGSSLROOTCERT": "", "SERVER_TLS": "off"}
+    with contextlib.closing(Player("jdbc", "teller", environment, scratch, scratch / "stop")) as player:
+        for act in ACTS:
+            player.await_act(act)
+            player.go()
+        await_condition(lambda: production.value("SELECT count(*) FROM entry") > 40, "it to be busy")
+        (scratch / "stop").touch()
+        assert player.problems() == ""
+    sessions_over(production, {"PostgreSQL JDBC Driver"})
+    assert proxy.stop() == 0
+    summary = import_logs([log_file(production, "csv")], scratch / "imported")
+    assert summary["found"]["fetches"] >= 3
+    # Its numbers are binary, which only the proxy shows; a log does not show an empty statement.
+    asked = [[[(kind, sql) for kind, sql, _ in session if sql]
+              for sessions in asked_in_recording(scratch / of).values() for session in sessions
+              if any("FROM generate_series(1, 10) n" in sql for _, sql, _ in session)] for of in ("recorded", "imported")]
+    assert len(asked[0]) == len(asked[1]) == 1
+    assert asked[0] == asked[1]
+    played = replay(scratch / "imported", f"postgresql://postgres@{target.tcp}/postgres", "--speed", "max")
+    assert played["errors_new"] == played["errors_gone"] == 0
+    assert rows(target, "SELECT * FROM entry") == rows(production, "SELECT * FROM entry")
 
 
 def test_an_imported_log_is_replayed_and_compared(make_server, scratch, node):

@@ -204,6 +204,14 @@ TEST_F(ImportSessionsTest, ErrorsAreOfWhatWasAsked) {
   EXPECT_EQ(all.size(), 7U);
   EXPECT_EQ(counts().errors, 3U);
   EXPECT_EQ(counts().left_out.size(), 1U);
+  // In the protocol of what was asked before.
+  line(7, "7", "ERROR:  syntax error");
+  line(7, "7", "STATEMENT:  selec 2");
+  line(8, "7", "ERROR:  syntax error");
+  line(8, "7", "STATEMENT:  select 2; selec 3");
+  import();
+  EXPECT_TRUE(said(0)[7].starts_with("C 7 P(.selec 2...) B(")) << said(0)[7];
+  EXPECT_EQ(said(0)[9], "C 8 Q(select 2; selec 3.)");
 }
 
 TEST_F(ImportSessionsTest, CancelsAreOfWhatWasAsked) {
