@@ -22,7 +22,7 @@ TESTS = ["test_failover.py::test_an_idle_session_moves_with_all_that_is_its_own"
          "test_auth.py::test_scram_with_the_servers_own_secret_needs_no_password_in_a_file",
          "test_auth.py::test_a_server_is_used_again_and_bears_no_trace_of_its_last_client",
          "test_protocol.py::test_replies_are_the_same_to_the_byte",
-         "test_import.py::test_a_proxy_and_a_log_of_the_same_sessions_are_equal_statement_by_statement",
+         "test_import.py::test_a_proxy_and_a_log_of_the_same_sessions_are_equal_statement_by_statement[log_min_duration_statement]",
          "test_import.py::test_where_pgreplay_fails"]
 
 
