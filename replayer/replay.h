@@ -38,6 +38,7 @@ struct ReplayOptions {
   NameMap databases;
   TimeNs from = std::numeric_limits<TimeNs>::min();  // sessions opened before are left out
   TimeNs until = std::numeric_limits<TimeNs>::max();
+  std::function<bool(const SessionDescriptor&)> wanted;  // others are left out; any thread; empty: all are
   TimeNs stall_timeout = 30'000'000'000;
 };
 

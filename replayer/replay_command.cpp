@@ -18,6 +18,7 @@
 #include "proxy/proxy.h"
 #include "recorder/recorder.h"
 #include "replayer/commands.h"
+#include "replayer/condition_scope.h"
 #include "replayer/output.h"
 #include "replayer/recording_lookup.h"
 #include "replayer/replay_parts.h"
@@ -71,6 +72,8 @@ cxxopts::Options command_options() {
   add("from", "leave out sessions opened before: 90s into the recording, or 2026-11-24T13:31:07Z",
       cxxopts::value<std::string>(), "TIME");
   add("until", "leave out sessions opened after it", cxxopts::value<std::string>(), "TIME");
+  add("where", "leave out sessions that this condition does not mean (understudy show --help)",
+      cxxopts::value<std::string>(), "CONDITION");
   add("stall-timeout", "how long nothing may move before what is stuck is ended (duration)",
       cxxopts::value<std::string>()->default_value("30s"), "TIME");
   add("workers", "threads that play sessions; 0: one a processor, at most 4 (--order causal has one)",
@@ -158,6 +161,11 @@ ReplayOptions replay_options(const cxxopts::ParseResult& given, const Recording&
   const TimeNs start = recording.time_range().first;
   if (given.count("from") > 0) options.from = moment(given, "from", start);
   if (given.count("until") > 0) options.until = moment(given, "until", start);
+  if (given.count("where") > 0) {
+    const auto scope = std::make_shared<ConditionScope>(recording, given["where"].as<std::string>());
+    scope->prepare();
+    options.wanted = [scope](const SessionDescriptor& session) { return scope->means(session); };
+  }
   options.stall_timeout = duration(given, "stall-timeout");
   return options;
 }

@@ -169,7 +169,8 @@ Actor* Replay::earliest() {
 }
 
 bool Replay::left_out(const SessionDescriptor& session) const {
-  return is_replication(session) || session.opened_at < options_.from || session.opened_at > options_.until;
+  return is_replication(session) || session.opened_at < options_.from || session.opened_at > options_.until ||
+         (options_.wanted && !options_.wanted(session));
 }
 
 void Replay::admit_next() {

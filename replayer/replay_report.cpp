@@ -32,7 +32,7 @@ constexpr Count kCounts[] = {
     {"sessions_cut_at_gap", "sessions cut at a hole in the recording", &ReplayResult::sessions_cut_at_gap,
      false},
     {"sessions_unfinished", "sessions the recording left open", &ReplayResult::sessions_unfinished, false},
-    {"sessions_skipped", "sessions left out (replication, --from, --until)", &ReplayResult::sessions_skipped,
+    {"sessions_skipped", "sessions left out (replication, or by choice)", &ReplayResult::sessions_skipped,
      false},
     {"sessions_lost", "sessions whose opening is damaged", &ReplayResult::sessions_lost, false},
     {"sessions_stuck", "sessions ended because nothing moved", &ReplayResult::sessions_stuck, false},

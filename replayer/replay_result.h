@@ -16,7 +16,7 @@ struct ReplayResult {
   std::uint64_t sessions_ended_early = 0;   // the target closed them, where their clients had left
   std::uint64_t sessions_cut_at_gap = 0;    // replayed up to a hole in the recording
   std::uint64_t sessions_unfinished = 0;    // the recording ended before they did
-  std::uint64_t sessions_skipped = 0;       // replication, or outside --from/--until
+  std::uint64_t sessions_skipped = 0;       // replication, outside --from/--until, or not --where
   std::uint64_t sessions_lost = 0;          // their opening was damaged
   std::uint64_t sessions_stuck = 0;         // ended after stall_timeout without progress
   std::uint64_t lock_waits_ended = 0;       // statements cancelled, as they waited for somebody else's lock

@@ -1,30 +1,33 @@
-// understudy show: parses its options and hands them to one of three views: the sessions, one session, the
-// statistics.
+// understudy show: parses its options and hands them to one of its views: the sessions, one session, the
+// statistics, the statements that cost most, a recording as it grows.
 #include "replayer/command_frame.h"
 #include "replayer/commands.h"
+#include "replayer/condition_scope.h"
 #include "replayer/recording_lookup.h"
+#include "replayer/show/follow.h"
 #include "replayer/show/recording_statistics.h"
 #include "replayer/show/session_list.h"
 #include "replayer/show/session_listing.h"
+#include "replayer/show/statement_summary.h"
 #include "replayer/text_width.h"
 
 namespace understudy::replayer {
 namespace {
 
 constexpr const char* kNotes =
-    "\nA table of sessions; with --session one session's messages, a line each; with --stats the whole.\n"
-    "PATTERN may hold * (anything) and ? (one character). TIME is how far into the recording (90s, 5min, "
-    "1.5h)\n"
-    "or a time (2026-11-24T13:31:07.5Z; UTC unless it ends in an offset such as +02:00). Sessions are shown\n"
-    "that were open at some time between --from and --until; with --session, what passed between them. The\n"
-    "first column of --session is seconds since that session opened, not into the recording as TIME is.\n"
-    "REQUESTS counts Query, Execute and FunctionCall messages. SENT is what the client sent, RECEIVED what "
-    "it\n"
-    "was sent. Control characters of recorded text are shown as \\n, \\t, \\r or \\xhh; in 'values' a "
-    "backslash "
-    "is\n"
-    "\\\\ and a quote \\'. Bytes that are no text are \\xhex without quotes.\n"
-    "\nExit codes: 0 shown; 1 could not; 2 bad usage.\n";
+    "\nA table of sessions; with --session one session's messages, a line each; with --stats the whole;\n"
+    "with --top the statements that cost most, alike but for their constants; with --follow what is\n"
+    "recorded now.\n"
+    "PATTERN may hold * (anything) and ? (one character). TIME is how far into the recording (90s,\n"
+    "5min, 1.5h) or a time (2026-11-24T13:31:07.5Z; UTC unless it ends in an offset such as +02:00).\n"
+    "Sessions are shown that were open at some time between --from and --until; with --session, what\n"
+    "passed between them. The first column of --session is seconds since that session opened, not into\n"
+    "the recording as TIME is.\n"
+    "REQUESTS counts Query, Execute and FunctionCall messages. SENT is what the client sent, RECEIVED\n"
+    "what it was sent. Control characters of recorded text are shown as \\n, \\t, \\r or \\xhh; in 'values'\n"
+    "a backslash is \\\\ and a quote \\'. Bytes that are no text are \\xhex without quotes.\n";
+
+constexpr const char* kExitCodes = "\nExit codes: 0 shown; 1 could not; 2 bad usage.\n";
 
 TimeNs moment(const cxxopts::ParseResult& given, const char* name, TimeNs start, TimeNs otherwise) {
   if (given.count(name) == 0) return otherwise;
@@ -56,8 +59,16 @@ std::size_t columns(const cxxopts::ParseResult& given) {
 
 void check_usage(const cxxopts::ParseResult& given) {
   refuse_together(given, "stats",
-                  {"session", "user", "database", "application", "client", "from", "until", "limit", "full"});
-  refuse_together(given, "session", {"user", "database", "application", "client"});
+                  {"session", "user", "database", "application", "client", "from", "until", "limit", "full",
+                   "where", "top"});
+  refuse_together(given, "session", {"user", "database", "application", "client", "where", "top"});
+  refuse_together(given, "top", {"user", "database", "application", "client", "from", "until", "limit"});
+  refuse_together(given, "follow",
+                  {"stats", "session", "top", "user", "database", "application", "client", "until", "limit"});
+  if (given.count("by") > 0 && given.count("top") == 0) usage("--by goes with --top");
+  if (given.count("by") > 0 && !parse_summary_order(option(given, "by")))
+    usage("--by \"" + option(given, "by") + "\" is none of time, calls, bytes, errors");
+  if (given.count("top") > 0 && count_option(given, "top") == 0) usage("--top 0 would show nothing");
   if (given.count("session") > 0 && !parse_session_id(option(given, "session")))
     usage("--session \"" + option(given, "session") + "\" is not RUN.NUMBER, such as 1.17");
   if (limit(given) == 0) usage("--limit 0 would show nothing");
@@ -75,6 +86,9 @@ void show_list(const cxxopts::ParseResult& given, const Recording& recording, Ou
   options.limit = limit(given);
   options.columns = columns(given);
   options.json = given.count("json") > 0;
+  ConditionScope scope(recording, option(given, "where"));
+  if (!scope.is_everything())
+    options.filter.also = [&scope](const SessionDescriptor& session) { return scope.means(session); };
   list_sessions(recording, options, out);
 }
 
@@ -98,12 +112,36 @@ void show_statistics(const cxxopts::ParseResult& given, const Recording& recordi
   print_statistics(statistics, recording, output_columns(kWrapColumns), out);
 }
 
+void show_top(const cxxopts::ParseResult& given, const Recording& recording, Output& out) {
+  StatementSummaryOptions options;
+  options.limit = count_option(given, "top");
+  if (given.count("by") > 0) options.order = *parse_summary_order(option(given, "by"));
+  options.columns = columns(given);
+  options.json = given.count("json") > 0;
+  summarise_statements(recording, ConditionScope(recording, option(given, "where")), options, out);
+}
+
+void follow(const cxxopts::ParseResult& given, const std::string& path, Output& out) {
+  FollowOptions options;
+  options.where = option(given, "where");
+  if (given.count("from") > 0) options.from = moment(given, "from", Recording(path).time_range().first, 0);
+  options.columns = columns(given);
+  options.json = given.count("json") > 0;
+  follow_recording(path, options, out);
+}
+
 int show(const cxxopts::ParseResult& given, const std::string& path) {
   check_usage(given);
-  const Recording recording(path);
   Output out;
+  if (given.count("follow") > 0) {
+    follow(given, path, out);
+    return 0;
+  }
+  const Recording recording(path);
   if (given.count("stats") > 0) {
     show_statistics(given, recording, out);
+  } else if (given.count("top") > 0) {
+    show_top(given, recording, out);
   } else if (given.count("session") > 0) {
     show_one(given, recording, out);
   } else {
@@ -112,6 +150,22 @@ int show(const cxxopts::ParseResult& given, const std::string& path) {
   out.finish();
   warn_of_damage("show", recording);
   return 0;
+}
+
+// "--top 5" as "--top=5": the number may be left out, so the parser of options would not take it.
+std::vector<std::string> joined_arguments(int argc, char** argv) {
+  std::vector<std::string> out;
+  for (int i = 0; i < argc; ++i) {
+    const std::string_view argument = argv[i];
+    const bool number =
+        !argument.empty() && argument.find_first_not_of("0123456789") == std::string_view::npos;
+    if (number && !out.empty() && out.back() == "--top") {
+      out.back() += "=" + std::string(argument);
+    } else {
+      out.emplace_back(argument);
+    }
+  }
+  return out;
 }
 
 }  // namespace
@@ -126,12 +180,25 @@ int run_show(int argc, char** argv) {
   add("client", "only sessions from these addresses", cxxopts::value<std::string>(), "PATTERN");
   add("from", "only what was going on from here on", cxxopts::value<std::string>(), "TIME");
   add("until", "and before this", cxxopts::value<std::string>(), "TIME");
+  add("where", "only what fulfils this condition (below)", cxxopts::value<std::string>(), "CONDITION");
   add("limit", "so many sessions, or messages, at most", cxxopts::value<std::string>(), "N");
   add("session", "show what this session said", cxxopts::value<std::string>(), "RUN.NUMBER");
   add("stats", "show what the recording amounts to, and what is missing in it");
+  add("top", "show the N kinds of statements that cost most",
+      cxxopts::value<std::string>()->implicit_value("20"), "N");
+  add("by", "what they cost: time, calls, bytes or errors; default: time", cxxopts::value<std::string>(),
+      "ORDER");
+  add("follow",
+      "show statements as they are recorded, a line each, until the recording ends or Ctrl-C;\n"
+      "with --from those since then first");
   add("full", "abridge nothing (else to COLUMNS, the terminal's width, or 240)");
   add("json", "all of it as one JSON document, times to the nanosecond");
-  return run_command(options, kNotes, argc, argv, show);
+  std::vector<std::string> arguments = joined_arguments(argc, argv);
+  std::vector<char*> pointers;
+  for (std::string& argument : arguments) pointers.push_back(argument.data());
+  pointers.push_back(nullptr);
+  return run_command(options, std::string(kNotes) + Condition::kGrammar + kExitCodes,
+                     static_cast<int>(arguments.size()), pointers.data(), show);
 }
 
 }  // namespace understudy::replayer

@@ -66,7 +66,8 @@ std::string on_one_line(std::string_view sql) {
 }  // namespace
 
 StatementCatalog::StatementCatalog(std::size_t max_statements)
-    : texts_{"(no statement)", "(a statement prepared before the recording began)", "(other statements)"} {
+    : texts_{"(no statement)", "(a statement prepared before the recording began)", "(other statements)"},
+      fingerprints_(texts_.size()) {
   max_texts_ = max_statements + texts_.size();
 }
 
@@ -125,12 +126,18 @@ StatementId StatementCatalog::parse(std::string_view sql) {
   return add(fingerprint, text);
 }
 
+std::uint64_t StatementCatalog::fingerprint_of(std::string_view sql) {
+  StatementCatalog catalog(1);
+  return catalog.fingerprint(catalog.identify(sql));
+}
+
 StatementId StatementCatalog::add(std::uint64_t fingerprint, std::string_view text) {
   const auto known = by_fingerprint_.find(fingerprint);
   if (known != by_fingerprint_.end()) return known->second;
   if (texts_.size() >= max_texts_) return kOther;
   const auto id = static_cast<StatementId>(texts_.size());
   texts_.push_back(on_one_line(text));
+  fingerprints_.push_back(fingerprint);
   by_fingerprint_.emplace(fingerprint, id);
   return id;
 }

@@ -33,6 +33,12 @@ class StatementCatalog {
   // (readable.h), cut at about 500 bytes. What the parser cannot read stays as it is.
   [[nodiscard]] const std::string& text(StatementId id) const { return texts_[id]; }
 
+  // Of the kind, as pg_query_fingerprint() tells it; of texts the parser cannot read, a hash. 0 when the
+  // number stands for no one kind.
+  [[nodiscard]] std::uint64_t fingerprint(StatementId id) const { return fingerprints_[id]; }
+  // The same of a text by itself.
+  [[nodiscard]] static std::uint64_t fingerprint_of(std::string_view sql);
+
   // The text with numbers and quoted strings replaced, when that can be told without a parser: texts that
   // agree in it are of one kind. Else the text as it is.
   [[nodiscard]] static std::string skeleton(std::string_view sql);
@@ -43,6 +49,7 @@ class StatementCatalog {
 
   std::size_t max_texts_;
   std::vector<std::string> texts_;
+  std::vector<std::uint64_t> fingerprints_;
   std::unordered_map<std::uint64_t, StatementId> by_fingerprint_;
   // By the hash of a skeleton, so that a text that differs in its constants only is not parsed again; emptied
   // when full.

@@ -1,17 +1,12 @@
 #include "replayer/show/session_filter.h"
 
+#include "replayer/condition_values.h"
+
 namespace understudy::replayer {
 namespace {
 
 bool wanted(const std::string& pattern, std::string_view text) {
   return pattern.empty() || matches_pattern(pattern, text);
-}
-
-// "192.0.2.7:49152" -> "192.0.2.7", "[::1]:49152" -> "::1".
-std::string_view host_of(std::string_view peer) {
-  std::string_view host = peer.substr(0, peer.rfind(':'));
-  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
-  return host;
 }
 
 }  // namespace
@@ -43,7 +38,8 @@ bool matches_pattern(std::string_view pattern, std::string_view text) {
 bool SessionFilter::matches(const SessionDescriptor& session) const {
   return wanted(user, session.user()) && wanted(database, session.database()) &&
          wanted(application, session.parameter("application_name")) &&
-         (wanted(client, session.peer) || wanted(client, host_of(session.peer))) && session.opened_at < until;
+         (wanted(client, session.peer) || wanted(client, host_of_peer(session.peer))) &&
+         session.opened_at < until && (!also || also(session));
 }
 
 }  // namespace understudy::replayer

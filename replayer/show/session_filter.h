@@ -1,6 +1,7 @@
 // Which sessions a user wants to see. A value; any thread.
 #pragma once
 
+#include <functional>
 #include <limits>
 #include <string>
 
@@ -17,6 +18,9 @@ struct SessionFilter {
   // Only sessions open at some time in [from, until).
   TimeNs from = std::numeric_limits<TimeNs>::min();
   TimeNs until = std::numeric_limits<TimeNs>::max();
+
+  // What else is asked of it; empty: nothing.
+  std::function<bool(const SessionDescriptor&)> also;
 
   // All but `from`, which asks when the session ended.
   [[nodiscard]] bool matches(const SessionDescriptor& session) const;
