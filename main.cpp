@@ -16,6 +16,6 @@ int main(int argc, char** argv) {
           {"diff", "compare the replies of two recordings", replayer::run_diff},
           {"show", "list a recording's sessions and messages", replayer::run_show},
           {"verify", "check a recording's checksums; say what is lost", replayer::run_verify},
-          {"export", "turn a recording into JSON lines or SQL", replayer::run_export},
+          {"export", "turn a recording into what other programs read", replayer::run_export},
       });
 }

@@ -58,13 +58,15 @@ JsonExportCounts export_one(const Recording& recording, const SessionSummary& se
   return counts;
 }
 
-// All sessions at once.
+// All sessions at once, or those that are meant.
 class AllSessions {
  public:
-  AllSessions(const Recording& recording, Output& out)
-      : recording_(recording), stream_(recording), out_(out) {}
+  AllSessions(const Recording& recording, ExportChoice& choice, Output& out)
+      : recording_(recording), choice_(choice), stream_(recording), out_(out) {}
 
   JsonExportCounts run() {
+    for (const SessionDescriptor& one : recording_.continuing())
+      if (!choice_.is_everything()) open_[one.id].wanted = choice_.takes(one);
     while (const auto event = stream_.next()) {
       note_damage();
       take(*event);
@@ -78,6 +80,7 @@ class AllSessions {
     Open() { splitter.go_on_behind_capture_gaps(); }
     MessageSplitter splitter;
     ItemWriter writer;
+    bool wanted = true;
     TimeNs time = 0;  // of its last event, or of the damage to it
   };
 
@@ -86,15 +89,29 @@ class AllSessions {
     for (; damaged_ < stream_.damaged().size(); ++damaged_) {
       const std::shared_ptr<const ChunkHead> head = recording_.head(stream_.damaged()[damaged_]);
       for (const ChunkHead::Session& session : head->sessions) {
-        Open& open = open_[session.id];
+        Open& open = find(session.id, nullptr);
         open.splitter.lose("a damaged chunk");
         open.time = head->last_time;
       }
     }
   }
 
+  Open& find(SessionId session, const Event* event) {
+    const auto [open, is_new] = open_.try_emplace(session);
+    if (!is_new || choice_.is_everything()) return open->second;
+    SessionDescriptor descriptor;
+    if (event != nullptr && event->kind == EventKind::kOpened) (void)decode(event->data, descriptor);
+    descriptor.id = session;
+    open->second.wanted = choice_.takes(descriptor);
+    return open->second;
+  }
+
   void take(const Event& event) {
-    Open& open = open_[event.session];
+    Open& open = find(event.session, &event);
+    if (!open.wanted) {
+      if (event.kind == EventKind::kClosed) open_.erase(event.session);
+      return;
+    }
     open.time = event.time;
     open.splitter.take(event);
     while (const SessionItem* const item = open.splitter.next()) {
@@ -111,6 +128,10 @@ class AllSessions {
 
   void end(SessionId session) {
     const auto open = open_.find(session);
+    if (!open->second.wanted) {
+      open_.erase(open);
+      return;
+    }
     put_hole(session, open->second);
     const MessageSplitter& splitter = open->second.splitter;
     counts_.bytes_not_messages += splitter.bytes_behind_hole() + splitter.bytes_before_joining();
@@ -118,6 +139,7 @@ class AllSessions {
   }
 
   const Recording& recording_;
+  ExportChoice& choice_;
   EventStream stream_;
   Output& out_;
   std::unordered_map<SessionId, Open> open_;
@@ -127,9 +149,10 @@ class AllSessions {
 
 }  // namespace
 
-JsonExportCounts export_json(const Recording& recording, const std::optional<SessionSummary>& session,
-                             Output& out) {
-  return session ? export_one(recording, *session, out) : AllSessions(recording, out).run();
+JsonExportCounts export_json(const Recording& recording, ExportChoice& choice, Output& out) {
+  if (!choice.session()) return AllSessions(recording, choice, out).run();
+  return choice.takes(choice.session()->descriptor) ? export_one(recording, *choice.session(), out)
+                                                    : JsonExportCounts();
 }
 
 void tell(const JsonExportCounts& counts) {

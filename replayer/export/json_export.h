@@ -2,9 +2,7 @@
 // all sessions. Holds what is half read of the sessions that are open. One thread.
 #pragma once
 
-#include <optional>
-
-#include "formats/transcript/recording.h"
+#include "replayer/export/export_choice.h"
 #include "replayer/output.h"
 
 namespace understudy::replayer {
@@ -14,9 +12,7 @@ struct JsonExportCounts {
   std::uint64_t bytes_not_messages = 0;  // behind a hole, or before a session could be joined
 };
 
-// Of the one session, or of all.
-JsonExportCounts export_json(const Recording& recording, const std::optional<SessionSummary>& session,
-                             Output& out);
+JsonExportCounts export_json(const Recording& recording, ExportChoice& choice, Output& out);
 
 // On standard error.
 void tell(const JsonExportCounts& counts);

@@ -39,7 +39,8 @@ std::string connect_argument(const std::string& database) {
 
 class SqlExport {
  public:
-  SqlExport(const Recording& recording, Output& out) : recording_(recording), out_(out) {}
+  SqlExport(const Recording& recording, SqlExportCounts& counts, Output& out)
+      : recording_(recording), counts_(counts), out_(out) {}
 
   void put_head() {
     out_.line("-- Exported by understudy " UNDERSTUDY_VERSION " from " + shown(recording_.path()) +
@@ -67,8 +68,6 @@ class SqlExport {
     SqlSession(recording_, session, counts_, out_).write();
   }
 
-  [[nodiscard]] SqlExportCounts counts() const { return counts_; }
-
  private:
   void leave_out(const std::string& what) {
     ++counts_.left_out[what];
@@ -90,26 +89,44 @@ class SqlExport {
   }
 
   const Recording& recording_;
+  SqlExportCounts& counts_;
   Output& out_;
-  SqlExportCounts counts_;
   std::optional<std::string> database_;
 };
 
-}  // namespace
-
-SqlExportCounts export_sql(const Recording& recording, const std::optional<SessionSummary>& session,
-                           Output& out) {
-  SqlExport script(recording, out);
-  script.put_head();
-  if (session) {
-    script.put(*session);
-    return script.counts();
+// The sessions that are to be written, in order of opening.
+template <typename Put>
+void for_each_script(const Recording& recording, ExportChoice& choice, SqlExportCounts& counts, Put&& put) {
+  if (choice.session()) {
+    if (choice.takes(choice.session()->descriptor)) put(*choice.session());
+    return;
   }
   const std::vector<SessionId> lost = for_each_session(recording, [&](const SessionSummary& one) {
-    if (one.descriptor.attribute("shadow_of").empty()) script.put(one);
+    if (one.descriptor.attribute("shadow_of").empty() && choice.takes(one.descriptor)) put(one);
   });
-  SqlExportCounts counts = script.counts();
   if (!lost.empty()) counts.left_out["a session whose opening is lost to damage"] = lost.size();
+}
+
+}  // namespace
+
+SqlExportCounts export_sql(const Recording& recording, ExportChoice& choice, Output& out) {
+  SqlExportCounts counts;
+  SqlExport script(recording, counts, out);
+  script.put_head();
+  for_each_script(recording, choice, counts, [&](const SessionSummary& session) { script.put(session); });
+  return counts;
+}
+
+SqlExportCounts export_sql_files(const Recording& recording, ExportChoice& choice,
+                                 const std::filesystem::path& directory) {
+  SqlExportCounts counts;
+  for_each_script(recording, choice, counts, [&](const SessionSummary& session) {
+    Output out((directory / ("session-" + session.descriptor.id.to_string() + ".sql")).string());
+    SqlExport script(recording, counts, out);
+    script.put_head();
+    script.put(session);
+    out.finish();
+  });
   return counts;
 }
 

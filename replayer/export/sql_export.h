@@ -1,17 +1,18 @@
 // `understudy export --format sql`: a script for psql, session after session in order of opening. One thread.
 #pragma once
 
-#include <optional>
+#include <filesystem>
 
-#include "formats/transcript/recording.h"
+#include "replayer/export/export_choice.h"
 #include "replayer/export/sql_session.h"
 #include "replayer/output.h"
 
 namespace understudy::replayer {
 
-// Of the one session, or of all.
-SqlExportCounts export_sql(const Recording& recording, const std::optional<SessionSummary>& session,
-                           Output& out);
+SqlExportCounts export_sql(const Recording& recording, ExportChoice& choice, Output& out);
+// A script a session, session-RUN.NUMBER.sql, to be run one beside the other. `directory` is there.
+SqlExportCounts export_sql_files(const Recording& recording, ExportChoice& choice,
+                                 const std::filesystem::path& directory);
 
 // On standard error: what is in the script, and what could not be.
 void tell(const SqlExportCounts& counts);

@@ -18,7 +18,8 @@ packages=(
 )
 if [ "${1:-tests}" != samples ]; then
   packages+=(python3-asyncpg libpostgresql-jdbc-java                  # other clients
-             pgbouncer patroni etcd-server tcpdump pgreplay)                   # who does the same, or looks after servers, or captures
+             pgbouncer patroni etcd-server tcpdump                    # who does the same, or looks after servers, or captures
+             pgreplay tshark)                                         # who reads what is exported
 fi
 
 is_installed() { [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }

@@ -308,8 +308,8 @@ TEST_F(ExportTest, TheRecordingIsNeverOverwritten) {
 }
 
 TEST_F(ExportTest, HelpSaysThatTheFormatMustBeGiven) {
-  EXPECT_THAT(run_command({"export", "--help"}).out, HasSubstr("RECORDING --format jsonl|sql [options]"));
-  EXPECT_THAT(run("export").err, HasSubstr("--format jsonl or --format sql must be given"));
+  EXPECT_THAT(run_command({"export", "--help"}).out, HasSubstr("RECORDING --format FORMAT [options]"));
+  EXPECT_THAT(run("export").err, HasSubstr("--format must be given: jsonl|sql|"));
 }
 
 TEST_F(ExportTest, AFullDiskIsAnError) {

@@ -1,0 +1,241 @@
+#include "replayer/export/pgbench_export.h"
+
+#include <algorithm>
+#include <cstdio>
+
+#include "formats/wire/sql_text.h"
+#include "replayer/counted.h"
+#include "replayer/export/binary_value.h"
+#include "replayer/export/bound_values.h"
+#include "replayer/export/script_text.h"
+#include "replayer/sql_constants.h"
+
+namespace understudy::replayer {
+namespace {
+
+constexpr std::size_t kMostKinds = 1'000;
+constexpr std::size_t kMostScripts = 128;  // pgbench takes no more
+constexpr std::size_t kMostSamples = 100;
+constexpr std::size_t kMostBytes = 64 * 1024;
+constexpr std::size_t kMostVariables = 200;
+constexpr const char* kVariable = "us_";  // and a number
+constexpr const char* kPick = "us_pick";
+
+// Nineteen digits may be too many for pgbench.
+bool is_whole_number(std::string_view text) {
+  if (text.starts_with('-')) text.remove_prefix(1);
+  return !text.empty() && text.size() <= 18 && text.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
+bool is_integer_type(const std::string& name) { return name == "int2" || name == "int4" || name == "int8"; }
+
+// A transaction of one session, as it is put together.
+struct Transaction {
+  std::string script;                // with variables
+  std::vector<std::string> numbers;  // their values
+  std::string trouble;               // why it cannot be in a script
+  bool block = false;                // inside BEGIN and COMMIT
+
+  [[nodiscard]] std::string variable(std::string_view number) {
+    numbers.emplace_back(number);
+    return ":" + (kVariable + std::to_string(numbers.size()));
+  }
+};
+
+// One statement in pgbench's words.
+class ScriptWriter {
+ public:
+  explicit ScriptWriter(Transaction& transaction) : transaction_(transaction) {}
+
+  void put(const Statement& statement) {
+    if (!statement.text) return fail("a statement was prepared before the recording, or by SQL");
+    if (!statement.text->whole) return fail("too large");
+    if (statement.kind == Statement::Kind::kFunctionCall)
+      return fail("a call by the function call protocol (large objects)");
+    if (statement.tag.starts_with("COPY")) return fail("COPY");
+    if (statement.kind == Statement::Kind::kExecute) {
+      put_execute(statement);
+    } else {
+      put_query(statement.text->sql);
+    }
+  }
+
+ private:
+  void fail(std::string why) {
+    if (transaction_.trouble.empty()) transaction_.trouble = std::move(why);
+  }
+
+  void put_query(const std::string& sql) {
+    const auto split = split_constants(sql);
+    if (!split || split->parameters > 0 || split->constants.empty()) return put_text(sql, {});
+    std::vector<std::string> values;
+    for (const std::string_view constant : split->constants) {
+      const bool quoted = constant.data() > sql.data() && constant.data()[-1] == '\'';
+      if (!quoted && is_whole_number(constant)) {
+        values.push_back(transaction_.variable(constant));
+      } else {
+        values.push_back(quoted ? "'" + std::string(constant) + "'" : std::string(constant));
+      }
+    }
+    put_text(split->skeleton, values);
+  }
+
+  void put_execute(const Statement& statement) {
+    const StatementText& text = *statement.text;
+    std::string why;
+    const auto texts =
+        statement.bind ? bound_texts(text, *statement.bind, why) : std::vector<std::optional<std::string>>();
+    if (!texts) return fail(std::move(why));
+    std::vector<std::string> values;
+    for (std::size_t i = 0; i < texts->size(); ++i) values.push_back(literal(text, i, (*texts)[i]));
+    put_text(text.sql, values);
+  }
+
+  std::string literal(const StatementText& text, std::size_t index, const std::optional<std::string>& value) {
+    const std::uint32_t declared = index < text.declared_types.size() ? text.declared_types[index] : 0;
+    const std::string type = type_name(declared);
+    const std::string cast = type.empty() ? "" : "::" + type;
+    if (!value) return "NULL" + cast;
+    if (!is_whole_number(*value)) return wire::quote_literal(*value) + cast;
+    // pgbench puts a variable's value in place inside of quotes too: then its type is left to the server, as
+    // the parameter's was.
+    const std::string name = transaction_.variable(*value);
+    return is_integer_type(type) ? "(" + name + ")" + cast : "'" + name + "'" + cast;
+  }
+
+  void put_text(std::string_view sql, const std::vector<std::string>& values) {
+    if (sql.find(kVariable) != std::string_view::npos) return fail("it has names such as the variables'");
+    const ScriptText script = to_script(sql, {}, values);
+    if (!script.refusal.empty()) return fail(script.refusal);
+    for (const ScriptStatement& statement : script.statements)
+      transaction_.script += statement.text + (statement.ends_in_comment ? "\n;\n" : ";\n");
+    if (transaction_.script.size() > kMostBytes || transaction_.numbers.size() > kMostVariables)
+      fail("too large");
+  }
+
+  Transaction& transaction_;
+};
+
+struct Kind {
+  std::uint64_t count = 0;
+  std::string database;
+  std::vector<std::vector<std::string>> samples;
+};
+
+class PgbenchExport final : public StatementSink {
+ public:
+  explicit PgbenchExport(ExportChoice& choice) : choice_(choice) {}
+
+  bool opened(const ScannedSession& session) override {
+    return choice_.takes(session.descriptor) && session.descriptor.attribute("shadow_of").empty() &&
+           session.descriptor.parameter("replication").empty();
+  }
+
+  void done(const ScannedSession& session, const Statement& statement) override {
+    if (statement.kind == Statement::Kind::kOther || statement.continues) return;
+    Transaction& transaction = open_[session.descriptor.id];
+    if (statement.end != Statement::End::kDone && transaction.trouble.empty())
+      transaction.trouble = "a statement failed, or is not known to have run";
+    if (transaction.trouble.empty()) ScriptWriter(transaction).put(statement);
+    if (statement.tag == "BEGIN" || statement.tag == "START TRANSACTION") transaction.block = true;
+    if (statement.tag == "COMMIT" || statement.tag == "ROLLBACK" || statement.tag == "PREPARE TRANSACTION")
+      transaction.block = false;
+    if (!transaction.block) take(session);
+  }
+
+  void ended(const ScannedSession& session) override {
+    const auto open = open_.find(session.descriptor.id);
+    if (open == open_.end()) return;
+    if (!open->second.script.empty()) ++counts.left_out["it was open when its session ended"];
+    open_.erase(open);
+  }
+
+  // The most frequent first.
+  [[nodiscard]] std::vector<std::pair<const std::string*, const Kind*>> sorted() const {
+    std::vector<std::pair<const std::string*, const Kind*>> out;
+    for (const auto& [script, kind] : kinds_) out.emplace_back(&script, &kind);
+    std::stable_sort(out.begin(), out.end(),
+                     [](const auto& a, const auto& b) { return a.second->count > b.second->count; });
+    return out;
+  }
+
+  PgbenchExportCounts counts;
+
+ private:
+  void take(const ScannedSession& session) {
+    const Transaction transaction = std::exchange(open_[session.descriptor.id], {});
+    if (!transaction.trouble.empty()) return (void)++counts.left_out[transaction.trouble];
+    if (transaction.script.empty()) return;
+    auto kind = kinds_.find(transaction.script);
+    if (kind == kinds_.end()) {
+      if (kinds_.size() >= kMostKinds)
+        return (void)++counts.left_out["more than " + std::to_string(kMostKinds) + " kinds of transactions"];
+      kind = kinds_.emplace(transaction.script, Kind{0, session.descriptor.database(), {}}).first;
+    }
+    ++counts.transactions;
+    ++kind->second.count;
+    if (kind->second.samples.size() < kMostSamples) kind->second.samples.push_back(transaction.numbers);
+  }
+
+  ExportChoice& choice_;
+  std::unordered_map<SessionId, Transaction> open_;
+  std::map<std::string, Kind> kinds_;
+};
+
+// What \set gives a variable: its value, or that of the transaction that was picked.
+std::string expression(const std::vector<std::vector<std::string>>& samples, std::size_t variable) {
+  const std::string& first = samples.front()[variable];
+  const bool same = std::all_of(samples.begin(), samples.end(),
+                                [&](const std::vector<std::string>& one) { return one[variable] == first; });
+  if (same) return first;
+  std::string out = "CASE";
+  for (std::size_t i = 0; i + 1 < samples.size(); ++i)
+    out += " WHEN :" + std::string(kPick) + " = " + std::to_string(i + 1) + " THEN " + samples[i][variable];
+  return out + " ELSE " + samples.back()[variable] + " END";
+}
+
+void write_script(const std::string& script, const Kind& kind, Output& out) {
+  out.line("-- Exported by understudy " UNDERSTUDY_VERSION ", for pgbench -M simple. Recorded " +
+           std::to_string(kind.count) + " times, first in database " + comment_text(kind.database, 200) +
+           ".");
+  const std::size_t variables = kind.samples.front().size();
+  if (variables > 0 && kind.samples.size() > 1)
+    out.line("\\set " + std::string(kPick) + " random(1, " + std::to_string(kind.samples.size()) + ")");
+  for (std::size_t i = 0; i < variables; ++i)
+    out.line("\\set " + (kVariable + std::to_string(i + 1)) + " " + expression(kind.samples, i));
+  out.write(script);
+}
+
+}  // namespace
+
+PgbenchExportCounts export_pgbench(const Recording& recording, ExportChoice& choice,
+                                   const std::filesystem::path& directory, Output& out) {
+  StatementCatalog catalog(0);
+  PgbenchExport transactions(choice);
+  StatementScan(catalog, transactions, true).run(recording);
+  std::string command = "pgbench -n -M simple";
+  for (const auto& [script, kind] : transactions.sorted()) {
+    if (transactions.counts.scripts == kMostScripts) {
+      transactions.counts.transactions -= kind->count;
+      transactions.counts.left_out["of a kind beyond the 128 scripts that pgbench takes"] += kind->count;
+      continue;
+    }
+    const std::string name = "transaction-" + std::to_string(++transactions.counts.scripts) + ".sql";
+    Output file((directory / name).string());
+    write_script(*script, *kind, file);
+    file.finish();
+    command += " -f " + (directory / name).string() + "@" + std::to_string(kind->count);
+  }
+  if (transactions.counts.scripts > 0) out.line(command);
+  return transactions.counts;
+}
+
+void tell(const PgbenchExportCounts& counts) {
+  std::fprintf(stderr, "understudy export: %s, %s of them\n",
+               counted(counts.transactions, "transaction").c_str(), counted(counts.scripts, "kind").c_str());
+  for (const auto& [why, count] : counts.left_out)
+    std::fprintf(stderr, "understudy export: left out %llu: %s\n", static_cast<unsigned long long>(count),
+                 why.c_str());
+}
+
+}  // namespace understudy::replayer
