@@ -47,7 +47,7 @@ TEST(ReplayReport, EveryCountStandsApartFromItsLabel) {
   ReplayResult result;
   result.sessions_skipped = 6;
   result.errors_new = result.errors_gone = result.cancels_late = 1;
-  EXPECT_NE(summary(result).find("(replication, or by choice)      6\n"), std::string::npos)
+  EXPECT_NE(summary(result).find("(replication, or by choice)     6\n"), std::string::npos)
       << summary(result);
   std::istringstream lines(summary(result));
   std::string line;
