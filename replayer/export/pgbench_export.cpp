@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <random>
 
 #include "formats/wire/sql_text.h"
 #include "replayer/counted.h"
@@ -29,6 +30,15 @@ bool is_whole_number(std::string_view text) {
 
 bool is_integer_type(const std::string& name) { return name == "int2" || name == "int4" || name == "int8"; }
 
+// What is not to be run again and again, whenever it comes: DDL, maintenance, what a session prepares by SQL.
+bool is_run_once(std::string_view command) {
+  static constexpr std::string_view kCommands[] = {
+      "ALTER",   "ANALYZE", "CLUSTER", "COMMENT",  "COPY",     "CREATE",   "DEALLOCATE",
+      "DISCARD", "DROP",    "EXECUTE", "GRANT",    "IMPORT",   "LISTEN",   "PREPARE",
+      "REFRESH", "REINDEX", "REVOKE",  "SECURITY", "TRUNCATE", "UNLISTEN", "VACUUM"};
+  return std::find(std::begin(kCommands), std::end(kCommands), command) != std::end(kCommands);
+}
+
 // A transaction of one session, as it is put together.
 struct Transaction {
   std::string script;                // with variables
@@ -52,7 +62,6 @@ class ScriptWriter {
     if (!statement.text->whole) return fail("too large");
     if (statement.kind == Statement::Kind::kFunctionCall)
       return fail("a call by the function call protocol (large objects)");
-    if (statement.tag.starts_with("COPY")) return fail("COPY");
     if (statement.kind == Statement::Kind::kExecute) {
       put_execute(statement);
     } else {
@@ -107,8 +116,11 @@ class ScriptWriter {
     if (sql.find(kVariable) != std::string_view::npos) return fail("it has names such as the variables'");
     const ScriptText script = to_script(sql, {}, values);
     if (!script.refusal.empty()) return fail(script.refusal);
-    for (const ScriptStatement& statement : script.statements)
+    for (const ScriptStatement& statement : script.statements) {
+      // PREPARE TRANSACTION ends a transaction that another statement must end again.
+      if (is_run_once(statement.command)) return fail(statement.command);
       transaction_.script += statement.text + (statement.ends_in_comment ? "\n;\n" : ";\n");
+    }
     if (transaction_.script.size() > kMostBytes || transaction_.numbers.size() > kMostVariables)
       fail("too large");
   }
@@ -174,10 +186,18 @@ class PgbenchExport final : public StatementSink {
     }
     ++counts.transactions;
     ++kind->second.count;
-    if (kind->second.samples.size() < kMostSamples) kind->second.samples.push_back(transaction.numbers);
+    keep_sample(kind->second, transaction.numbers);
+  }
+
+  // Each of a kind is kept with the same probability, however many there are (Vitter's algorithm R).
+  void keep_sample(Kind& kind, const std::vector<std::string>& numbers) {
+    if (kind.samples.size() < kMostSamples) return kind.samples.push_back(numbers);
+    const std::uint64_t place = random_() % kind.count;
+    if (place < kMostSamples) kind.samples[place] = numbers;
   }
 
   ExportChoice& choice_;
+  std::mt19937_64 random_;  // seeded the same always: an export can be repeated
   std::unordered_map<SessionId, Transaction> open_;
   std::map<std::string, Kind> kinds_;
 };

@@ -1,7 +1,8 @@
 // `understudy export --format pgbench`: the transactions of a recording as scripts for pgbench -f, one a
 // kind, with how often each was run. Transactions are of a kind if their statements are the same but for
 // their whole numbers; those are variables, which the script gives the values of one of up to 100 recorded
-// transactions, picked at random. Bounded: 1,000 kinds, transactions of 64 KiB. One thread.
+// transactions, picked at random. DDL and COPY are left out. Bounded: 1,000 kinds, transactions of 64 KiB.
+// One thread.
 #pragma once
 
 #include <filesystem>

@@ -15,7 +15,7 @@ from capturing import record_files
 from postgres_server import BIN, Server
 from processes import make_directory, remove_directory
 from transcripts import CLIENT, SERVER, process_id, read_sessions, stream
-from understudy_process import run_understudy
+from understudy_process import Proxy, run_understudy
 from waiting import free_port, scaled
 
 PASSWORD = "a password nobody may read"
@@ -67,23 +67,28 @@ def contents(server, query):
         return sorted(map(repr, connection.execute(query).fetchall()))
 
 
-@pytest.fixture
-def recorded(make_server, make_proxy, scratch):
-    """A recording of clients that log in with and without a password, over TCP and a Unix socket; and its proxy's port."""
-    server = make_server(hba="local all all trust\nhost all scram all scram-sha-256\nhost all all all trust\n")
-    server.execute(f"CREATE ROLE scram LOGIN PASSWORD '{PASSWORD}'")
+@pytest.fixture(scope="module")
+def recorded(template, tmp_path_factory):
+    """A recording of clients that log in with and without a password, over TCP and a Unix socket; and its server's port."""
+    recording = tmp_path_factory.mktemp("recorded") / "recording"
     sockets = make_directory("sockets")
-    proxy = make_proxy(server.tcp, listen=[f"127.0.0.1:{free_port()}", f"{sockets}:5432"],
-                       record=scratch / "recording")
-    assert psql(proxy.environment, script=SCRIPT).returncode == 0
-    say_in_psycopg(proxy)
-    say_in_psycopg(proxy, user="scram", password=PASSWORD)
-    psql({**proxy.environment, "PGHOST": sockets, "PGPORT": "5432"}, "-c",
-         f"ALTER ROLE scram PASSWORD '{PASSWORD}'", "-c", "SELECT 'by the socket'")
-    subprocess.run([str(BIN / "pgbench"), "-i", "-q"], env=proxy.environment, check=True, capture_output=True, timeout=120)
-    assert proxy.stop() == 0
+    hba = "local all all trust\nhost all scram all scram-sha-256\nhost all all all trust\n"
+    with Server(template, hba=hba) as server:
+        server.start()
+        server.execute(f"CREATE ROLE scram LOGIN PASSWORD '{PASSWORD}'")
+        listen = [f"127.0.0.1:{free_port()}", f"{sockets}:5432"]
+        with Proxy(server.tcp, listen=listen, record=recording) as proxy:
+            assert psql(proxy.environment, script=SCRIPT).returncode == 0
+            say_in_psycopg(proxy)
+            say_in_psycopg(proxy, user="scram", password=PASSWORD)
+            psql({**proxy.environment, "PGHOST": sockets, "PGPORT": "5432"}, "-c",
+                 f"ALTER ROLE scram PASSWORD '{PASSWORD}'", "-c", "SELECT 'by the socket'")
+            subprocess.run([str(BIN / "pgbench"), "-i", "-q"], env=proxy.environment, check=True, capture_output=True,
+                           timeout=120)
+            assert proxy.stop() == 0
+        port = server.port
     remove_directory(sockets)
-    return scratch / "recording", server.port
+    return recording, port
 
 
 def tshark(file, port, *arguments):

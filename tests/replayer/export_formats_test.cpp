@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "replayer/export/pgreplay_export.h"
+#include "tests/formats/capture_fixture.h"
 #include "tests/replayer/support.h"
 
 namespace understudy::test {
@@ -137,6 +138,58 @@ TEST_F(ExportFormatsTest, PgbenchGetsTransactionsWithTheirNumbersAsVariables) {
                         "begin;\nupdate t set n = n + :us_1 where name = 'x' and id = :us_2;\ncommit;\n"));
   EXPECT_THAT(file("transaction-2.sql"), HasSubstr("THEN -1 WHEN"));
   EXPECT_THAT(file("transaction-2.sql"), HasSubstr("\nselect (:us_1)::int4, 'it''s'::text;\n"));
+}
+
+TEST_F(ExportFormatsTest, PgbenchDoesNotRunAgainWhatIsRunOnce) {
+  for (const char* sql :
+       {"drop table t", "select 1; create table t (x int)", "prepare p as select 1", "execute p"})
+    say(query(sql), complete("OK") + ready());
+  say(query("begin"), complete("BEGIN") + ready('T'));
+  say(query("truncate t"), complete("TRUNCATE TABLE") + ready('T'));
+  say(query("commit"), complete("COMMIT") + ready());
+  const Outcome outcome = exported("pgbench", into_directory());
+  EXPECT_EQ(outcome.out, "");
+  EXPECT_THAT(outcome.err, HasSubstr("0 transactions, 0 kinds of them"));
+  for (const char* command : {"CREATE", "DROP", "EXECUTE", "PREPARE", "TRUNCATE"})
+    EXPECT_THAT(outcome.err, HasSubstr(std::string("left out 1: ") + command + "\n"));
+}
+
+TEST_F(ExportFormatsTest, PgbenchPicksAmongAllTransactionsOfAKind) {
+  for (int i = 0; i < 1000; ++i)
+    say(query("select " + std::to_string(1000 + i)), complete("SELECT 1") + ready());
+  const Outcome outcome = exported("pgbench", into_directory());
+  EXPECT_THAT(outcome.out, HasSubstr("transaction-1.sql@1000\n"));
+  const std::string script = file("transaction-1.sql");
+  EXPECT_THAT(script, HasSubstr("random(1, 100)"));
+  EXPECT_THAT(script, testing::ContainsRegex("THEN 19[0-9][0-9] "));
+}
+
+// What is missing is heard as missing, to the byte; and what could not be placed is not there.
+TEST_F(ExportFormatsTest, PcapngHasTheGapsOfARecording) {
+  say(query("select 1"), complete("SELECT 1") + ready());
+  gap(kA, ++time_, {GapReason::kCaptureLoss, 1, 2, 30, 4000, 5});
+  say(query("select 2"), complete("SELECT 1") + ready());
+  const Outcome outcome = exported("pcapng", {"--output", (directory_ / "out.pcapng").string()});
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr("; 1 gap"));
+  std::ifstream in(directory_ / "out.pcapng", std::ios::binary);
+  const std::string bytes{std::istreambuf_iterator<char>(in), {}};
+  EXPECT_THAT(bytes, HasSubstr("not recorded: 30 bytes of the client, 4000 of the server (capture loss)"));
+  capture::Heard heard;
+  capture::Reassembler reassembler({}, heard);
+  capture::CaptureFileParser parser;
+  (void)parser.feed(as_bytes(bytes),
+                    [&](const capture::CapturedPacket& packet) { reassembler.take(packet); });
+  EXPECT_TRUE(parser.finish()) << parser.error();
+  reassembler.finish();
+  ASSERT_EQ(heard.conversations.size(), 1U);
+  const capture::Heard::One& one = *heard.conversations.front();
+  // The server's address is the lower one.
+  EXPECT_EQ(one.lost[0], 4000U);
+  EXPECT_EQ(one.lost[1], 30U);
+  EXPECT_THAT(one.streams[0], HasSubstr(complete("SELECT 1") + ready() + "<4000>" + complete("SELECT 1")));
+  EXPECT_THAT(one.streams[1], HasSubstr(query("select 1") + "<30>" + query("select 2")));
+  EXPECT_EQ(one.end, capture::ConversationEnd::kClosed);
 }
 
 TEST_F(ExportFormatsTest, TablesTellWhatCameOfEachStatement) {
