@@ -37,6 +37,7 @@ class StatementScan::Open final : public StatementListener {
   void end() {
     if (!wanted_) return;
     statements_.finish();
+    session.bytes_not_read = splitter_.bytes_behind_hole() + splitter_.bytes_before_joining();
     sink_.ended(session);
   }
 

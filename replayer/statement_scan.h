@@ -18,6 +18,7 @@ struct ScannedSession {
   SessionDescriptor descriptor;
   bool continuing = false;  // open before the recording began
   SessionTally tally;
+  std::uint64_t bytes_not_read = 0;  // behind a hole, or before it could be joined; known at its end
 };
 
 class StatementSink {

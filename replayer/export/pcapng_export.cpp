@@ -27,7 +27,7 @@ using Flow = std::pair<capture::Endpoint, capture::Endpoint>;
 struct Conversation {
   std::unique_ptr<capture::TcpConversation> tcp;
   Flow flow;
-  std::string lost;  // why what follows cannot be placed; empty while it can
+  bool lost = false;  // what follows cannot be placed
 };
 
 class PcapngExport {
@@ -107,7 +107,7 @@ class PcapngExport {
     switch (event.kind) {
       case EventKind::kClientBytes:
       case EventKind::kServerBytes:
-        if (!conversation.lost.empty()) {
+        if (conversation.lost) {
           counts_.bytes_left_out += event.data.size();
           return;
         }
@@ -123,7 +123,7 @@ class PcapngExport {
       case EventKind::kBackendSwitched:
         return tcp.comment("from here on the server is " + readable_text(as_text(event.data), kNameBytes));
       case EventKind::kClosed:
-        return put_end(tcp, event);
+        return conversation.lost ? void() : put_end(tcp, event);
       case EventKind::kOpened:
       case EventKind::kMark:
         return;
@@ -148,10 +148,8 @@ class PcapngExport {
     conversation.tcp->comment("not recorded: " + std::to_string(gap.client_bytes) + " bytes of the client, " +
                               std::to_string(gap.server_bytes) + " of the server (" +
                               std::string(gap_reason_name(gap.reason)) + ")");
-    if (gap.client_bytes >= kMostMissing || gap.server_bytes >= kMostMissing) {
-      conversation.lost = "a gap of a gigabyte or more";
-      return;
-    }
+    if (gap.client_bytes >= kMostMissing || gap.server_bytes >= kMostMissing)
+      return lose_place(conversation, event.time);
     conversation.tcp->skip(Direction::kFromClient, event.time, gap.client_bytes);
     conversation.tcp->skip(Direction::kFromServer, event.time, gap.server_bytes);
   }
@@ -173,10 +171,18 @@ class PcapngExport {
     for (const ChunkHead::Session& one : head->sessions) {
       const auto conversation = open_.find(one.id);
       if (conversation == open_.end() || !conversation->second.tcp) continue;
-      if (conversation->second.lost.empty())
-        conversation->second.tcp->comment("the rest is not here: a damaged chunk");
-      conversation->second.lost = "a damaged chunk";
+      if (conversation->second.lost) continue;
+      ++counts_.gaps;
+      conversation->second.tcp->comment("the rest is not here: a damaged chunk, of unknown size");
+      lose_place(conversation->second, head->first_time);
     }
+  }
+
+  // That something is missing is shown as a byte of each side; where its end would be is not known.
+  static void lose_place(Conversation& conversation, TimeNs time) {
+    conversation.tcp->skip(Direction::kFromClient, time, 1);
+    conversation.tcp->skip(Direction::kFromServer, time, 1);
+    conversation.lost = true;
   }
 
   void finish_comment(Conversation& conversation) {

@@ -8,6 +8,7 @@
 #include "replayer/counted.h"
 #include "replayer/export/binary_value.h"
 #include "replayer/export/bound_values.h"
+#include "replayer/export/not_read.h"
 #include "replayer/export/script_text.h"
 #include "replayer/sql_constants.h"
 
@@ -156,6 +157,7 @@ class PgbenchExport final : public StatementSink {
   }
 
   void ended(const ScannedSession& session) override {
+    counts.bytes_not_read += session.bytes_not_read;
     const auto open = open_.find(session.descriptor.id);
     if (open == open_.end()) return;
     if (!open->second.script.empty()) ++counts.left_out["it was open when its session ended"];
@@ -256,6 +258,7 @@ void tell(const PgbenchExportCounts& counts) {
   for (const auto& [why, count] : counts.left_out)
     std::fprintf(stderr, "understudy export: left out %llu: %s\n", static_cast<unsigned long long>(count),
                  why.c_str());
+  tell_not_read(counts.bytes_not_read);
 }
 
 }  // namespace understudy::replayer

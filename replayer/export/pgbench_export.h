@@ -16,6 +16,7 @@ namespace understudy::replayer {
 struct PgbenchExportCounts {
   std::uint64_t scripts = 0;
   std::uint64_t transactions = 0;                 // that are in them
+  std::uint64_t bytes_not_read = 0;               // behind a hole, or before a session could be joined
   std::map<std::string, std::uint64_t> left_out;  // why -> how many transactions
 };
 

@@ -9,6 +9,7 @@
 #include "replayer/counted.h"
 #include "replayer/export/bound_values.h"
 #include "replayer/export/csv_text.h"
+#include "replayer/export/not_read.h"
 #include "replayer/recording_lookup.h"
 
 namespace understudy::replayer {
@@ -101,6 +102,7 @@ class PgreplayExport final : public StatementSink {
   }
 
   void ended(const ScannedSession& session) override {
+    counts.bytes_not_read += session.bytes_not_read;
     const auto open = open_.find(session.descriptor.id);
     if (open == open_.end()) return;
     // One that went on is ended by pgreplay itself.
@@ -326,6 +328,7 @@ void tell(const PgreplayExportCounts& counts) {
   for (const auto& [why, count] : counts.left_out)
     std::fprintf(stderr, "understudy export: left out %llu: %s\n", static_cast<unsigned long long>(count),
                  why.c_str());
+  tell_not_read(counts.bytes_not_read);
 }
 
 }  // namespace understudy::replayer

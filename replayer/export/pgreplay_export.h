@@ -12,6 +12,7 @@ namespace understudy::replayer {
 struct PgreplayExportCounts {
   std::uint64_t sessions = 0;
   std::uint64_t statements = 0;
+  std::uint64_t bytes_not_read = 0;               // behind a hole, or before a session could be joined
   std::map<std::string, std::uint64_t> left_out;  // why -> how many
 };
 

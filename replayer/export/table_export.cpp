@@ -10,6 +10,7 @@
 #include "formats/wire/sql_text.h"
 #include "replayer/counted.h"
 #include "replayer/export/csv_text.h"
+#include "replayer/export/not_read.h"
 #include "replayer/message_json.h"
 #include "replayer/recorded_names.h"
 #include "replayer/value_text.h"
@@ -146,6 +147,7 @@ class TableExport final : public StatementSink {
 
   void ended(const ScannedSession& session) override {
     ++counts.sessions;
+    counts.bytes_not_read += session.bytes_not_read;
     const SessionDescriptor& descriptor = session.descriptor;
     const SessionTally& tally = session.tally;
     sessions_.add(
@@ -260,6 +262,7 @@ void tell(const TableExportCounts& counts) {
   if (counts.hexadecimal > 0)
     std::fprintf(stderr, "understudy export: %s not UTF-8, written as \\x and digits\n",
                  counted(counts.hexadecimal, "text").c_str());
+  tell_not_read(counts.bytes_not_read);
 }
 
 }  // namespace understudy::replayer

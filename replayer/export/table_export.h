@@ -16,7 +16,8 @@ struct TableExportCounts {
   std::uint64_t sessions = 0;
   std::uint64_t statements = 0;
   std::uint64_t errors = 0;
-  std::uint64_t hexadecimal = 0;  // texts that are not UTF-8, written as \x and digits
+  std::uint64_t bytes_not_read = 0;  // behind a hole, or before a session could be joined
+  std::uint64_t hexadecimal = 0;     // texts that are not UTF-8, written as \x and digits
 };
 
 // Into `directory`, which is made if it is not there. Sessions that are meant and their errors; statements

@@ -77,12 +77,15 @@ class Summary final : public StatementSink {
     return out;
   }
   [[nodiscard]] const Kind& all() const { return all_; }
+  void ended(const ScannedSession& session) override { bytes_not_read_ += session.bytes_not_read; }
+  [[nodiscard]] std::uint64_t bytes_not_read() const { return bytes_not_read_; }
 
  private:
   const ConditionScope& scope_;
   const StatementCatalog& catalog_;
   std::vector<Kind> kinds_;
   Kind all_;
+  std::uint64_t bytes_not_read_ = 0;
 };
 
 std::string share(TimeNs part, TimeNs whole) {
@@ -122,6 +125,7 @@ void print_json(const Summary& summary, const std::vector<Kind>& kinds, const St
   }
   Poco::JSON::Object rest = json_object();
   rest.set("kinds", kinds.size());
+  rest.set("bytes_not_read", summary.bytes_not_read());
   Poco::JSON::Object all = json_object();
   put_totals(all, summary.all());
   rest.set("all", all);
@@ -151,9 +155,14 @@ void print_table(const Summary& summary, const std::vector<Kind>& kinds, const S
     add(kinds[i], catalog.text(kinds[i].id));
   add(all, "(all " + counted(kinds.size(), "kind") + ")");
   table.finish();
-  if (all.unanswered == 0) return;
-  const std::string note = "of " + counted(all.unanswered, "call") + " no answer is on record";
-  out.line(options.columns == 0 ? note : wrapped(note, options.columns, 2));
+  const auto tell = [&](const std::string& note) {
+    out.line(options.columns == 0 ? note : wrapped(note, options.columns, 2));
+  };
+  if (all.unanswered > 0) tell("of " + counted(all.unanswered, "call") + " no answer is on record");
+  if (summary.bytes_not_read() > 0)
+    tell(format_size(summary.bytes_not_read()) +
+         " could not be read as messages: behind gaps or damage, or "
+         "before a session could be joined");
 }
 
 }  // namespace

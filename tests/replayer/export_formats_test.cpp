@@ -44,6 +44,10 @@ class ExportFormatsTest : public RecordingTest {
   }
   std::vector<std::string> into_directory() const { return {"--output", (directory_ / "out").string()}; }
 
+  std::vector<std::string> into_directory_of(const std::string& format) const {
+    return format == "pgreplay" ? std::vector<std::string>() : into_directory();
+  }
+
   TimeNs time_ = 1000;
   bool saved_ = false;
 };
@@ -210,6 +214,35 @@ TEST_F(ExportFormatsTest, TablesTellWhatCameOfEachStatement) {
   EXPECT_THAT(file("errors.csv"), HasSubstr("\"1.1\",2,"));
   EXPECT_THAT(file("errors.csv"), HasSubstr("\"1.1\",,"));
   EXPECT_THAT(file("sessions.csv"), HasSubstr(",\"alice\",\"shop\",\"till\",\"192.0.2.7:49152\","));
+}
+
+// Behind it nothing has a place, and where its end would be is not known.
+TEST_F(ExportFormatsTest, WhatIsBehindAHoleIsLeftOutAndCounted) {
+  say(query("select 1"), complete("SELECT 1") + ready());
+  seal();
+  say(query("select 2"), complete("SELECT 1") + ready());
+  seal();
+  flip_byte(size() - 10);  // in the body of the second chunk
+  say(query("select 3"), complete("SELECT 1") + ready());
+  for (const char* format : {"pgreplay", "csv", "pgbench"}) {
+    const Outcome outcome = exported(format, into_directory_of(format));
+    EXPECT_THAT(outcome.err, HasSubstr("that could not be read as messages")) << format;
+  }
+  const Outcome outcome = exported("pcapng");
+  EXPECT_THAT(outcome.err, HasSubstr("; 1 gap"));
+  EXPECT_THAT(outcome.err, HasSubstr("left out "));
+  capture::Heard heard;
+  capture::Reassembler reassembler({}, heard);
+  capture::CaptureFileParser parser;
+  (void)parser.feed(as_bytes(outcome.out),
+                    [&](const capture::CapturedPacket& packet) { reassembler.take(packet); });
+  reassembler.finish();
+  ASSERT_EQ(heard.conversations.size(), 1U);
+  const capture::Heard::One& one = *heard.conversations.front();
+  EXPECT_EQ(one.end, capture::ConversationEnd::kCaptureEnded);
+  EXPECT_THAT(one.streams[1], HasSubstr("select 1"));
+  EXPECT_THAT(one.streams[1], Not(HasSubstr("select 3")));
+  EXPECT_THAT(run("show", {"--top", "--json"}).out, HasSubstr("\"bytes_not_read\":"));
 }
 
 TEST_F(ExportFormatsTest, TextThatIsNoUtf8IsDigitsAndCounted) {
