@@ -82,7 +82,7 @@ AdminReply AdminService::metrics() const {
                                .paused = proxy_.paused(),
                                .draining = proxy_.draining(),
                                .process = process_usage()};
-  return {200, metrics_text(sources), kMetricsContentType};
+  return {200, metrics_text(sources) + proxy_.observer_metrics(), kMetricsContentType};
 }
 
 AdminReply AdminService::pools() const {

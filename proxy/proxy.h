@@ -61,6 +61,12 @@ class Proxy {
   }
   [[nodiscard]] std::uint64_t failover_count() const { return failovers_.count(); }
   [[nodiscard]] LatencyCounts latency() const;
+  // What the observer has counted, as Prometheus reads it, is part of the metrics. `text`: any thread. Before
+  // start().
+  void set_observer_metrics(std::function<std::string()> text) { observer_metrics_ = std::move(text); }
+  [[nodiscard]] std::string observer_metrics() const {
+    return observer_metrics_ ? observer_metrics_() : std::string();
+  }
   [[nodiscard]] std::optional<SessionTally> tally(TimeNs limit) const;
   [[nodiscard]] std::optional<std::vector<SessionStatus>> sessions(TimeNs limit) const;
 
@@ -107,6 +113,7 @@ class Proxy {
   bool stopped_ = false;
   unsigned workers_draining_ = 0;
   std::function<void()> drained_;
+  std::function<std::string()> observer_metrics_;
   std::thread dns_;                          // of a single backend
   std::unique_ptr<BackendMonitor> monitor_;  // of several
   std::unique_ptr<UserDirectory> users_;

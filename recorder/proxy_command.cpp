@@ -14,7 +14,9 @@
 #include "proxy/proxy.h"
 #include "recorder/commands.h"
 #include "recorder/proxy_settings.h"
+#include "recorder/record_key.h"
 #include "recorder/recorder.h"
+#include "recorder/recording_metrics.h"
 #include "recorder/signals.h"
 
 namespace understudy::recorder {
@@ -229,6 +231,7 @@ int relay(ProxySettings settings, const std::string& config, const std::vector<S
   const Signals signals;
   proxy::set_log_level(settings.configuration.limits.log_level);
   raise_descriptor_limit(settings.configuration.limits.max_client_connections);
+  load_record_key(settings.recording);
   std::optional<Recorder> recorder;
   if (!settings.recording.directory.empty()) {
     recorder.emplace(
@@ -242,6 +245,9 @@ int relay(ProxySettings settings, const std::string& config, const std::vector<S
     const std::lock_guard lock(reloading);
     return reload(proxy, settings, config, from_command_line);
   };
+  if (recording != nullptr) {
+    proxy.set_observer_metrics([recording] { return recording_metrics(recording->statistics()); });
+  }
   std::optional<proxy::AdminServer> admin;
   const proxy::Configuration& configured = settings.configuration;
   if (configured.admin.listen) admin.emplace(configured.admin, configured.limits.guard, proxy, reread);

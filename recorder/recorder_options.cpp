@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "formats/command.h"
+#include "recorder/record_key.h"
 
 namespace understudy::recorder {
 namespace {
@@ -56,6 +57,18 @@ std::string set_level(RecorderOptions& options, std::string_view value) {
   return {};
 }
 
+std::string set_key_file(RecorderOptions& options, std::string_view value) {
+  if (value.empty()) return "expected a file";
+  options.key_file = value;
+  return {};
+}
+
+std::string set_passphrase_file(RecorderOptions& options, std::string_view value) {
+  if (value.empty()) return "expected a file";
+  options.passphrase_file = value;
+  return {};
+}
+
 std::string set_redact(RecorderOptions& options, std::string_view value) {
   if (value != "on" && value != "off") return "expected on or off";
   options.redact = value == "on";
@@ -72,6 +85,11 @@ constexpr RecorderOption kTable[] = {
      "flush to disk: never, segment (when complete), or every DURATION", set_fsync},
     {"record_level", "number, 1", "zstd level from 1 to 9; a higher one costs CPU and gains little",
      set_level},
+    {"record_key_file", "file, none",
+     "encrypt with the first key in this file: 64 hex digits, of openssl rand -hex 32", set_key_file},
+    {"record_passphrase_file", "file, none",
+     "encrypt with the passphrase in its first line; or set UNDERSTUDY_RECORD_PASSPHRASE",
+     set_passphrase_file},
     {"record_redact", "on or off, on",
      "overwrite passwords in SQL (PASSWORD '...', connection strings) with x", set_redact},
 };
@@ -103,6 +121,7 @@ void apply_recorder_options(const cxxopts::ParseResult& given, RecorderOptions& 
     const std::string wrong = option.set(options, value);
     if (!wrong.empty()) throw std::invalid_argument("--" + flag + " " + value + ": " + wrong);
   }
+  load_record_key(options);
 }
 
 }  // namespace understudy::recorder

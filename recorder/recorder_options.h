@@ -4,11 +4,13 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 
 #include "formats/transcript/event.h"
+#include "formats/transcript/keyring.h"
 #include "formats/transcript/slab.h"
 
 namespace cxxopts {
@@ -36,7 +38,12 @@ struct RecorderOptions {
   FsyncPolicy fsync = FsyncPolicy::kSegment;
   TimeNs fsync_interval = kSecond;  // with kInterval
   int level = 1;                    // zstd's
-  bool redact = true;               // passwords in SQL
+  std::filesystem::path key_file;   // either of them: segments are encrypted
+  std::filesystem::path passphrase_file;
+  std::shared_ptr<const RecordingKey> key;  // what they hold: record_key.h loads it
+  bool redact = true;                       // passwords in SQL
+
+  [[nodiscard]] bool wants_encryption() const { return !key_file.empty() || !passphrase_file.empty(); }
 
   // Not for configuration: measured once (formats/README.md), and varied by tests.
   std::size_t slab_bytes = Slab::kDefaultCapacityBytes;
@@ -58,7 +65,8 @@ struct RecorderOption {
 // Adds all of them to a command's options, in the group "Recording"; or all but the directory, where a
 // command has another word for it.
 void add_recorder_options(cxxopts::Options& command, bool with_directory = true);
-// Takes over those given on the command line. Throws std::invalid_argument naming the option.
+// Takes over those given on the command line, and loads the key. Throws std::invalid_argument naming the
+// option, and std::runtime_error naming a file of keys that cannot be used.
 void apply_recorder_options(const cxxopts::ParseResult& given, RecorderOptions& options);
 
 }  // namespace understudy::recorder

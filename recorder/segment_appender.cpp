@@ -1,6 +1,7 @@
 #include "recorder/segment_appender.h"
 
 #include <algorithm>
+#include <stdexcept>
 #include <system_error>
 #include <utility>
 
@@ -18,7 +19,7 @@ std::string name_of(unsigned segment) { return "segment " + std::to_string(segme
 
 struct SegmentAppender::Segment {
   Segment(std::unique_ptr<WritableFile> created, const SegmentHeader& header,
-          const std::vector<SessionDescriptor>& continuing)
+          const std::vector<SessionDescriptor>& continuing, const RecordingKey* key)
       : number(header.segment),
         created_at(header.created_at),
         synced_at(header.created_at),
@@ -26,7 +27,7 @@ struct SegmentAppender::Segment {
         continuing_sessions(continuing.size()),
         sessions(continuing.size()),
         file(std::move(created)),
-        writer(*file, header, continuing) {}
+        writer(*file, header, continuing, key) {}
 
   unsigned number;
   TimeNs created_at;
@@ -55,6 +56,9 @@ SegmentAppender::SegmentAppender(SegmentStore& store, const RecorderOptions& opt
 SegmentAppender::~SegmentAppender() = default;
 
 void SegmentAppender::open(TimeNs now) {
+  // Whoever wants it encrypted must never find it plain.
+  if (options_.wants_encryption() && options_.key == nullptr)
+    throw std::logic_error("the recording's key was not loaded");
   if (!begin_segment(now)) throw std::system_error(failure_, failure_text_);
 }
 
@@ -62,6 +66,8 @@ void SegmentAppender::open(TimeNs now) {
 
 bool SegmentAppender::append(const Slab& slab, TimeNs now) {
   if (slab.empty()) return true;
+  // Not as soon as it is full: then there might be nothing for the next one.
+  if (segment_ != nullptr && segment_->holds_something && is_full()) rotate(now);
   if (failing_ && now < retry_at_) return false;
   const bool had_segment = segment_ != nullptr;
   if (!had_segment && !begin_segment(now)) return false;
@@ -79,7 +85,6 @@ bool SegmentAppender::append(const Slab& slab, TimeNs now) {
   }
   ledger_.written(slab);
   if (segment_->filled_at == 0) segment_->filled_at = now;
-  if (is_full()) rotate(now);
   return true;
 }
 
@@ -138,6 +143,7 @@ std::error_code SegmentAppender::tell_losses() {
   ledger_.tell_holes(gaps);
   if (!gaps.empty()) {
     if (const std::error_code error = write_chunk(gaps)) return error;
+    ledger_.written(gaps);
   }
   ledger_.told_holes();
   count_stored_bytes();
@@ -149,16 +155,23 @@ std::error_code SegmentAppender::tell_losses() {
 bool SegmentAppender::begin_segment(TimeNs now) {
   header_.segment = next_segment_;
   header_.created_at = now;
+  header_.previous = previous_;
   std::error_code error;
   try {
-    segment_ = std::make_unique<Segment>(store_.create(next_segment_), header_, ledger_.open());
+    segment_ =
+        std::make_unique<Segment>(store_.create(next_segment_), header_, ledger_.open(), options_.key.get());
     error = segment_->writer.status();
   } catch (const std::system_error& refused) {
     if (refused.code() == std::errc::file_exists) ++next_segment_;
     fail(refused.code(), std::string("creating a segment: ") + refused.what(), now);
     return false;
+  } catch (const std::runtime_error& refused) {  // no random bits for its key
+    fail(std::make_error_code(std::errc::state_not_recoverable),
+         std::string("encrypting a segment: ") + refused.what(), now);
+    return false;
   }
   ++next_segment_;
+  ledger_.segment_begun();
   if (!error) error = tell_losses();
   if (error) {
     fail(error, "beginning " + name_of(segment_->number), now);
@@ -178,15 +191,17 @@ bool SegmentAppender::is_full() const {
 }
 
 // The next segment is begun before this one gets its footer: a process killed at any moment leaves a segment
-// without one, and what it took along is never mistaken for a clean end.
+// without one, and what it took along is never mistaken for a clean end. The next one says what this one
+// holds: but for its digest, index and footer that is all of it.
 void SegmentAppender::rotate(TimeNs now) {
   const std::unique_ptr<Segment> full = std::move(segment_);
+  previous_ = full->writer.link();
   (void)begin_segment(now);  // a failure is kept, and tried again
-  complete(*full);
+  complete(*full, false);
 }
 
-void SegmentAppender::complete(Segment& segment) {
-  std::error_code error = segment.writer.finish();
+void SegmentAppender::complete(Segment& segment, bool last) {
+  std::error_code error = segment.writer.finish(last);
   statistics_.stored_bytes += segment.writer.size_bytes() - segment.counted_bytes;
   if (!error && options_.fsync != FsyncPolicy::kNever) error = segment.writer.sync();
   if (!error) return;
@@ -204,12 +219,17 @@ void SegmentAppender::lose_segment(const std::error_code& error, const std::stri
 
 void SegmentAppender::drop_segment() {
   const std::unique_ptr<Segment> given_up = std::move(segment_);
-  if (given_up == nullptr || given_up->holds_something) return;
+  if (given_up == nullptr) return;
   // Attempts on a full disk must not leave a trail of empty files. The first segment stays: it holds the
   // run's number.
-  if (given_up->number == 1 && statistics_.segments != 0) return;
-  store_.remove(given_up->number);
-  if (!store_.present(given_up->number)) next_segment_ = given_up->number;
+  if (!given_up->holds_something && (given_up->number != 1 || statistics_.segments == 0)) {
+    store_.remove(given_up->number);
+    if (!store_.present(given_up->number)) {
+      next_segment_ = given_up->number;
+      return;
+    }
+  }
+  previous_ = given_up->writer.link();
 }
 
 void SegmentAppender::fail(const std::error_code& error, const std::string& doing, TimeNs now) {
@@ -269,6 +289,7 @@ void SegmentAppender::segment_vanished(TimeNs now) {
   }
   statistics_.events_lost += segment_->events;
   statistics_.bytes_lost += segment_->data_bytes;
+  previous_ = segment_->writer.link();
   ledger_.lost_segment(LossRecord{.reason = GapReason::kDiskError,
                                   .from = segment_->created_at,
                                   .to = now,
@@ -296,10 +317,9 @@ bool SegmentAppender::finish(TimeNs now) {
   if (!append(closings, now)) return false;
   const std::uint64_t errors_before = statistics_.disk_errors;
   if (segment_ != nullptr) {
-    if (segment_->holds_something || segment_->number == 1)
-      complete(*segment_);
-    else
-      --statistics_.segments;  // begun by a rotation, and nothing came
+    // Also one that was begun by a rotation and into which nothing came: it says that nothing is missing.
+    segment_->holds_something = true;
+    complete(*segment_, true);
     drop_segment();
   }
   return statistics_.disk_errors == errors_before;

@@ -11,6 +11,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -60,7 +61,7 @@ class SegmentAppender {
   bool begin_segment(TimeNs now);
   [[nodiscard]] bool is_full() const;
   void rotate(TimeNs now);
-  void complete(Segment& segment);
+  void complete(Segment& segment, bool last);
   void lose_segment(const std::error_code& error, const std::string& doing);
   void drop_segment();
   void fail(const std::error_code& error, const std::string& doing, TimeNs now);
@@ -77,7 +78,8 @@ class SegmentAppender {
   LossRecord overload_;  // told with the next append
   std::vector<LossRecord> losses_;
   ByteBuffer records_;
-  std::unique_ptr<Segment> segment_;  // null while failing, and at the end
+  std::optional<SegmentLink> previous_;  // the last segment left behind, as it was then
+  std::unique_ptr<Segment> segment_;     // null while failing, and at the end
   unsigned next_segment_ = 1;
   TimeNs last_event_ = 0;
   bool failing_ = false;

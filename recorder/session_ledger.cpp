@@ -30,10 +30,26 @@ void merge(LossRecord& into, const LossRecord& loss) {
   into.bytes += loss.bytes;
 }
 
+// What a session misses without this event; a gap stands for what it says is missing, too.
+void add(Gap& gap, EventKind kind, ByteView data) {
+  ++gap.events;
+  Gap nested;
+  if (kind == EventKind::kClientBytes) {
+    gap.client_bytes += data.size();
+  } else if (kind == EventKind::kServerBytes) {
+    gap.server_bytes += data.size();
+  } else if (kind == EventKind::kGap && decode(data, nested)) {
+    gap.client_bytes += nested.client_bytes;
+    gap.server_bytes += nested.server_bytes;
+    gap.events += nested.events;
+  }
+}
+
 }  // namespace
 
 void SessionLedger::written(const Slab& slab) {
   for_each_event(slab, [this](const Slab::Head& head, ByteView data) {
+    add(in_segment_[head.session], head.kind, data);
     if (head.kind == EventKind::kOpened)
       open_.insert_or_assign(head.session, descriptor_of(head.session, data));
     if (head.kind == EventKind::kClosed) open_.erase(head.session);
@@ -67,21 +83,8 @@ void SessionLedger::lose(const Slab::Head& head, ByteView data) {
   if (head.session == SessionId{}) return;  // a mark
 
   Hole& missing = hole(head.session, head.time);
-  ++missing.gap.events;
-  Gap nested;
+  add(missing.gap, head.kind, data);
   switch (head.kind) {
-    case EventKind::kClientBytes:
-      missing.gap.client_bytes += data.size();
-      break;
-    case EventKind::kServerBytes:
-      missing.gap.server_bytes += data.size();
-      break;
-    case EventKind::kGap:
-      if (!decode(data, nested)) break;
-      missing.gap.client_bytes += nested.client_bytes;
-      missing.gap.server_bytes += nested.server_bytes;
-      missing.gap.events += nested.events;
-      break;
     case EventKind::kOpened:
       missing.opening_lost = true;
       open_.insert_or_assign(head.session, descriptor_of(head.session, data));
@@ -112,8 +115,14 @@ void SessionLedger::lost_segment(const LossRecord& loss) {
   }
   for (const auto& [id, descriptor] : open_) {
     hole(id, std::max(loss.from, descriptor.opened_at));
-    hole(id, loss.to);
+    Gap& gap = hole(id, loss.to).gap;
+    const auto held = in_segment_.find(id);
+    if (held == in_segment_.end()) continue;
+    gap.client_bytes += held->second.client_bytes;
+    gap.server_bytes += held->second.server_bytes;
+    gap.events += held->second.events;
   }
+  in_segment_.clear();
   loss_->sessions = sessions_before + std::max<std::uint64_t>(loss.sessions, open_.size());
 }
 

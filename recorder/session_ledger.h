@@ -6,6 +6,7 @@
 
 #include <map>
 #include <optional>
+#include <unordered_map>
 #include <vector>
 
 #include "formats/transcript/segment_writer.h"
@@ -15,6 +16,8 @@ namespace understudy::recorder {
 
 class SessionLedger {
  public:
+  // A new segment: what is written from now on is lost with it, should it vanish.
+  void segment_begun() { in_segment_.clear(); }
   // The slab's events are in the file.
   void written(const Slab& slab);
   // The slab's events are not, and will not be. `why` is told by the loss record.
@@ -46,6 +49,7 @@ class SessionLedger {
 
   std::map<SessionId, SessionDescriptor> open_;
   std::map<SessionId, Hole> holes_;
+  std::unordered_map<SessionId, Gap> in_segment_;  // what each session would miss without the present segment
   std::optional<LossRecord> loss_;
 };
 

@@ -8,6 +8,7 @@
 #include "formats/command.h"
 #include "formats/transcript/segment_name.h"
 #include "replayer/output.h"
+#include "replayer/reading_keys.h"
 
 namespace understudy::replayer {
 
@@ -19,6 +20,7 @@ cxxopts::Options command_options(const std::string& name, const std::string& sum
   options.custom_help("RECORDING [options]");
   options.positional_help("");
   options.add_options()("h,help", "this text");
+  add_key_options(options);
   options.add_options("hidden")("recording", "", cxxopts::value<std::vector<std::string>>());
   options.parse_positional({"recording"});
   return options;

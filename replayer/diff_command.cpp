@@ -11,6 +11,7 @@
 #include "replayer/diff_json.h"
 #include "replayer/diff_report.h"
 #include "replayer/progress.h"
+#include "replayer/reading_keys.h"
 #include "replayer/recording_lookup.h"
 #include "replayer/text_width.h"
 
@@ -47,6 +48,7 @@ cxxopts::Options command_options() {
       "sessions that only one recording has are counted, but no difference (replay --from, --until)");
   add("quiet", "no progress");
   add("h,help", "this text");
+  add_key_options(options);
   options.add_options("hidden")("recordings", "", cxxopts::value<std::vector<std::string>>());
   options.parse_positional({"recordings"});
   return options;
@@ -64,8 +66,9 @@ int diff(const cxxopts::ParseResult& given, const std::string& path_a, const std
   report.examples = count_option(given, "examples");
   report.statements = count_option(given, "statements");
   report.columns = output_columns(report.columns);
-  const Recording a(path_a);
-  const Recording b(path_b);
+  const auto keys = reading_keys(given);
+  const Recording a(path_a, keys);
+  const Recording b(path_b, keys);
   const std::string json_path = given.count("json") > 0 ? given["json"].as<std::string>() : "";
   std::ofstream file;
   if (!json_path.empty() && json_path != "-") {

@@ -9,6 +9,7 @@
 #include "replayer/export/pgreplay_export.h"
 #include "replayer/export/sql_export.h"
 #include "replayer/export/table_export.h"
+#include "replayer/reading_keys.h"
 #include "replayer/recording_lookup.h"
 
 namespace understudy::replayer {
@@ -138,7 +139,7 @@ void check_usage(const cxxopts::ParseResult& given) {
 
 int export_recording(const cxxopts::ParseResult& given, const std::string& path) {
   check_usage(given);
-  const Recording recording(path);
+  const Recording recording(path, reading_keys(given));
   ConditionScope scope(recording, option(given, "where"));
   ExportChoice choice(session_named(given, recording), scope);
   const int code = write_export(given, recording, choice);

@@ -20,6 +20,7 @@
 #include "replayer/commands.h"
 #include "replayer/condition_scope.h"
 #include "replayer/output.h"
+#include "replayer/reading_keys.h"
 #include "replayer/recording_lookup.h"
 #include "replayer/replay_parts.h"
 #include "replayer/replay_report.h"
@@ -81,6 +82,7 @@ cxxopts::Options command_options() {
   add("json", "print the summary as JSON");
   add("quiet", "no progress");
   add("h,help", "this text");
+  add_key_options(options);
   recorder::add_recorder_options(options);
   options.add_options("hidden")("recording", "", cxxopts::value<std::vector<std::string>>());
   options.parse_positional({"recording"});
@@ -287,7 +289,7 @@ bool write_summary(const ReplayResult& result, bool paced, bool json) {
 }
 
 int replay(const cxxopts::ParseResult& given, const std::string& path) {
-  const Recording recording(path);
+  const Recording recording(path, reading_keys(given));
   const ReplayOptions options = replay_options(given, recording);
   const unsigned threads = ReplayParts::useful_workers(workers(given), options.order);
   recorder::RecorderOptions recording_options;

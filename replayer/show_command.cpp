@@ -3,6 +3,7 @@
 #include "replayer/command_frame.h"
 #include "replayer/commands.h"
 #include "replayer/condition_scope.h"
+#include "replayer/reading_keys.h"
 #include "replayer/recording_lookup.h"
 #include "replayer/show/follow.h"
 #include "replayer/show/recording_statistics.h"
@@ -124,7 +125,9 @@ void show_top(const cxxopts::ParseResult& given, const Recording& recording, Out
 void follow(const cxxopts::ParseResult& given, const std::string& path, Output& out) {
   FollowOptions options;
   options.where = option(given, "where");
-  if (given.count("from") > 0) options.from = moment(given, "from", Recording(path).time_range().first, 0);
+  options.keys = reading_keys(given);
+  if (given.count("from") > 0)
+    options.from = moment(given, "from", Recording(path, options.keys).time_range().first, 0);
   options.columns = columns(given);
   options.json = given.count("json") > 0;
   follow_recording(path, options, out);
@@ -137,7 +140,7 @@ int show(const cxxopts::ParseResult& given, const std::string& path) {
     follow(given, path, out);
     return 0;
   }
-  const Recording recording(path);
+  const Recording recording(path, reading_keys(given));
   if (given.count("stats") > 0) {
     show_statistics(given, recording, out);
   } else if (given.count("top") > 0) {

@@ -6,6 +6,7 @@
 #include "replayer/command_frame.h"
 #include "replayer/commands.h"
 #include "replayer/progress.h"
+#include "replayer/reading_keys.h"
 #include "replayer/show/verify_report.h"
 #include "replayer/text_width.h"
 
@@ -16,6 +17,10 @@ constexpr const char* kNotes =
     "\nRECORDING is a directory or one file. Every checksum of every record and chunk is compared, and "
     "every\n"
     "chunk decoded. A segment that cannot be used at all does not keep the others from being checked.\n"
+    "Segments are chained: one that was taken out, put in, swapped, replaced or changed is named. That the\n"
+    "oldest are gone is told, and no fault. Without the key of an encrypted recording all but the contents "
+    "is\n"
+    "checked.\n"
     "\nExit codes: 0 whole, nothing is missing; 1 damaged, not closed by its writer, or the recorder left\n"
     "something out; 2 a segment cannot be used (foreign, of a newer version, unreadable), there is none, or\n"
     "bad usage.\n";
@@ -49,10 +54,10 @@ std::uint64_t size_of(const std::filesystem::path& path) {
 }
 
 void verify_one(const std::filesystem::path& path, std::uint64_t before, std::uint64_t total,
-                Progress& progress, VerifyReport& report) {
+                Progress& progress, const Keyring* keys, VerifyReport& report) {
   try {
     const WatchedFile file(open_file(path), progress, before, total);
-    report.add(verify_segment(file, path.string()));
+    report.add(verify_segment(file, path.string(), keys), path);
   } catch (const RecordingError& error) {
     report.add_unusable(path.string(), error.what());
   } catch (const std::system_error& error) {
@@ -63,6 +68,7 @@ void verify_one(const std::filesystem::path& path, std::uint64_t before, std::ui
 
 int verify(const cxxopts::ParseResult& given, const std::string& recording) {
   const std::vector<std::filesystem::path> segments = list_segments(recording);
+  const auto keys = reading_keys(given);
   // In a directory this is what a crash at rotation leaves; by itself it is hardly what was meant.
   std::error_code error;
   if (!std::filesystem::is_directory(recording, error) && std::filesystem::is_empty(recording, error))
@@ -75,7 +81,7 @@ int verify(const cxxopts::ParseResult& given, const std::string& recording) {
     Progress progress;
     std::uint64_t before = 0;
     for (const std::filesystem::path& segment : segments) {
-      verify_one(segment, before, total, progress, report);
+      verify_one(segment, before, total, progress, keys.get(), report);
       before += size_of(segment);
     }
   }

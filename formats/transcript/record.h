@@ -21,6 +21,7 @@ enum class RecordType : std::uint8_t {
   kContinuing = 'S',  // descriptors of sessions that were open when the segment began
   kChunk = 'C',       // head of the chunk whose body, one zstd frame, follows
   kLoss = 'L',
+  kDigest = 'D',  // what the file held up to here, and whether another segment follows
   kIndex = 'I',
   kFooter = 'F'
 };
@@ -31,7 +32,7 @@ inline constexpr std::size_t kRecordOverheadBytes = kRecordPrefixBytes + 4;
 inline constexpr std::size_t kMaxRecordBytes = std::size_t{256} << 20;
 inline constexpr std::uint8_t kRecordRequired = 1;  // flag: who does not know the type must refuse the file
 inline constexpr std::uint8_t kFormatMajor = 1;
-inline constexpr std::uint8_t kFormatMinor = 0;
+inline constexpr std::uint8_t kFormatMinor = 1;
 
 struct Record {
   std::uint8_t type = 0;

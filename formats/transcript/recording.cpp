@@ -26,9 +26,9 @@ struct SegmentSummary {
   std::uint64_t last_used = 0;
 };
 
-std::shared_ptr<const SegmentReader> open_segment(const std::filesystem::path& path) {
+std::shared_ptr<const SegmentReader> open_segment(const std::filesystem::path& path, const Keyring* keys) {
   try {
-    return std::make_shared<const SegmentReader>(open_file(path), path.string());
+    return std::make_shared<const SegmentReader>(open_file(path), path.string(), keys);
   } catch (const std::system_error& error) {
     throw RecordingError(path.string(), 0, "cannot be opened: " + error.code().message());
   }
@@ -37,6 +37,7 @@ std::shared_ptr<const SegmentReader> open_segment(const std::filesystem::path& p
 }  // namespace
 
 struct Recording::State {
+  std::shared_ptr<const Keyring> keys;
   std::vector<SegmentSummary> segments;
   std::vector<ChunkTimes> chunks_by_time;
   std::string id;
@@ -72,7 +73,7 @@ void Recording::State::add(const std::filesystem::path& path) {
   const auto number = static_cast<std::uint32_t>(segments.size());
   SegmentSummary& segment = segments.emplace_back();
   segment.path = path;
-  segment.reader = open_segment(path);
+  segment.reader = open_segment(path, keys.get());
   const SegmentReader& reader = *segment.reader;
   segment.pinned = !reader.clean();
   segment.chunk_count = static_cast<std::uint32_t>(reader.chunk_count());
@@ -143,8 +144,10 @@ void Recording::State::keep(ChunkPosition position, const std::shared_ptr<const 
   }
 }
 
-Recording::Recording(const std::filesystem::path& path, std::size_t cache_bytes)
+Recording::Recording(const std::filesystem::path& path, std::size_t cache_bytes,
+                     std::shared_ptr<const Keyring> keys)
     : path_(path.string()), state_(std::make_unique<State>()) {
+  state_->keys = std::move(keys);
   state_->cache_limit = cache_bytes;
   for (const std::filesystem::path& segment : list_segments(path)) state_->add(segment);
   // In a directory this is what a crash at rotation leaves; by itself it is hardly what was meant.
@@ -174,7 +177,7 @@ std::shared_ptr<const SegmentReader> Recording::segment(std::size_t index) const
   SegmentSummary& segment = state_->segments[index];
   segment.last_used = ++state_->uses;
   if (!segment.reader) {
-    segment.reader = open_segment(segment.path);
+    segment.reader = open_segment(segment.path, state_->keys.get());
     const std::shared_ptr<const SegmentReader> reader = segment.reader;
     state_->close_one();
     return reader;

@@ -25,8 +25,11 @@ class Recording {
  public:
   // Opens a directory (every segment in it, by run and segment number; other files are passed over) or one
   // file. Throws RecordingError: nothing there, no segment in it, or a segment that cannot be used.
-  // `cache_bytes` bounds the decoded chunks kept.
-  explicit Recording(const std::filesystem::path& path, std::size_t cache_bytes = kDefaultCacheBytes);
+  // `cache_bytes` bounds the decoded chunks kept. `keys` open what is encrypted; without, that is refused.
+  explicit Recording(const std::filesystem::path& path, std::size_t cache_bytes = kDefaultCacheBytes,
+                     std::shared_ptr<const Keyring> keys = nullptr);
+  Recording(const std::filesystem::path& path, std::shared_ptr<const Keyring> keys)
+      : Recording(path, kDefaultCacheBytes, std::move(keys)) {}
   ~Recording();
 
   [[nodiscard]] const std::string& path() const { return path_; }

@@ -11,6 +11,7 @@ namespace {
 
 constexpr const char* kMalformedContinuing = "damaged list of open sessions";
 constexpr const char* kMalformedLoss = "damaged loss record";
+constexpr const char* kForeignIndex = "index: not the one its writer closed the segment with";
 
 // True when `have` is how a segment's file begins, as far as it goes.
 bool begins_like(ByteView have, std::size_t at, ByteView expected) {
@@ -54,16 +55,17 @@ void refuse_newer(const std::string& name, const HeaderVersion& version) {
 
 }  // namespace
 
-SegmentReader::SegmentReader(std::unique_ptr<ReadableFile> file, std::string name)
+SegmentReader::SegmentReader(std::unique_ptr<ReadableFile> file, std::string name, const Keyring* keys,
+                             Contents contents)
     : file_(std::move(file)), name_(std::move(name)) {
-  if (!read_header()) return;
+  if (!read_header(keys, contents)) return;
   if (!read_index()) walk();
 }
 
 std::uint64_t SegmentReader::size_bytes() const { return file_->size(); }
 
 // False when there is nothing after it.
-bool SegmentReader::read_header() {
+bool SegmentReader::read_header(const Keyring* keys, Contents contents) {
   ByteBuffer buffer;
   read_bytes(*file_, name_, 0, kHeaderTextAt + kHeaderText.size(), buffer);
   const Beginning beginning = recognise(buffer);
@@ -80,10 +82,22 @@ bool SegmentReader::read_header() {
     return true;  // damaged: the walk says so
   }
   refuse_newer(name_, version);
-  if (!decode_header(record.body, header_)) throw RecordingError(name_, 0, "malformed header");
+  std::size_t key_at = 0;
+  if (!decode_header(record.body, header_, key_at)) throw RecordingError(name_, 0, "malformed header");
+  if (encrypted()) unlock(record.body, key_at, keys, contents);
+  chained_ = version.minor >= kMinorWithChain;
   stamp_ = record.stamp;
   first_record_ = buffer.size();
   return true;
+}
+
+void SegmentReader::unlock(ByteView header_body, std::size_t key_at, const Keyring* keys, Contents contents) {
+  if (keys == nullptr && contents == Contents::kOptional) return;
+  const Keyring none;
+  const Keyring::Opened opened =
+      (keys == nullptr ? none : *keys).open(*header_.wrapped_key, header_body.first(key_at));
+  if (!opened.key) throw RecordingError(name_, kRecordPrefixBytes + key_at, opened.problem);
+  cipher_.emplace(*opened.key, sha256(header_body));
 }
 
 bool SegmentReader::read_index() {
@@ -102,10 +116,14 @@ bool SegmentReader::read_index() {
   if (index_offset >= footer_offset ||
       read_record(*file_, name_, index_offset, buffer, record) != ReadStatus::kWhole ||
       !record.is(RecordType::kIndex) || record.stamp != stamp ||
-      index_offset + buffer.size() != footer_offset || !decode(record.body, index) ||
-      !use_index(index, index_offset)) {
+      index_offset + buffer.size() != footer_offset || !decode(record.body, index)) {
     return false;  // the walk passes it and says so
   }
+  if (cipher_ && !sealed_by_writer(index, record.body)) {
+    damage_.push_back({name_, index_offset, 0, kForeignIndex});
+    return false;
+  }
+  if (!use_index(index, index_offset)) return false;
   stamp_ = stamp;
   read_listed(index);
   clean_ = true;
@@ -127,6 +145,21 @@ bool SegmentReader::use_index(const SegmentIndex& index, std::uint64_t index_off
   return true;
 }
 
+// In an encrypted segment the index itself is not, but whoever changes it is found out.
+bool SegmentReader::sealed_by_writer(const SegmentIndex& index, ByteView index_body) {
+  ByteBuffer buffer;
+  Record record;
+  SegmentDigest digest;
+  for (const SegmentIndex::RecordEntry& entry : index.records) {
+    if (entry.type != static_cast<std::uint8_t>(RecordType::kDigest) || entry.offset >= file_->size())
+      continue;
+    return read_record(*file_, name_, entry.offset, buffer, record) == ReadStatus::kWhole &&
+           authentic_digest(*cipher_, record, entry.offset) && decode(record.body, digest) &&
+           digest.index == sha256(index_body);
+  }
+  return false;
+}
+
 void SegmentReader::read_listed(const SegmentIndex& index) {
   ByteBuffer buffer;
   for (const SegmentIndex::RecordEntry& entry : index.records) {
@@ -137,16 +170,37 @@ void SegmentReader::read_listed(const SegmentIndex& index) {
       continue;
     }
     Record record;
-    LossRecord lost;
     const bool whole = entry.offset < file_->size() &&
                        read_record(*file_, name_, entry.offset, buffer, record) == ReadStatus::kWhole &&
-                       record.type == entry.type && record.stamp == *stamp_ &&
-                       (continuing ? decode_continuing(record.body, continuing_) : decode(record.body, lost));
-    if (!whole) {
+                       record.type == entry.type && record.stamp == *stamp_;
+    if (whole) {
+      take(record, entry.offset, 0);
+    } else {
       damage_.push_back({name_, entry.offset, 0, continuing ? kMalformedContinuing : kMalformedLoss});
-    } else if (loss) {
-      losses_.push_back(lost);
     }
+  }
+}
+
+// A list of open sessions, or a loss record; what it costs in the file if it is damaged.
+void SegmentReader::take(const Record& record, std::uint64_t offset, std::uint64_t bytes) {
+  const bool continuing = record.is(RecordType::kContinuing);
+  if (!readable()) {
+    unread_losses_ += continuing ? 0 : 1;
+    return;
+  }
+  ByteBuffer decrypted;
+  ByteView body = record.body;
+  bool whole = true;
+  if (cipher_) {
+    whole = cipher_->open(static_cast<RecordType>(record.type), offset, {}, record.body, decrypted);
+    body = decrypted;
+  }
+  LossRecord lost;
+  whole = whole && (continuing ? decode_continuing(body, continuing_) : decode(body, lost));
+  if (!whole) {
+    damage_.push_back({name_, offset, bytes, continuing ? kMalformedContinuing : kMalformedLoss});
+  } else if (!continuing) {
+    losses_.push_back(lost);
   }
 }
 
@@ -154,25 +208,17 @@ void SegmentReader::walk() {
   SegmentWalk walk(*file_, name_, first_record_, stamp_, damage_);
   while (const std::optional<SegmentWalk::Step> step = walk.next()) {
     doubtful_ = false;
-    LossRecord loss;
     if (step->record.is(RecordType::kChunk)) {
       chunks_.push_back({step->offset, step->body_offset, step->head});
-    } else if (step->record.is(RecordType::kLoss)) {
-      if (decode(step->record.body, loss)) {
-        losses_.push_back(loss);
-      } else {
-        damage_.push_back({name_, step->offset, step->end - step->offset, kMalformedLoss});
-      }
-    } else if (step->record.is(RecordType::kContinuing) &&
-               !decode_continuing(step->record.body, continuing_)) {
-      damage_.push_back({name_, step->offset, step->end - step->offset, kMalformedContinuing});
+    } else if (step->record.is(RecordType::kLoss) || step->record.is(RecordType::kContinuing)) {
+      take(step->record, step->offset, step->end - step->offset);
     }
   }
   if (doubtful_) refuse_foreign(name_);
 }
 
 std::shared_ptr<const Chunk> SegmentReader::load(std::size_t index, Damage& damage) const {
-  return read_chunk(*file_, name_, chunks_[index].body_offset, chunks_[index].head, damage);
+  return read_chunk(*file_, name_, chunks_[index].body_offset, chunks_[index].head, cipher(), damage);
 }
 
 }  // namespace understudy

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "formats/transcript/chunk.h"
+#include "formats/transcript/record.h"
 #include "formats/transcript/segment_writer.h"
 
 namespace understudy {
@@ -23,11 +24,15 @@ struct HeaderVersion {
   std::uint8_t minor = 0;
   std::uint64_t required_features = 0;
 };
-inline constexpr std::uint64_t kKnownFeatures = 0;
+inline constexpr std::uint64_t kFeatureEncrypted = 1;
+inline constexpr std::uint64_t kKnownFeatures = kFeatureEncrypted;
+// From this minor version on segments are chained: header.previous is told, and a digest when it is closed.
+inline constexpr std::uint8_t kMinorWithChain = 1;
 
 void encode_header(const SegmentHeader& header, ByteBuffer& out);
 [[nodiscard]] bool decode_header_version(ByteView body, HeaderVersion& out);
-[[nodiscard]] bool decode_header(ByteView body, SegmentHeader& out);
+// `key_at`: of an encrypted segment, where in the body its wrapped key is; what is before is bound to it.
+[[nodiscard]] bool decode_header(ByteView body, SegmentHeader& out, std::size_t& key_at);
 
 // Appends descriptors from `next` on until the body is large enough for one record; returns how many.
 std::size_t encode_continuing(std::span<const SessionDescriptor> sessions, ByteBuffer& out);
@@ -35,6 +40,13 @@ std::size_t encode_continuing(std::span<const SessionDescriptor> sessions, ByteB
 
 void encode(const LossRecord& loss, ByteBuffer& out);
 [[nodiscard]] bool decode(ByteView body, LossRecord& out);
+
+// Without the tag that follows it in an encrypted segment: kDigestBytes.
+inline constexpr std::size_t kDigestBytes = 1 + 2 * sizeof(Sha256Value);
+void encode(const SegmentDigest& digest, ByteBuffer& out);
+[[nodiscard]] bool decode(ByteView body, SegmentDigest& out);
+// Whether the digest at `offset` of an encrypted segment is the one its writer made.
+[[nodiscard]] bool authentic_digest(const FileCipher& cipher, const Record& record, std::uint64_t offset);
 
 // What the index says of the file: where its chunks are, with a copy of their heads, and where every other
 // record is.

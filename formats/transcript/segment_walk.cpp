@@ -9,10 +9,15 @@ namespace understudy {
 namespace {
 
 constexpr std::size_t kWindowBytes = std::size_t{1} << 20;
+constexpr const char* kNotAuthentic =
+    "chunk body: changed, moved or from elsewhere: its authentication fails, and nothing of it was "
+    "decrypted; "
+    "take the file from a copy";
 
 bool known(const Record& record) {
-  for (const RecordType type : {RecordType::kHeader, RecordType::kContinuing, RecordType::kChunk,
-                                RecordType::kLoss, RecordType::kIndex, RecordType::kFooter}) {
+  for (const RecordType type :
+       {RecordType::kHeader, RecordType::kContinuing, RecordType::kChunk, RecordType::kLoss,
+        RecordType::kDigest, RecordType::kIndex, RecordType::kFooter}) {
     if (record.is(type)) return true;
   }
   return false;
@@ -47,20 +52,37 @@ ReadStatus read_record(const ReadableFile& file, const std::string& name, std::u
   return parse_record(buffer, offset, out) ? ReadStatus::kWhole : ReadStatus::kBad;
 }
 
-std::shared_ptr<const Chunk> read_chunk(const ReadableFile& file, const std::string& name,
-                                        std::uint64_t body_offset, const ChunkHead& head, Damage& damage) {
+bool read_body(const ReadableFile& file, const std::string& name, std::uint64_t body_offset,
+               const ChunkHead& head, ByteBuffer& body, Damage& damage) {
   damage = {name, body_offset, head.stored_bytes, {}};
-  ByteBuffer body;
   if (const std::error_code error = file.read(body_offset, head.stored_bytes, body)) {
     damage.what = "chunk body: cannot be read: " + error.message();
   } else if (body.size() != head.stored_bytes) {
     damage.what = "chunk body: file ends inside it";
   } else if (crc32c(body) != head.body_crc32c) {
     damage.what = "chunk body: checksum mismatch";
-  } else {
-    return Chunk::decode(head, body, damage.what);
   }
-  return nullptr;
+  return damage.what.empty();
+}
+
+std::shared_ptr<const Chunk> read_chunk(const ReadableFile& file, const std::string& name,
+                                        std::uint64_t body_offset, const ChunkHead& head,
+                                        const FileCipher* cipher, Damage& damage) {
+  ByteBuffer body;
+  if (!read_body(file, name, body_offset, head, body, damage)) return nullptr;
+  if (cipher != nullptr) {
+    ByteBuffer decrypted;
+    if (!decrypt_body(*cipher, head, body_offset, body, decrypted)) {
+      damage.what = kNotAuthentic;
+      return nullptr;
+    }
+    return Chunk::decode(head, decrypted, damage.what);
+  }
+  if (is_encrypted_body(body)) {
+    damage.what = "chunk body: encrypted, and the header with its key is damaged";
+    return nullptr;
+  }
+  return Chunk::decode(head, body, damage.what);
 }
 
 void refuse_unknown(const std::string& name, std::uint64_t offset, std::uint8_t type, std::uint8_t flags) {

@@ -7,6 +7,7 @@
 
 #include "formats/transcript/chunk.h"
 #include "formats/transcript/damage.h"
+#include "formats/transcript/encryption.h"
 #include "formats/transcript/file.h"
 #include "formats/transcript/record.h"
 
@@ -23,10 +24,13 @@ enum class ReadStatus { kWhole, kTorn, kBad };  // torn: the record claims to go
 void read_bytes(const ReadableFile& file, const std::string& name, std::uint64_t offset, std::size_t length,
                 ByteBuffer& buffer);
 
-// Reads, checks and decodes the chunk body at `body_offset`. Null on damage, described in `damage`.
+// Reads the chunk body at `body_offset` and compares its checksum. False on damage, described in `damage`.
+[[nodiscard]] bool read_body(const ReadableFile& file, const std::string& name, std::uint64_t body_offset,
+                             const ChunkHead& head, ByteBuffer& body, Damage& damage);
+// The same, decrypted (`cipher`: null unless the file is encrypted) and decoded. Null on damage.
 [[nodiscard]] std::shared_ptr<const Chunk> read_chunk(const ReadableFile& file, const std::string& name,
                                                       std::uint64_t body_offset, const ChunkHead& head,
-                                                      Damage& damage);
+                                                      const FileCipher* cipher, Damage& damage);
 
 // Throws RecordingError when the record is one that this version does not know and must not pass over.
 void refuse_unknown(const std::string& name, std::uint64_t offset, std::uint8_t type, std::uint8_t flags);

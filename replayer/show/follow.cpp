@@ -107,8 +107,8 @@ class Lines final : public StatementSink {
 
 class Follower {
  public:
-  Follower(fs::path path, StatementScan& scan, Lines& lines)
-      : path_(std::move(path)), scan_(scan), lines_(lines) {}
+  Follower(fs::path path, const Keyring* keys, StatementScan& scan, Lines& lines)
+      : path_(std::move(path)), keys_(keys), scan_(scan), lines_(lines) {}
 
   // Takes what has come since. True when there is nothing more to come.
   bool poll() {
@@ -130,8 +130,9 @@ class Follower {
   void read(const fs::path& file, Segment& segment) {
     std::optional<SegmentReader> reader;
     try {
-      reader.emplace(open_file(file), file.string());
+      reader.emplace(open_file(file), file.string(), keys_);
     } catch (const RecordingError&) {
+      if (is_encrypted(file)) throw;  // and this is no key of it
       return;  // its header is still being written, or it is no segment at all: `verify` tells
     } catch (const std::system_error&) {
       return;  // deleted meanwhile
@@ -144,6 +145,14 @@ class Follower {
       take(*reader, i);
     }
     segment.whole = reader->clean();
+  }
+
+  static bool is_encrypted(const fs::path& file) {
+    try {
+      return SegmentReader(open_file(file), file.string(), nullptr, Contents::kOptional).encrypted();
+    } catch (const std::exception&) {
+      return false;
+    }
   }
 
   void take(const SegmentReader& reader, std::size_t index) {
@@ -160,6 +169,7 @@ class Follower {
   }
 
   const fs::path path_;
+  const Keyring* const keys_;
   StatementScan& scan_;
   Lines& lines_;
   std::map<std::string, Segment> segments_;
@@ -179,7 +189,7 @@ void follow_recording(const fs::path& path, const FollowOptions& options, Output
   StatementCatalog catalog(ConditionScope::kMostStatements);
   Lines lines(options, catalog, out);
   StatementScan scan(catalog, lines);
-  Follower follower(path, scan, lines);
+  Follower follower(path, options.keys.get(), scan, lines);
   bool ended = follower.poll();
   lines.show();
   while (!ended && stop_asked == 0) {

@@ -5,10 +5,12 @@
 
 #include <filesystem>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <string>
 
 #include "formats/transcript/event.h"
+#include "formats/transcript/keyring.h"
 #include "replayer/output.h"
 
 namespace understudy::replayer {
@@ -18,6 +20,7 @@ struct FollowOptions {
   std::optional<TimeNs> from;  // statements answered since; none: only what comes from now on
   std::size_t columns = 0;     // to which a line is abridged; 0: not at all
   bool json = false;
+  std::shared_ptr<const Keyring> keys;  // of an encrypted recording; null: none
 };
 
 void follow_recording(const std::filesystem::path& path, const FollowOptions& options, Output& out);

@@ -12,6 +12,7 @@
 #include "replayer/readable.h"
 #include "replayer/recorded_names.h"
 #include "replayer/recording_lookup.h"
+#include "replayer/show/chain_report.h"
 #include "replayer/text_width.h"
 
 namespace understudy::replayer {
@@ -91,6 +92,8 @@ Object json_segment(const SegmentReport& segment) {
   out.set("file", json_text(segment.name));
   out.set("verdict", verdict(segment));
   out.set("closed", segment.clean);
+  out.set("encrypted", segment.encrypted);
+  out.set("contents_checked", segment.contents_seen);
   out.set("index_agrees", segment.index_agrees);
   out.set("size_bytes", segment.size_bytes);
   out.set("whole_bytes", segment.whole_bytes);
@@ -132,8 +135,9 @@ void VerifyReport::put_object(const Object& object) {
   out_.write(to_line(object));
 }
 
-void VerifyReport::add(const SegmentReport& segment) {
+void VerifyReport::add(const SegmentReport& segment, const std::filesystem::path& path) {
   sum_up(segment);
+  chain_.add(segment, path);
   if (json_) {
     put_object(json_segment(segment));
   } else {
@@ -144,6 +148,7 @@ void VerifyReport::add(const SegmentReport& segment) {
 void VerifyReport::add_unusable(const std::string& name, const std::string& why) {
   ++totals_.segments;
   ++totals_.unusable;
+  chain_.add_unusable(name);
   std::fprintf(stderr, "understudy verify: %s\n", why.c_str());
   if (!json_) {
     out_.line(padded(std::filesystem::path(name).filename().string(), kNameColumns) + "  unusable");
@@ -176,6 +181,8 @@ void VerifyReport::sum_up(const SegmentReport& segment) {
   totals_.damaged_chunks += segment.damaged_chunks;
   totals_.gaps += segment.gaps;
   totals_.gap_bytes += segment.gap_bytes;
+  totals_.unread += segment.contents_seen ? 0 : 1;
+  totals_.unread_losses += segment.unread_losses;
   for (const LossRecord& loss : segment.losses) {
     ++totals_.losses;
     totals_.losses_sessions += loss.sessions;
@@ -213,6 +220,10 @@ void VerifyReport::print_problems(const SegmentReport& segment) {
     tell("and " + counted(shown - kDamagesShown, "more place") + " (all with --json)");
   if (!segment.index_agrees) tell("damaged: its index does not agree with what is there");
   for (const LossRecord& loss : segment.losses) tell(describe(loss));
+  if (segment.unread_losses > 0) {
+    tell("the recorder lost something: " + counted(segment.unread_losses, "loss record") +
+         " that only the key opens");
+  }
   if (segment.gaps > 0) {
     tell("the recorder left " + counted(segment.gaps, "gap") +
          " in sessions: " + format_size(segment.gap_bytes) + " missing (show --stats says of whom and why)");
@@ -233,7 +244,8 @@ void VerifyReport::put_with_times(const std::string& line, const std::string& ti
 
 void VerifyReport::finish() {
   if (json_) {
-    out_.write("\n],\"summary\":" + to_line(summary_json()) + "}\n");
+    out_.write("\n],\"chain\":" + to_line(chain_as_json(chain_)) + ",\"summary\":" + to_line(summary_json()) +
+               "}\n");
   } else {
     print_summary();
   }
@@ -257,7 +269,16 @@ void VerifyReport::print_summary() {
             format_duration(time_between(totals_.first_time, totals_.last_time)) + ")";
   }
   put_with_times(whole, times, 9);
+  print_unread();
+  for (const std::string& line : chain_as_text(chain_)) put(line, 9);
   print_lost();
+}
+
+void VerifyReport::print_unread() {
+  if (totals_.unread == 0) return;
+  put("  note   the contents of " + counted(totals_.unread, "encrypted segment") +
+          " were not looked at, only checksums and chain: --key-file FILE has them decrypted and decoded",
+      9);
 }
 
 void VerifyReport::print_lost() {
@@ -276,6 +297,8 @@ void VerifyReport::print_lost() {
          counted(totals_.losses_events, "event") + ", " + format_size(totals_.losses_bytes) + " (" +
          counted(totals_.losses, "loss record") + ")");
   }
+  if (totals_.unread_losses > 0)
+    tell("by the recorder: " + counted(totals_.unread_losses, "loss record") + " not read without the key");
   if (totals_.gaps > 0)
     tell("in sessions: " + counted(totals_.gaps, "gap") + ", " + format_size(totals_.gap_bytes));
   if (totals_.unusable > 0) tell("whatever " + counted(totals_.unusable, "unusable segment") + " held");
@@ -283,6 +306,7 @@ void VerifyReport::print_lost() {
     tell("not known: what the recorder had not written of " + counted(totals_.unclean, "segment") +
          " it did not close");
   }
+  if (!chain_.whole()) tell("what the chain misses");
   if (!told) tell("nothing that is known; see the segments above");
 }
 
@@ -308,6 +332,7 @@ Object VerifyReport::summary_json() const {
       {"loss_bytes", totals_.losses_bytes},
       {"gaps", totals_.gaps},
       {"gap_bytes", totals_.gap_bytes},
+      {"segments_not_decrypted", totals_.unread},
   };
   for (const auto& [key, value] : counts) out.set(key, value);
   if (totals_.chunks > 0) {
@@ -320,7 +345,7 @@ Object VerifyReport::summary_json() const {
 
 int VerifyReport::exit_code() const {
   if (totals_.unusable > 0) return 2;
-  return totals_.whole == totals_.segments ? 0 : 1;
+  return totals_.whole == totals_.segments && chain_.whole() ? 0 : 1;
 }
 
 }  // namespace understudy::replayer

@@ -4,8 +4,10 @@
 
 #include <Poco/JSON/Object.h>
 
+#include <filesystem>
 #include <string>
 
+#include "formats/transcript/chain.h"
 #include "formats/transcript/verify.h"
 #include "replayer/output.h"
 
@@ -16,7 +18,7 @@ class VerifyReport {
   // `out` is borrowed. Text is wrapped to so many columns.
   VerifyReport(Output& out, std::string recording, bool json, std::size_t columns);
 
-  void add(const SegmentReport& segment);
+  void add(const SegmentReport& segment, const std::filesystem::path& path);
   // A segment that cannot be used at all; `why` names file and offset.
   void add_unusable(const std::string& name, const std::string& why);
   void finish();
@@ -47,11 +49,14 @@ class VerifyReport {
     std::uint64_t losses_bytes = 0;
     std::uint64_t gaps = 0;
     std::uint64_t gap_bytes = 0;
+    std::uint64_t unread = 0;         // encrypted segments, without their key
+    std::uint64_t unread_losses = 0;  // loss records in them
   };
   void sum_up(const SegmentReport& segment);
   void print(const SegmentReport& segment);
   void print_problems(const SegmentReport& segment);
   void print_summary();
+  void print_unread();
   void print_lost();
   void put(const std::string& text, std::size_t indent);
   void put_with_times(const std::string& line, const std::string& times, std::size_t indent);
@@ -63,6 +68,7 @@ class VerifyReport {
   const bool json_;
   const std::size_t columns_;
   Totals totals_;
+  ChainCheck chain_;
 };
 
 }  // namespace understudy::replayer

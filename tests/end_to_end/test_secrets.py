@@ -1,5 +1,7 @@
 """Passwords in SQL: no file, export or log has them, the server does, and the recording replays all the same."""
 
+import os
+import secrets
 import subprocess
 
 import pytest
@@ -8,6 +10,7 @@ from postgres_server import BIN
 from replaying import raw_contents, replay_whole
 from understudy_process import run_understudy
 
+KEY = secrets.token_hex(32)
 SECRET = "Xy7:open sesame"
 URI_SECRET = "Xy7open_sesame"
 STATEMENTS = [
@@ -26,11 +29,16 @@ STATEMENTS = [
 ]
 
 
-@pytest.fixture
-def recording(make_server, make_proxy, scratch):
+@pytest.fixture(params=("plain", "encrypted"))
+def recording(request, make_server, make_proxy, scratch, monkeypatch):
     """(recording, the server, the proxy's log)"""
     server = make_server()
-    proxy = make_proxy(server.tcp, record=scratch / "recording")
+    arguments = []
+    if request.param == "encrypted":
+        (scratch / "key").write_text(KEY, encoding="ascii")
+        arguments = ["--record-key-file", scratch / "key"]
+        monkeypatch.setenv("UNDERSTUDY_KEY_FILE", str(scratch / "key"))
+    proxy = make_proxy(server.tcp, *arguments, record=scratch / "recording")
     psql(proxy, *(argument for sql in STATEMENTS for argument in ("-c", sql)))
     with proxy.connect() as connection:  # the extended protocol, and a text that does not arrive at once
         connection.execute(f"ALTER ROLE carol PASSWORD '{SECRET}'", prepare=True)
@@ -54,9 +62,15 @@ def test_no_file_export_or_log_has_them(recording, scratch):
     texts = [raw_contents(path).decode("latin-1"), log, *(one.stdout + one.stderr for one in shown)]
     texts += [file.read_bytes().decode("latin-1") for file in path.iterdir()]
     for text in texts:
-        assert "sesame" not in text and "Xy7" not in text
-    assert "CREATE ROLE carol LOGIN PASSWORD 'xxxxxxxxxxxxxxx'" in texts[0]
-    assert "said at the end" in texts[0]
+        assert "sesame" not in text and "Xy7" not in text and KEY not in text
+    exported = shown[0].stdout
+    assert "CREATE ROLE carol LOGIN PASSWORD 'xxxxxxxxxxxxxxx'" in exported
+    assert "said at the end" in exported
+    files = b"".join(file.read_bytes() for file in path.iterdir())
+    if "UNDERSTUDY_KEY_FILE" in os.environ:
+        assert texts[0] == "" and b"said at the end" not in files and b"carol" not in files and bytes.fromhex(KEY) not in files
+    else:
+        assert exported.count("said at the end") and "said at the end" in texts[0]
     assert "a password in SQL" in shown[3].stdout
     assert "passwords_hidden=" in log and "passwords_hidden=0" not in log
 

@@ -75,7 +75,7 @@ def test_what_cannot_be_read_is_named_with_file_and_offset(recorded, scratch, co
     refused(command, foreign, r"foreign\.bin: not an understudy transcript \(at byte 0\)")
     newer = scratch / "newer.transcript"
     newer.write_bytes(of_a_newer_version(whole))
-    refused(command, newer, r"newer\.transcript: written in transcript format 2\.0.*\(at byte 38\)")
+    refused(command, newer, r"newer\.transcript: written in transcript format 2\.1.*\(at byte 38\)")
     empty = scratch / "empty.transcript"
     empty.write_bytes(b"")
     refused(command, empty, r"empty\.transcript: is empty.*\(at byte 0\)")

@@ -91,7 +91,7 @@ class TranscriptTest : public testing::Test {
     file_.contents.clear();
     written_.clear();
     chunk_ends_.clear();
-    writer_.emplace(file_, header, continuing);
+    writer_.emplace(file_, header, continuing, key_.get());
     header_end_ = file_.contents.size();
   }
   void event(SessionId session, TimeNs time, EventKind kind, std::string_view data) {
@@ -123,7 +123,10 @@ class TranscriptTest : public testing::Test {
     chunk_ends_.push_back(file_.contents.size());
     return head;
   }
-  void finish() { EXPECT_FALSE(writer_->finish()); }
+  void finish() {
+    link_ = writer_->link();
+    EXPECT_FALSE(writer_->finish());
+  }
 
   // Harming.
   [[nodiscard]] std::size_t size() const { return file_.contents.size(); }
@@ -132,7 +135,8 @@ class TranscriptTest : public testing::Test {
 
   // Reading.
   [[nodiscard]] std::unique_ptr<SegmentReader> open() const {
-    return std::make_unique<SegmentReader>(std::make_unique<MemoryReadableFile>(file_.contents), "memory");
+    return std::make_unique<SegmentReader>(std::make_unique<MemoryReadableFile>(file_.contents), "memory",
+                                           keys_.get());
   }
   // Everything readable, chunk by chunk; damage met on the way is appended to `damage`.
   static std::vector<Seen> read_all(const SegmentReader& reader, std::vector<Damage>& damage) {
@@ -170,6 +174,9 @@ class TranscriptTest : public testing::Test {
   std::vector<Seen> written_;            // in order of writing
   std::vector<std::size_t> chunk_ends_;  // offsets in the file
   std::size_t header_end_ = 0;
+  SegmentLink link_;                         // of the segment that was closed last
+  std::shared_ptr<const RecordingKey> key_;  // what is written is encrypted with it
+  std::shared_ptr<const Keyring> keys_;      // what is read is decrypted with them
 };
 
 }  // namespace understudy::test

@@ -17,6 +17,15 @@ std::filesystem::path golden(const std::string& name) {
   return std::filesystem::path(UNDERSTUDY_SOURCE_DIR) / "tests/golden" / name;
 }
 
+// Of the encrypted file, and of nothing else.
+SecretKey golden_key() { return SecretKey(ByteBuffer(kKeyBytes, 0x42)); }
+
+std::shared_ptr<const Keyring> golden_keys() {
+  const auto keys = std::make_shared<Keyring>();
+  keys->add_key(golden_key());
+  return keys;
+}
+
 std::string escaped(std::string_view bytes) {
   std::ostringstream out;
   for (const char c : bytes) {
@@ -71,12 +80,17 @@ std::string describe(const Event& event) {
 
 // The twin: everything a segment says, a line each.
 std::string describe(const std::filesystem::path& path) {
-  const Recording recording(path);
+  const Recording recording(path, golden_keys());
   const auto segment = recording.segment(0);
   const SegmentHeader& header = segment->header();
   std::ostringstream out;
+  if (segment->encrypted()) out << "encrypted\n";
   out << "recording " << header.recording_id << " run " << header.run << " segment " << header.segment
       << " created " << format_time(header.created_at, 9) << " by " << header.producer << "\n";
+  if (header.previous) {
+    out << "follows segment " << header.previous->segment << " of " << header.previous->bytes << " bytes "
+        << hexadecimal(header.previous->sha256) << "\n";
+  }
   for (const auto& [name, value] : header.attributes) out << "attribute " << name << "=" << value << "\n";
   for (const SessionDescriptor& session : segment->continuing())
     out << "continuing " << describe(session) << "\n";
@@ -103,20 +117,25 @@ TEST(TranscriptGolden, EveryFileIsReadAsItsTwinSays) {
     std::filesystem::path twin = entry.path();
     twin.replace_extension(".txt");
     EXPECT_EQ(describe(entry.path()), contents_of(twin));
-    EXPECT_EQ(verify_segment(*open_file(entry.path()), "golden").damage, std::vector<Damage>{});
+    const auto keys = golden_keys();
+    EXPECT_EQ(verify_segment(*open_file(entry.path()), "golden", keys.get()).damage, std::vector<Damage>{});
   }
-  EXPECT_GE(files, 1U);
+  EXPECT_GE(files, 3U);
 }
 
-class MakeGolden : public TranscriptTest {};
+class MakeGolden : public TranscriptTest {
+ protected:
+  void make(const std::string& name);
+};
 
-TEST_F(MakeGolden, DISABLED_MakeTheGoldenFile) {
+void MakeGolden::make(const std::string& name) {
   constexpr TimeNs kStart = 1'795'527'067'000'000'000;  // 2026-11-24T13:31:07Z
   constexpr SessionId kPsql{1, 2};
   constexpr SessionId kDriver{1, 3};
   SegmentHeader header = default_header();
   header.segment = 2;
   header.created_at = kStart;
+  header.previous = SegmentLink{.segment = 1, .bytes = 4'711, .sha256 = sha256(as_bytes("the one before"))};
   begin({descriptor({1, 1}, kStart - 5'000'000'000, "bob")}, header);
   from_client({1, 1}, kStart + 1'000, std::string("Q\0\0\0\x0dselect 1\0", 14));
   open_session(kPsql, kStart + 2'000);
@@ -147,9 +166,15 @@ TEST_F(MakeGolden, DISABLED_MakeTheGoldenFile) {
   EXPECT_FALSE(writer_->append_loss({GapReason::kDiskError, kStart + 10'000'000'000, kStart + 11'000'000'000,
                                      2, 31, 4'096, "No space left on device"}));
   finish();
-  std::ofstream(golden("version-1.transcript"), std::ios::binary)
+  std::ofstream(golden(name + ".transcript"), std::ios::binary)
       .write(reinterpret_cast<const char*>(file_.contents.data()), static_cast<std::streamsize>(size()));
-  std::ofstream(golden("version-1.txt"), std::ios::binary) << describe(golden("version-1.transcript"));
+  std::ofstream(golden(name + ".txt"), std::ios::binary) << describe(golden(name + ".transcript"));
+}
+
+TEST_F(MakeGolden, DISABLED_MakeTheGoldenFile) {
+  make("version-1.1");
+  key_ = std::make_shared<RecordingKey>(RecordingKey::of_key(golden_key()));
+  make("version-1.1-encrypted");
 }
 
 }  // namespace

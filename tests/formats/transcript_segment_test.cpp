@@ -248,7 +248,7 @@ TEST_F(SegmentTest, RecordsLengthLyingAboutTheFileTakesNoMemory) {
 TEST_F(SegmentTest, NewerVersionIsRefusedWithFileAndOffset) {
   begin();
   forge_header([](ByteBuffer& body) { body[kHeaderText.size()] = kFormatMajor + 1; });
-  EXPECT_THAT(refusal(), HasSubstr("memory: written in transcript format 2.0"));
+  EXPECT_THAT(refusal(), HasSubstr("memory: written in transcript format 2.1"));
   EXPECT_THAT(refusal(), HasSubstr("at byte 38"));
 }
 

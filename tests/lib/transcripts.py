@@ -11,7 +11,7 @@ MAGIC, LATE = 0x184D2A57, 0xFFFFFFFF
 Event = collections.namedtuple("Event", "time kind data")
 
 
-class _Varints:
+class Varints:
     def __init__(self, data):
         self.data, self.at = data, 0
 
@@ -30,29 +30,33 @@ class _Varints:
         return (value >> 1) ^ -(value & 1)
 
 
-def read_sessions(recording):
-    """{(run, number): [Event, ...]} of all segments of a directory."""
+def read_sessions(recording, torn=False):
+    """{(run, number): [Event, ...]} of all segments of a directory. `torn`: a segment may end in the middle of a chunk."""
     sessions = collections.defaultdict(list)
     for path in sorted(pathlib.Path(recording).glob("*.transcript")):
-        bodies = subprocess.run(["zstd", "-dcq", str(path)], check=True, capture_output=True).stdout
+        bodies = subprocess.run(["zstd", "-dcq", str(path)], check=not torn, capture_output=True).stdout
         at = 0
-        for head in _chunk_heads(path.read_bytes()):
+        for head in _chunk_heads(path.read_bytes(), torn):
             raw = struct.unpack_from("<I", head, 20)[0]
             _read_chunk(head, bodies[at:at + raw], sessions)
             at += raw
-        assert at == len(bodies)
+        assert torn or at == len(bodies)
     return dict(sessions)
 
 
-def _chunk_heads(file):
+def _chunk_heads(file, torn):
     at = 0
     while at < len(file):
+        if torn and (len(file) < at + 16 or len(file) < at + 8 + struct.unpack_from("<I", file, at + 4)[0]):
+            return
         magic, size = struct.unpack_from("<II", file, at)
         assert magic == MAGIC
         body = file[at + 16:at + 8 + size - 4]
         at += 8 + size
         if file[at - size:at - size + 1] == b"C":
             at += struct.unpack_from("<I", body, 24)[0]
+            if torn and at > len(file):
+                return
             yield body
 
 
@@ -60,15 +64,15 @@ def _read_chunk(head, body, sessions):
     first_time, _, count = struct.unpack_from("<qqI", head)
     names = _session_names(head[32:])
     sizes = struct.unpack_from("<III", body)
-    indices = _Varints(body[12:12 + sizes[0]])
+    indices = Varints(body[12:12 + sizes[0]])
     order = [indices.next() for _ in range(count)]
     at = 12 + sizes[0]
     kinds = body[at:at + count]
-    varints = _Varints(body[at + count:at + count + sizes[1]])
+    varints = Varints(body[at + count:at + count + sizes[1]])
     lengths = [varints.next() for _ in range(count)]
     data_at = at + count + sizes[1]
     planes_at = data_at + sum(lengths)
-    times = _times(body[planes_at:planes_at + 4 * count], _Varints(body[planes_at + 4 * count:]), first_time, count)
+    times = _times(body[planes_at:planes_at + 4 * count], Varints(body[planes_at + 4 * count:]), first_time, count)
     by_session = sorted(range(count), key=lambda event: order[event])  # stable: in order of appending
     place = {event: n for n, event in enumerate(by_session)}
     # The bytes: every client's by session, every server's by session, everything else by session.
@@ -85,7 +89,7 @@ def _read_chunk(head, body, sessions):
 
 
 def _session_names(column):
-    varints = _Varints(column)
+    varints = Varints(column)
     names, run, number = [], 0, 0
     for _ in range(varints.next()):
         further, packed = varints.next(), varints.next()

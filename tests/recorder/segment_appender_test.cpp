@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "formats/transcript/chain.h"
+#include "formats/transcript/segment_name.h"
 #include "tests/recorder/support.h"
 
 namespace understudy::recorder {
@@ -55,6 +57,14 @@ class SegmentAppenderTest : public ::testing::Test {
     std::string all;
     for (const std::string& fact : log_) all += fact + "\n";
     return all;
+  }
+
+  [[nodiscard]] ChainCheck chain() const {
+    ChainCheck chain;
+    for (const std::filesystem::path& file : list_segments(directory_.path())) {
+      chain.add(verify_segment(*open_file(file), file.string()), file);
+    }
+    return chain;
   }
 
   TemporaryDirectory directory_;
@@ -125,7 +135,7 @@ TEST_F(SegmentAppenderTest, KilledAtAnyMomentLeavesAnUncleanSegment) {
   }
 }
 
-TEST_F(SegmentAppenderTest, FinishTakesBackASegmentIntoWhichNothingCame) {
+TEST_F(SegmentAppenderTest, FinishClosesASegmentIntoWhichNothingCameAsTheLast) {
   options_.segment_age = 60 * kSecond;
   begin();
   ASSERT_TRUE(opened(1).closed(1).append());
@@ -133,9 +143,67 @@ TEST_F(SegmentAppenderTest, FinishTakesBackASegmentIntoWhichNothingCame) {
   appender_->tick(now_);
   EXPECT_EQ(segments(), 2U);
   EXPECT_TRUE(appender_->finish(now_));
-  EXPECT_EQ(segments(), 1U);
-  EXPECT_EQ(appender_->statistics().segments, 1U);
-  EXPECT_TRUE(Recording(directory_.path()).segment(0)->clean());
+  EXPECT_EQ(segments(), 2U);
+  EXPECT_EQ(appender_->statistics().segments, 2U);
+  EXPECT_TRUE(Recording(directory_.path()).segment(1)->clean());
+  EXPECT_EQ(chain().runs().at(0).end, ChainRun::End::kLast) << "or one could be cut off unseen";
+}
+
+TEST_F(SegmentAppenderTest, EachSegmentSaysWhatTheOneBeforeItHeld) {
+  options_.segment_bytes = 2000;
+  begin();
+  for (std::uint32_t number = 1; number <= 40; ++number) {
+    ASSERT_TRUE(opened(number).closed(number).append());
+    EXPECT_TRUE(chain().whole()) << "killed after session " << number;
+  }
+  EXPECT_TRUE(appender_->finish(now_));
+  EXPECT_TRUE(chain().whole());
+  EXPECT_EQ(chain().runs().at(0).end, ChainRun::End::kLast);
+  std::filesystem::remove(directory_.path() / "000001-000002.transcript");
+  EXPECT_FALSE(chain().whole());
+}
+
+TEST_F(SegmentAppenderTest, TheChainHoldsThroughDisksThatFail) {
+  options_.segment_bytes = 2000;
+  begin();
+  for (std::uint32_t number = 1; number <= 60; ++number) {
+    disk_.leave_room_for(number % 7 == 0 ? number * 3 : UINT64_MAX);
+    opened(number).closed(number).append_or_drop();
+    disk_.leave_room_for(UINT64_MAX);
+    later(options_.retry_interval);
+    appender_->tick(now_);
+  }
+  EXPECT_TRUE(appender_->finish(now_));
+  EXPECT_GT(segments(), 4U);
+  EXPECT_TRUE(chain().whole()) << chain().problems().at(0).file << " " << chain().problems().at(0).what;
+}
+
+TEST_F(SegmentAppenderTest, EverySegmentIsEncryptedWithAKeyOfItsOwn) {
+  options_.segment_bytes = 2000;
+  const SecretKey key = SecretKey::random();
+  options_.key = std::make_shared<RecordingKey>(RecordingKey::of_key(key));
+  begin();
+  for (std::uint32_t number = 1; number <= 40; ++number) {
+    ASSERT_TRUE(opened(number).bytes(number, "sesame").closed(number).append());
+  }
+  EXPECT_TRUE(appender_->finish(now_));
+  EXPECT_THROW(Recording(directory_.path()), RecordingError);
+  const auto keys = std::make_shared<Keyring>();
+  keys->add_key(key);
+  const Recording recording(directory_.path(), keys);
+  EXPECT_GT(recording.segment_count(), 3U);
+  EventStream events(recording);
+  std::size_t count = 0;
+  while (events.next()) ++count;
+  EXPECT_EQ(count, 120U);
+  EXPECT_NE(recording.segment(0)->header().wrapped_key->sealed,
+            recording.segment(1)->header().wrapped_key->sealed);
+  EXPECT_TRUE(chain().whole()) << "which takes no key";
+}
+
+TEST_F(SegmentAppenderTest, WhoWantsItEncryptedNeverGetsItPlain) {
+  options_.key_file = "key";  // and nobody loaded it
+  EXPECT_THROW(begin(), std::logic_error);
 }
 
 TEST_F(SegmentAppenderTest, DeletedEmptySegmentIsMadeAgainAndNothingIsCalledLost) {
@@ -331,6 +399,8 @@ TEST_F(SegmentAppenderTest, DeletedSegmentIsNoticedAndItsContentCountedAsLost) {
   const std::vector<Seen> events = read_session(directory_.path(), {1, 1});
   ASSERT_EQ(events.size(), 3U);
   EXPECT_EQ(gap_of(events[0]).reason, GapReason::kDiskError);
+  EXPECT_EQ(gap_of(events[0]).server_bytes, 4U);
+  EXPECT_EQ(gap_of(events[0]).events, 2U);
   EXPECT_EQ(events[1].data, "after");
   EXPECT_NE(said().find("deleted"), std::string::npos);
 }

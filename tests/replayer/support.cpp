@@ -135,11 +135,14 @@ void RecordingTest::begin_segment(std::uint32_t run, std::uint32_t number,
   SegmentHeader header = default_header();
   header.run = run;
   header.segment = number;
+  if (linked_run_ == run) header.previous = link_;
+  linked_run_ = run;
   name_ = format_segment_name({run, number});
   begin(continuing, header);
 }
 
 void RecordingTest::save() {
+  if (link_.segment != writer_->link().segment) link_ = writer_->link();  // not closed
   std::ofstream(directory_ / name_, std::ios::binary)
       .write(reinterpret_cast<const char*>(file_.contents.data()), static_cast<std::streamsize>(size()));
 }

@@ -87,6 +87,7 @@ class RecordingTest : public TranscriptTest {
 
   std::filesystem::path directory_;
   std::string name_;
+  std::uint32_t linked_run_ = 0;  // of the segment begun last, which the next one follows
 };
 
 }  // namespace understudy::test

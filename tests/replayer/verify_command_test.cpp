@@ -130,6 +130,50 @@ TEST_F(VerifyTest, WhatTheRecorderLostIsToldWithReasonAndMakesItIncomplete) {
   EXPECT_THAT(outcome.out, HasSubstr("the recorder left 1 gap in sessions: 101 B missing"));
 }
 
+TEST_F(VerifyTest, ASegmentThatIsMissingInTheMiddleIsNamed) {
+  for (const std::uint32_t number : {1U, 2U, 3U}) save_segment(number);
+  EXPECT_THAT(run("verify").out, HasSubstr("chain  run 1: segments 1 to 3 follow each other; segment 3 is"));
+  std::filesystem::remove(directory_ / "000001-000002.transcript");
+  const Outcome outcome = run("verify");
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_THAT(outcome.out, HasSubstr("2 segments: 2 whole"));
+  EXPECT_THAT(outcome.out, HasSubstr("chain  broken: 000001-000003.transcript segment 2"));
+  EXPECT_THAT(outcome.out, HasSubstr("lost   what the chain misses"));
+  EXPECT_FALSE(json()->getObject("chain")->getValue<bool>("whole"));
+  EXPECT_EQ(json()->getObject("chain")->getArray("problems")->size(), 1U);
+}
+
+TEST_F(VerifyTest, OldestSegmentsMayBeGone) {
+  for (const std::uint32_t number : {1U, 2U, 3U}) save_segment(number);
+  std::filesystem::remove(directory_ / "000001-000001.transcript");
+  const Outcome outcome = run("verify");
+  EXPECT_EQ(outcome.code, 0);
+  EXPECT_THAT(outcome.out,
+              HasSubstr("chain  run 1: begins after segment 1; segments 2 to 3 follow each other"));
+  EXPECT_THAT(outcome.out, HasSubstr("lost   nothing"));
+}
+
+TEST_F(VerifyTest, WithoutTheKeyItSaysThatContentsWereNotLookedAt) {
+  key_ = std::make_shared<RecordingKey>(RecordingKey::of_key(SecretKey(ByteBuffer(kKeyBytes, 0x11))));
+  save_segment(1);
+  save_segment(2);
+  const Outcome without = run("verify");
+  EXPECT_EQ(without.code, 0);
+  EXPECT_THAT(without.out, HasSubstr("the contents of 2 encrypted segments were not looked at"));
+  EXPECT_EQ(json()->getObject("summary")->getValue<int>("segments_not_decrypted"), 2);
+  write("key", std::string(64, '1'));
+  const Outcome with = run("verify", {"--key-file", path() + "/key"});
+  EXPECT_EQ(with.code, 0);
+  EXPECT_THAT(with.out, Not(HasSubstr("not looked at")));
+  EXPECT_THAT(with.out, HasSubstr("2 sessions, 4 chunks, 6 events"));
+  write("key", std::string(64, '2'));
+  const Outcome wrong = run("verify", {"--key-file", path() + "/key"});
+  EXPECT_EQ(wrong.code, 2);
+  EXPECT_THAT(wrong.err, HasSubstr("000001-000001.transcript: wrong key"));
+  EXPECT_EQ(run("show").code, 1);
+  EXPECT_THAT(run("show").err, HasSubstr("give --key-file FILE"));
+}
+
 TEST_F(VerifyTest, EveryLineFitsTheTerminal) {
   save_segment(1);
   begin_segment(1, 2);
@@ -158,7 +202,7 @@ TEST_F(VerifyTest, NothingThereOrANewerVersionGives2) {
   save_newer_segment();
   const Outcome newer = run("verify");
   EXPECT_EQ(newer.code, 2);
-  EXPECT_THAT(newer.err, HasSubstr("000001-000001.transcript: written in transcript format 2.0"));
+  EXPECT_THAT(newer.err, HasSubstr("000001-000001.transcript: written in transcript format 2.1"));
   EXPECT_THAT(newer.err, HasSubstr("(at byte 38)"));
 }
 

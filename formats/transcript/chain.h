@@ -1,0 +1,70 @@
+// Do the segments of a recording follow one another, or was one taken out, put in, swapped or replaced? Each
+// says which one it follows and what that held (SegmentLink). See formats/README.md, "The chain". One thread
+// at a time.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "formats/transcript/verify.h"
+
+namespace understudy {
+
+// Something that is not as it was written; `what` is a sentence that names the segment.
+struct ChainProblem {
+  std::string file;
+  std::string what;
+  bool operator==(const ChainProblem&) const = default;
+};
+
+// The segments there are of one run.
+struct ChainRun {
+  enum class End : std::uint8_t {
+    kLast,     // the last one says that nothing follows
+    kGoesOn,   // the last one says that another followed: it is not here
+    kUnclosed  // the last one was not closed: what its writer had not sealed, or was cut off its end, is
+               // unknown
+  };
+  std::uint32_t run = 0;
+  std::uint32_t first = 0;  // segments
+  std::uint32_t last = 0;
+  std::uint32_t begins_after = 0;  // the segment that the first one follows, deleted since; 0: none
+  End end = End::kUnclosed;
+  std::optional<Sha256Value> digest = std::nullopt;  // of the last one, if closed: all of the run hangs on it
+};
+
+class ChainCheck {
+ public:
+  // Segments in order of their names, each verified already. Throws RecordingError when a file cannot be read
+  // again. Those of format 1.0 are passed over: they say nothing.
+  void add(const SegmentReport& report, const std::filesystem::path& path);
+  // A file in the place of a segment that is none, or cannot be read.
+  void add_unusable(const std::filesystem::path& path);
+
+  [[nodiscard]] const std::vector<ChainProblem>& problems() const { return problems_; }
+  [[nodiscard]] const std::vector<ChainRun>& runs() const { return runs_; }
+  [[nodiscard]] bool whole() const { return problems_.empty(); }
+
+ private:
+  struct Seen {
+    std::filesystem::path path = {};
+    std::uint32_t run = 0;
+    std::uint32_t segment = 0;
+    std::string recording_id = {};                      // empty: not known
+    std::optional<bool> encrypted = std::nullopt;       // none: not known
+    std::optional<DigestReport> digest = std::nullopt;  // and found to fit
+  };
+  void check_name(const SegmentReport& report, const std::filesystem::path& path);
+  void check_link(const SegmentReport& report, const std::filesystem::path& path);
+  void note(const SegmentReport& report);
+  [[nodiscard]] bool holds_what(const SegmentLink& link) const;
+  void problem(const std::filesystem::path& path, std::string what);
+
+  std::optional<Seen> previous_;
+  std::vector<ChainProblem> problems_;
+  std::vector<ChainRun> runs_;
+};
+
+}  // namespace understudy

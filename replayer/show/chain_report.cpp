@@ -1,0 +1,94 @@
+#include "replayer/show/chain_report.h"
+
+#include <Poco/JSON/Array.h>
+
+#include <filesystem>
+
+#include "replayer/counted.h"
+#include "replayer/message_json.h"
+
+namespace understudy::replayer {
+namespace {
+
+using Poco::JSON::Array;
+using Poco::JSON::Object;
+
+constexpr std::size_t kRunsShown = 10;
+constexpr std::size_t kProblemsShown = 20;
+
+std::string end_of(const ChainRun& run) {
+  const std::string last = "segment " + std::to_string(run.last);
+  switch (run.end) {
+    case ChainRun::End::kLast:
+      return last + " is the last there was";
+    case ChainRun::End::kGoesOn:
+      return "others followed " + last + ", which are not here";
+    case ChainRun::End::kUnclosed:
+      break;
+  }
+  return last + " was not closed, so whether anything is missing at its end cannot be proven";
+}
+
+std::string describe(const ChainRun& run, bool whole) {
+  std::string text = "run " + std::to_string(run.run) + ": ";
+  if (run.begins_after > 0) text += "begins after segment " + std::to_string(run.begins_after) + "; ";
+  if (whole && run.first != run.last) {
+    text +=
+        "segments " + std::to_string(run.first) + " to " + std::to_string(run.last) + " follow each other; ";
+  }
+  return text + end_of(run);
+}
+
+const char* name_of(ChainRun::End end) {
+  if (end == ChainRun::End::kLast) return "last";
+  return end == ChainRun::End::kGoesOn ? "goes on" : "not closed";
+}
+
+}  // namespace
+
+std::vector<std::string> chain_as_text(const ChainCheck& chain) {
+  std::vector<std::string> lines;
+  const auto tell = [&lines](const std::string& what) {
+    lines.push_back((lines.empty() ? "  chain  " : "         ") + what);
+  };
+  for (const ChainProblem& problem : chain.problems()) {
+    if (lines.size() == kProblemsShown) break;
+    tell("broken: " + std::filesystem::path(problem.file).filename().string() + " " + problem.what);
+  }
+  if (chain.problems().size() > kProblemsShown)
+    tell("and " + counted(chain.problems().size() - kProblemsShown, "more break") + " (all with --json)");
+  for (std::size_t i = 0; i < chain.runs().size() && i < kRunsShown; ++i) {
+    tell(describe(chain.runs()[i], chain.whole()));
+  }
+  if (chain.runs().size() > kRunsShown)
+    tell("and " + counted(chain.runs().size() - kRunsShown, "more run") + " (all with --json)");
+  return lines;
+}
+
+Object chain_as_json(const ChainCheck& chain) {
+  Array problems;
+  for (const ChainProblem& problem : chain.problems()) {
+    Object one = json_object();
+    one.set("file", json_text(problem.file));
+    one.set("what", problem.what);
+    problems.add(one);
+  }
+  Array runs;
+  for (const ChainRun& run : chain.runs()) {
+    Object one = json_object();
+    one.set("run", run.run);
+    one.set("first_segment", run.first);
+    one.set("last_segment", run.last);
+    one.set("begins_after", run.begins_after);
+    one.set("end", name_of(run.end));
+    if (run.digest) one.set("sha256", hexadecimal(*run.digest));
+    runs.add(one);
+  }
+  Object out = json_object();
+  out.set("whole", chain.whole());
+  out.set("problems", problems);
+  out.set("runs", runs);
+  return out;
+}
+
+}  // namespace understudy::replayer
