@@ -13,26 +13,12 @@
 #include "formats/transcript/record.h"
 #include "formats/transcript/segment_records.h"
 #include "formats/transcript/verify.h"
+#include "tests/formats/reseal.h"
+#include "tests/fuzz/input_file.h"
 #include "tests/fuzz/require.h"
 
 namespace understudy {
 namespace {
-
-class InputFile final : public ReadableFile {
- public:
-  explicit InputFile(const ByteBuffer& contents) : contents_(contents) {}
-  std::error_code read(std::uint64_t offset, std::size_t length, ByteBuffer& out) const override {
-    const std::size_t begin = std::min<std::size_t>(offset, contents_.size());
-    const std::size_t end = begin + std::min(length, contents_.size() - begin);
-    out.assign(contents_.begin() + static_cast<std::ptrdiff_t>(begin),
-               contents_.begin() + static_cast<std::ptrdiff_t>(end));
-    return {};
-  }
-  std::uint64_t size() const override { return contents_.size(); }
-
- private:
-  const ByteBuffer& contents_;
-};
 
 void touch(const Chunk& chunk, const ChunkHead& head) {
   require(chunk.size() == head.event_count);
@@ -62,36 +48,6 @@ void read_file(const ByteBuffer& contents) {
     require(report.whole_bytes + report.lost_bytes == contents.size());
   } catch (const RecordingError& error) {
     require(std::string_view(error.what()).find("input") != std::string_view::npos);
-  }
-}
-
-// Makes every record and chunk body that is where one should be a valid one.
-void set_checksums_right(ByteBuffer& contents) {
-  std::uint32_t stamp = 0;
-  for (std::size_t at = 0; at + kRecordOverheadBytes <= contents.size();) {
-    const std::uint32_t magic = kRecordMagic;
-    std::memcpy(contents.data() + at, &magic, sizeof magic);
-    contents[at + 11] = 0;
-    const std::size_t left = contents.size() - at;
-    std::size_t length = record_length(ByteView(contents).subspan(at));
-    if (length == 0 || length > left) {
-      length = std::min(left, kRecordOverheadBytes + contents[at + 4] % 64);
-      const std::uint32_t size = static_cast<std::uint32_t>(length - 8);
-      std::memcpy(contents.data() + at + 4, &size, sizeof size);
-    }
-    ChunkHead head;
-    std::size_t body = 0;
-    const std::size_t head_at = at + kRecordPrefixBytes;
-    if (contents[at + 8] == 'C' &&
-        decode(ByteView(contents).subspan(head_at, length - kRecordOverheadBytes), head) &&
-        head.stored_bytes <= left - length) {
-      body = head.stored_bytes;
-      const std::uint32_t crc = crc32c(ByteView(contents).subspan(at + length, body));
-      std::memcpy(contents.data() + head_at + 28, &crc, sizeof crc);
-    }
-    if (at == 0) stamp = load_le32(contents.data() + 12);
-    seal_record(std::span(contents).subspan(at, length), stamp, at);
-    at += length + body;
   }
 }
 
@@ -170,7 +126,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       check_value<Gap>(bytes);
       break;
     case 1:
-      set_checksums_right(contents);
+      test::set_checksums_right(contents);
       read_file(contents);
       break;
     case 2:
