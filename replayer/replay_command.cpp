@@ -22,6 +22,7 @@
 #include "replayer/output.h"
 #include "replayer/reading_keys.h"
 #include "replayer/recording_lookup.h"
+#include "replayer/recording_marks.h"
 #include "replayer/replay_parts.h"
 #include "replayer/replay_report.h"
 #include "replayer/session_directory.h"
@@ -75,6 +76,8 @@ cxxopts::Options command_options() {
   add("until", "leave out sessions opened after it", cxxopts::value<std::string>(), "TIME");
   add("where", "leave out sessions that this condition does not mean (understudy show --help)",
       cxxopts::value<std::string>(), "CONDITION");
+  add("from-mark", "leave out sessions opened before this mark", cxxopts::value<std::string>(), "TEXT");
+  add("to-mark", "leave out sessions opened after this mark", cxxopts::value<std::string>(), "TEXT");
   add("stall-timeout", "how long nothing may move before what is stuck is ended (duration)",
       cxxopts::value<std::string>()->default_value("30s"), "TIME");
   add("workers", "threads that play sessions; 0: one a processor, at most 4 (--order causal has one)",
@@ -168,6 +171,13 @@ ReplayOptions replay_options(const cxxopts::ParseResult& given, const Recording&
     scope->prepare();
     options.wanted = [scope](const SessionDescriptor& session) { return scope->means(session); };
   }
+  for (const auto& [time, mark] : {std::pair("from", "from-mark"), std::pair("until", "to-mark")}) {
+    if (given.count(time) > 0 && given.count(mark) > 0)
+      usage(std::string("--") + time + " and --" + mark + " do not go together");
+  }
+  if (given.count("from-mark") > 0)
+    options.from = time_of_mark(recording, given["from-mark"].as<std::string>());
+  if (given.count("to-mark") > 0) options.until = time_of_mark(recording, given["to-mark"].as<std::string>());
   options.stall_timeout = duration(given, "stall-timeout");
   return options;
 }

@@ -1,10 +1,16 @@
 // understudy show: parses its options and hands them to one of its views: the sessions, one session, the
-// statistics, the statements that cost most, a recording as it grows.
+// statistics, the statements that cost most, the marks, a recording as it grows.
+#include <Poco/JSON/Array.h>
+
+#include "formats/command.h"
 #include "replayer/command_frame.h"
 #include "replayer/commands.h"
 #include "replayer/condition_scope.h"
+#include "replayer/message_json.h"
+#include "replayer/readable.h"
 #include "replayer/reading_keys.h"
 #include "replayer/recording_lookup.h"
+#include "replayer/recording_marks.h"
 #include "replayer/show/follow.h"
 #include "replayer/show/recording_statistics.h"
 #include "replayer/show/session_list.h"
@@ -70,6 +76,9 @@ void check_usage(const cxxopts::ParseResult& given) {
   if (given.count("by") > 0 && !parse_summary_order(option(given, "by")))
     usage("--by \"" + option(given, "by") + "\" is none of time, calls, bytes, errors");
   if (given.count("top") > 0 && count_option(given, "top") == 0) usage("--top 0 would show nothing");
+  refuse_together(given, "marks",
+                  {"stats", "session", "top", "follow", "where", "user", "database", "application", "client",
+                   "from", "until", "limit", "full"});
   if (given.count("session") > 0 && !parse_session_id(option(given, "session")))
     usage("--session \"" + option(given, "session") + "\" is not RUN.NUMBER, such as 1.17");
   if (limit(given) == 0) usage("--limit 0 would show nothing");
@@ -133,6 +142,27 @@ void follow(const cxxopts::ParseResult& given, const std::string& path, Output& 
   follow_recording(path, options, out);
 }
 
+void show_marks(const cxxopts::ParseResult& given, const Recording& recording, Output& out) {
+  constexpr std::size_t kMarkBytes = 4000;
+  const std::vector<RecordingMark> marks = recording_marks(recording);
+  if (given.count("json") == 0) {
+    for (const RecordingMark& mark : marks) {
+      out.line(format_time(mark.time) + "  " + readable_text(mark.text, kMarkBytes));
+    }
+    return;
+  }
+  Poco::JSON::Array list;
+  for (const RecordingMark& mark : marks) {
+    Poco::JSON::Object one = json_object();
+    one.set("time", format_time(mark.time, 9));
+    one.set("text", json_text(mark.text));
+    list.add(one);
+  }
+  Poco::JSON::Object all = json_object();
+  all.set("marks", list);
+  out.write(to_line(all));
+}
+
 int show(const cxxopts::ParseResult& given, const std::string& path) {
   check_usage(given);
   Output out;
@@ -145,6 +175,8 @@ int show(const cxxopts::ParseResult& given, const std::string& path) {
     show_statistics(given, recording, out);
   } else if (given.count("top") > 0) {
     show_top(given, recording, out);
+  } else if (given.count("marks") > 0) {
+    show_marks(given, recording, out);
   } else if (given.count("session") > 0) {
     show_one(given, recording, out);
   } else {
@@ -194,6 +226,7 @@ int run_show(int argc, char** argv) {
   add("follow",
       "show statements as they are recorded, a line each, until the recording ends or Ctrl-C;\n"
       "with --from those since then first");
+  add("marks", "show the marks that were set in it (understudy ctl record mark)");
   add("full", "abridge nothing (else to COLUMNS, the terminal's width, or 240)");
   add("json", "all of it as one JSON document, times to the nanosecond");
   std::vector<std::string> arguments = joined_arguments(argc, argv);
