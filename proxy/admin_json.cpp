@@ -17,15 +17,6 @@ using Poco::JSON::Object;
 
 Object object() { return Object(Poco::JSON_PRESERVE_KEY_ORDER); }
 
-// Names come from clients, as any bytes.
-std::string clean(const std::string& text) {
-  const Poco::UTF8Encoding utf8;
-  Poco::TextConverter converter(utf8, utf8, '?');
-  std::string result;
-  converter.convert(text, result);
-  return result;
-}
-
 std::string text_of(const Object& json) {
   std::ostringstream text;
   json.stringify(text);
@@ -100,6 +91,14 @@ Object session_json(const SessionStatus& session) {
 }
 
 }  // namespace
+
+std::string clean(const std::string& text) {
+  const Poco::UTF8Encoding utf8;
+  Poco::TextConverter converter(utf8, utf8, '?');
+  std::string result;
+  converter.convert(text, result);
+  return result;
+}
 
 std::string backends_json(const Topology& topology, const ModeReport& mode) {
   Array list;

@@ -15,6 +15,9 @@
 
 namespace understudy::proxy {
 
+// Names come from clients, as any bytes: this is what is told of them.
+[[nodiscard]] std::string clean(const std::string& text);
+
 using PoolList = std::vector<std::pair<std::string, ServerPool::Counts>>;
 
 [[nodiscard]] std::string backends_json(const Topology& topology, const ModeReport& mode);

@@ -30,6 +30,11 @@ constexpr Route kRoutes[] = {
     {"/api/v1/resume", AdminEndpoint::kResume, true},
     {"/api/v1/reload", AdminEndpoint::kReload, true},
     {"/api/v1/move", AdminEndpoint::kMove, true},
+    {"/api/v1/record", AdminEndpoint::kRecord, false},
+    {"/api/v1/record/start", AdminEndpoint::kRecordStart, true},
+    {"/api/v1/record/stop", AdminEndpoint::kRecordStop, true},
+    {"/api/v1/record/mark", AdminEndpoint::kRecordMark, true},
+    {"/api/v1/record/save", AdminEndpoint::kRecordSave, true},
 };
 
 std::string lower(std::string_view text) {
@@ -136,16 +141,25 @@ AdminVerdict judge(const AdminRequest& request, const AdminRules& rules) {
 }
 
 std::optional<std::string> parameter_of(std::string_view target, std::string_view name) {
+  const auto values = parameters_of(target, name);
+  if (!values || values->empty()) return std::nullopt;
+  return values->front();
+}
+
+std::optional<std::vector<std::string>> parameters_of(std::string_view target, std::string_view name) {
   const std::size_t mark = target.find('?');
   std::string_view query = mark == std::string_view::npos ? std::string_view() : target.substr(mark + 1);
+  std::vector<std::string> values;
   while (!query.empty()) {
     const std::string_view one = query.substr(0, query.find('&'));
     query.remove_prefix(std::min(one.size() + 1, query.size()));
     const std::string_view key = one.substr(0, one.find('='));
     if (key != name) continue;
-    return decoded(one.substr(std::min(key.size() + 1, one.size())));
+    const auto value = decoded(one.substr(std::min(key.size() + 1, one.size())));
+    if (!value) return std::nullopt;
+    values.push_back(*value);
   }
-  return std::nullopt;
+  return values;
 }
 
 std::optional<TimeNs> timeout_of(std::string_view target, TimeNs otherwise, TimeNs most) {

@@ -25,7 +25,12 @@ enum class AdminEndpoint : std::uint8_t {
   kPause,
   kResume,
   kReload,
-  kMove
+  kMove,
+  kRecord,  // what is being recorded
+  kRecordStart,
+  kRecordStop,
+  kRecordMark,
+  kRecordSave
 };
 
 // What of an HTTP request is looked at. Headers that were not sent are nothing, or empty where that is the
@@ -56,11 +61,15 @@ struct AdminVerdict {
 };
 [[nodiscard]] AdminVerdict judge(const AdminRequest& request, const AdminRules& rules);
 
-// The duration in the query's "timeout"; `otherwise` when it has none, nothing when it is malformed or longer
-// than `most`.
-// The value of another parameter of the query, %-decoded; nothing when there is none, or it is malformed.
+// The value of a parameter of the query, %-decoded; nothing when there is none, or it is malformed.
 [[nodiscard]] std::optional<std::string> parameter_of(std::string_view target, std::string_view name);
 
+// All values of a parameter that may be given several times, in order; nothing when one is malformed.
+[[nodiscard]] std::optional<std::vector<std::string>> parameters_of(std::string_view target,
+                                                                    std::string_view name);
+
+// The duration in the query's "timeout"; `otherwise` when it has none, nothing when it is malformed or longer
+// than `most`.
 [[nodiscard]] std::optional<TimeNs> timeout_of(std::string_view target, TimeNs otherwise, TimeNs most);
 
 }  // namespace understudy::proxy

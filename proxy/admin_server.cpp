@@ -94,8 +94,25 @@ void send(Net::HTTPServerResponse& response, const AdminReply& reply) {
 }
 
 bool is_write(AdminEndpoint endpoint) {
-  return endpoint == AdminEndpoint::kPause || endpoint == AdminEndpoint::kResume ||
-         endpoint == AdminEndpoint::kReload || endpoint == AdminEndpoint::kMove;
+  switch (endpoint) {
+    case AdminEndpoint::kPause:
+    case AdminEndpoint::kResume:
+    case AdminEndpoint::kReload:
+    case AdminEndpoint::kMove:
+    case AdminEndpoint::kRecordStart:
+    case AdminEndpoint::kRecordStop:
+    case AdminEndpoint::kRecordMark:
+    case AdminEndpoint::kRecordSave:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// For sessions, or for a disk.
+bool may_wait(AdminEndpoint endpoint) {
+  return endpoint == AdminEndpoint::kPause || endpoint == AdminEndpoint::kMove ||
+         endpoint == AdminEndpoint::kRecordStop || endpoint == AdminEndpoint::kRecordSave;
 }
 
 class Handler final : public Net::HTTPRequestHandler {
@@ -110,8 +127,7 @@ class Handler final : public Net::HTTPRequestHandler {
     const std::string peer = http.clientAddress().toString();
     if (verdict.token_compared) slow_down(verdict, peer, response);
     if (verdict.status != 200) return refuse(verdict, request, peer, response);
-    const bool waits = verdict.endpoint == AdminEndpoint::kPause || verdict.endpoint == AdminEndpoint::kMove;
-    connections_.extend(kTimeToAnswer + (waits ? AdminService::kLongestAnswer : 0));
+    connections_.extend(kTimeToAnswer + (may_wait(verdict.endpoint) ? AdminService::kLongestAnswer : 0));
     const AdminReply reply = service_.answer(verdict.endpoint, request);
     if (is_write(verdict.endpoint)) {
       log_event(LogLevel::kInfo, "admin_request",
@@ -269,8 +285,8 @@ struct AdminServer::Http {
 };
 
 AdminServer::AdminServer(const AdminSettings& settings, const LoginGuardSettings& guard, Proxy& proxy,
-                         std::function<AdminService::Reloaded()> reload)
-    : service_(proxy, std::move(reload)) {
+                         std::function<AdminService::Reloaded()> reload, AdminService::Recording recording)
+    : service_(proxy, std::move(reload), std::move(recording)) {
   const Address& address = settings.listen.value();
   bool loopback = false;
   const Net::ServerSocket socket = listen_on(address, loopback);

@@ -18,7 +18,7 @@ class AdminServer {
   // Binds; answers from start() on. Throws std::runtime_error: an address that cannot be used, or one that
   // others than this machine reach, without a token.
   AdminServer(const AdminSettings& settings, const LoginGuardSettings& guard, Proxy& proxy,
-              std::function<AdminService::Reloaded()> reload);
+              std::function<AdminService::Reloaded()> reload, AdminService::Recording recording = {});
   ~AdminServer();
   AdminServer(const AdminServer&) = delete;
   AdminServer& operator=(const AdminServer&) = delete;

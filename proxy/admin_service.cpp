@@ -51,6 +51,13 @@ AdminReply AdminService::answer(AdminEndpoint endpoint, const AdminRequest& requ
       return reload();
     case AdminEndpoint::kMove:
       return move(request);
+    case AdminEndpoint::kRecord:
+    case AdminEndpoint::kRecordStart:
+    case AdminEndpoint::kRecordStop:
+    case AdminEndpoint::kRecordMark:
+    case AdminEndpoint::kRecordSave:
+      if (recording_) return recording_(endpoint, request);
+      break;
   }
   return {404, error_json("there is no such path")};
 }

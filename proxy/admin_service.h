@@ -32,8 +32,12 @@ class AdminService {
   // And the longest that any answer takes, a move's promotion included.
   static constexpr TimeNs kLongestAnswer = kLongestPause + 60'000'000'000;
 
-  // `reload` may be called from any thread, several at once.
-  AdminService(Proxy& proxy, std::function<Reloaded()> reload) : proxy_(proxy), reload_(std::move(reload)) {}
+  // Answers what is asked of recordings, which this folder knows nothing of.
+  using Recording = std::function<AdminReply(AdminEndpoint, const AdminRequest&)>;
+  // `reload` and `recording` may be called from any thread, several at once. Without `recording` there are no
+  // such paths.
+  AdminService(Proxy& proxy, std::function<Reloaded()> reload, Recording recording = {})
+      : proxy_(proxy), reload_(std::move(reload)), recording_(std::move(recording)) {}
 
   [[nodiscard]] AdminReply answer(AdminEndpoint endpoint, const AdminRequest& request);
   void token_refused() { proxy_.note_token_refused(); }
@@ -51,6 +55,7 @@ class AdminService {
 
   Proxy& proxy_;
   std::function<Reloaded()> reload_;
+  Recording recording_;
   std::atomic<unsigned> pausing_{0};
   std::atomic<bool> moving_{false};
   std::atomic<bool> stopping_{false};

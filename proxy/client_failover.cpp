@@ -30,7 +30,10 @@ bool may_take_it_later(ByteView error_message) {
          as_text(error_message).find(std::string_view("\0C53300", 7)) != std::string_view::npos;
 }
 
-// The settings a login told of.
+std::string milliseconds(TimeNs time) { return std::to_string(time / 1'000'000); }
+
+}  // namespace
+
 Continuity::Settings reported_in(ByteView greeting) {
   constexpr std::size_t kHeaderBytes = 5;
   Continuity::Settings settings;
@@ -45,10 +48,6 @@ Continuity::Settings reported_in(ByteView greeting) {
   }
   return settings;
 }
-
-std::string milliseconds(TimeNs time) { return std::to_string(time / 1'000'000); }
-
-}  // namespace
 
 void ClientSession::begin_failover(const Login& login, ByteView greeting) {
   const SessionDescriptor& descriptor = login.descriptor;

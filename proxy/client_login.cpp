@@ -291,6 +291,7 @@ void ClientSession::finish_login(char status, ByteView answer, std::size_t login
   tracker_.set_transaction_status(status);
   if (!tracker_.advance(SessionEvent::kReady)) return protocol_error(false, tracker_.violation());
   begin_failover(*login, answer.first(login_bytes));
+  begin_recording_join(*login, answer.first(login_bytes));
   if (context_.shared.names_sessions) {
     const SessionDescriptor& descriptor = login->descriptor;
     names_ = std::make_unique<SessionNames>(

@@ -124,6 +124,7 @@ void ClientSession::settle() {
                     (login_ && login_->own))) {
     return terminate(CloseReason::kShutdown, "57P01", "terminating connection due to administrator command");
   }
+  if (join_ && join_->waits()) join_recording();
   client_.set_interest(client_readable(), client_.backlogged());
   if (server_.connected()) {
     server_.endpoint().set_interest(server_readable(), server_.endpoint().backlogged());
@@ -140,6 +141,7 @@ void ClientSession::take_client(ByteView bytes) {
   if (request_since_ == 0) request_since_ = last_activity_;
   if (!tracker_.client_bytes(bytes)) return protocol_error(true, tracker_.violation());
   if (observer_) observer_->relayed(Direction::kFromClient, last_activity_, bytes);
+  if (join_) join_->client_bytes(bytes);
   if (pooled_ && tracker_.terminate_seen()) return take_last(bytes);
   send_client_bytes(bytes);
 }
@@ -183,6 +185,7 @@ void ClientSession::show_client(ByteView bytes) {
     context_.latency.add(last_activity_ - std::exchange(request_since_, 0));
   }
   if (observer_) observer_->relayed(Direction::kFromServer, last_activity_, bytes);
+  if (join_) join_->server_bytes(bytes, tracker_.state() == SessionState::kReady);
   if (failover_ && failover_->shadow != nullptr) failover_->shadow->primary_answered(bytes);
   deliver(bytes);
 }

@@ -20,6 +20,7 @@
 #include "proxy/observer.h"
 #include "proxy/own_login.h"
 #include "proxy/protocol_tracker.h"
+#include "proxy/recording_join.h"
 #include "proxy/server_session.h"
 #include "proxy/session_context.h"
 #include "proxy/session_status.h"
@@ -57,6 +58,10 @@ class ClientSession final : public Runnable {
   void topology_changed();
   // The proxy was paused or resumed (client_status.cpp).
   void pause_changed();
+  // A recording has begun, and `tally` is told what becomes of this session in it; or it has ended
+  // (client_recording.cpp).
+  void recording_began(std::shared_ptr<JoinTally> tally);
+  void recording_ended();
   // Time-outs; called a few times a second.
   void check_deadlines(TimeNs now);
 
@@ -95,7 +100,8 @@ class ClientSession final : public Runnable {
     bool delayed = false;   // after too many failed logins of its like
     TimeNs held_since = 0;  // by a pause; 0: not
     EventLoop::TimerId retry = 0;
-    std::unique_ptr<OwnLogin> own;  // the proxy authenticates the client itself
+    std::shared_ptr<JoinTally> joining;  // a recording began meanwhile
+    std::unique_ptr<OwnLogin> own;       // the proxy authenticates the client itself
   };
 
   void pump_client();
@@ -228,6 +234,10 @@ class ClientSession final : public Runnable {
   void seek_primary();
   void end_split(bool reusable);
 
+  // client_recording.cpp
+  void begin_recording_join(Login& login, ByteView greeting);
+  void join_recording();
+
   // client_shadow.cpp
   void begin_shadow(const SessionDescriptor& descriptor);
   void cast_shadow(ByteView bytes);
@@ -247,6 +257,7 @@ class ClientSession final : public Runnable {
   std::unique_ptr<PoolMembership> pooled_;  // null when authentication was relayed
   std::unique_ptr<Failover> failover_;      // null where there is but one backend
   std::unique_ptr<SessionNames> names_;     // null where nobody asks for them
+  std::unique_ptr<RecordingJoin> join_;     // null where no recording takes in sessions that are open
   AdoptOptions options_;
   std::int32_t home_ = -1;  // the backend it belongs at, where that is not the primary; -1: none
   std::uint32_t number_;

@@ -51,9 +51,10 @@ struct Configuration {
   PatroniSettings patroni;
   bool commit_guard = false;
   Mode mode = Mode::kPrimary;
-  std::vector<Address> shadow;   // the shadow's server: one, in mode shadow
-  bool own_writes_only = false;  // of what a session must find at a replica
-  bool trust_functions = false;  // to leave the session's settings alone
+  std::vector<Address> shadow;    // the shadow's server: one, in mode shadow
+  bool joins_recordings = false;  // sessions can be taken into a recording that begins later
+  bool own_writes_only = false;   // of what a session must find at a replica
+  bool trust_functions = false;   // to leave the session's settings alone
   unsigned workers =
       0;  // 0: one for every two processors, at least one (measured: the database needs the rest)
   unsigned listen_backlog = 512;

@@ -50,6 +50,9 @@ struct Failover {
   unsigned losses = 0;     // since a request was last answered
 };
 
+// The settings a login told of.
+[[nodiscard]] Continuity::Settings reported_in(ByteView greeting);
+
 // Whether a server's ErrorResponse says that it is there, but not ready for anybody: starting up, shutting
 // down, recovering (SQLSTATE 57P01 to 57P03).
 [[nodiscard]] inline bool refuses_for_now(ByteView error_message) {

@@ -72,6 +72,7 @@ Proxy::Proxy(const Configuration& configuration, TrafficObserver* observer) : co
   // A replica has no transaction ids to give out.
   if (shared_.mode == Mode::kReplica) shared_.continuity.commit_guard = false;
   shared_.names_sessions = configuration.admin.listen.has_value();
+  shared_.joins_recordings = configuration.joins_recordings && observer != nullptr;
 }
 
 Proxy::~Proxy() { stop(); }

@@ -83,6 +83,11 @@ class Proxy {
   [[nodiscard]] bool paused() const { return shared_.paused.load(std::memory_order_relaxed); }
   [[nodiscard]] bool draining() const { return draining_.load(std::memory_order_relaxed); }
 
+  // The observer wants to be shown what is open already: each session from its next idle moment on, and the
+  // state it has then; or it will be shown nothing more. Any thread, until stop().
+  void recording_began(const std::shared_ptr<JoinTally>& tally);
+  void recording_ended();
+
   // No new clients; sessions end at their next idle moment outside a transaction. `drained` is called from a
   // worker's thread when the last has ended.
   void drain(std::function<void()> drained);

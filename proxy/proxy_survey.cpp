@@ -98,6 +98,14 @@ BackendAnswer Proxy::ask_backend(std::size_t backend, const std::string& sql, Ti
   return {{.error = "no answer in time"}, true, false};
 }
 
+void Proxy::recording_began(const std::shared_ptr<JoinTally>& tally) {
+  for (const auto& worker : workers_) worker->recording_began(tally);
+}
+
+void Proxy::recording_ended() {
+  for (const auto& worker : workers_) worker->recording_ended();
+}
+
 void Proxy::set_paused(bool paused) {
   shared_.paused.store(paused, std::memory_order_relaxed);
   for (const auto& worker : workers_) worker->pause_changed();

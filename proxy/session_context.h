@@ -50,6 +50,8 @@ struct ProxyShared {
   // Sessions keep their users' names: somebody may ask. Set before there are any.
   bool names_sessions = false;
   TrafficObserver* observer = nullptr;  // borrowed; null: nothing is recorded
+  // A recording that begins later takes in sessions that are open then. Set before there are any.
+  bool joins_recordings = false;
   std::atomic<std::uint32_t> next_session{1};
   // Draining workers that still have sessions other than replication streams.
   std::atomic<unsigned> workers_with_transactions{0};

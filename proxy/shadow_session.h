@@ -35,6 +35,8 @@ class ShadowSession final : public Runnable {
   void ask(const ByteBuffer& before, unsigned answers, ByteView batch, unsigned readies, std::string text);
   // The client was shown that by the primary.
   void primary_answered(ByteView bytes);
+  // The recording has ended.
+  void unobserve() { observer_.reset(); }
   // Its client's session ends.
   void end();
   void run(std::uint32_t client_events, std::uint32_t server_events) override;

@@ -183,6 +183,18 @@ void Worker::pause_changed() {
   });
 }
 
+void Worker::recording_began(std::shared_ptr<JoinTally> tally) {
+  loop_.post([this, tally = std::move(tally)] {
+    for (ClientSession* session : present_sessions()) session->recording_began(tally);
+  });
+}
+
+void Worker::recording_ended() {
+  loop_.post([this] {
+    for (ClientSession* session : present_sessions()) session->recording_ended();
+  });
+}
+
 void Worker::tally(std::function<void(SessionTally)> done) {
   loop_.post([this, done = std::move(done)] {
     SessionTally tally;

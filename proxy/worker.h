@@ -43,6 +43,9 @@ class Worker final : private RunnableOwner {
   void reload(const Limits& limits);
   // Any thread: sessions look again whether the proxy is paused.
   void pause_changed();
+  // Any thread: sessions are shown to a recording that has begun, or no longer to one that has ended.
+  void recording_began(std::shared_ptr<JoinTally> tally);
+  void recording_ended();
   // Any thread; `done` is called on the worker's, unless that has ended.
   void tally(std::function<void(SessionTally)> done);
   void list_sessions(std::function<void(std::vector<SessionStatus>)> done);

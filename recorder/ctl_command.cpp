@@ -14,6 +14,7 @@
 #include "formats/command.h"
 #include "proxy/address.h"
 #include "recorder/commands.h"
+#include "recorder/ctl_record.h"
 #include "recorder/ctl_report.h"
 
 namespace understudy::recorder {
@@ -42,7 +43,8 @@ constexpr const char* kNotes =
     "the\n"
     "         primary has, and until it is primary: --promote makes it that, else somebody else does "
     "meanwhile.\n"
-    "         Then sessions go on there; after --timeout they go on where they were.\n"
+    "         Then sessions go on there; after --timeout they go on where they were.\n";
+constexpr const char* kExitCodes =
     "\nExit codes: 0 done (status: ready); 1 refused, or not ready, not all quiet, not moved; 2 bad usage; 3 "
     "could "
     "not\n"
@@ -60,6 +62,7 @@ struct CtlOptions {
   bool json = false;
   std::string to;        // move
   bool promote = false;  // move
+  CtlQuestion record;    // record
   TimeNs timeout = 30 * kSecond;
 };
 
@@ -132,14 +135,32 @@ int change(const AdminClient& client, const CtlOptions& options) {
   return answer.status == 200 ? 0 : kRefused;
 }
 
+int record(const AdminClient& client, const CtlOptions& options) {
+  const CtlAnswer answer = client.ask(options.record.method, options.record.target);
+  if (answer.status != 200) {
+    std::fprintf(stderr, "understudy ctl: %s\n", error_of(answer).c_str());
+    return kRefused;
+  }
+  std::fputs((options.json ? answer.body : record_as_text(options.record.what, answer)).c_str(), stdout);
+  return 0;
+}
+
 CtlOptions options_of(const cxxopts::ParseResult& given) {
   CtlOptions options;
   const auto& words = given.unmatched();
-  if (words.size() != 1) throw std::invalid_argument("expected one of status, pause, resume, reload, move");
+  const bool records = !words.empty() && words.front() == "record";
+  if (words.size() != 1 && !records)
+    throw std::invalid_argument("expected one of status, pause, resume, reload, move, record");
   options.command = words.front();
   const std::string& word = options.command;
-  if (word != "status" && word != "pause" && word != "resume" && word != "reload" && word != "move") {
-    throw std::invalid_argument("\"" + word + "\" is none of status, pause, resume, reload, move");
+  if (records) {
+    options.record = ctl_record_question({words.begin() + 1, words.end()}, given);
+  } else if (has_ctl_record_options(given)) {
+    throw std::invalid_argument(
+        "--duration, --max-size, --user, --database, --application, --client, --sample and "
+        "--last are for record");
+  } else if (word != "status" && word != "pause" && word != "resume" && word != "reload" && word != "move") {
+    throw std::invalid_argument("\"" + word + "\" is none of status, pause, resume, reload, move, record");
   }
   options.promote = given.count("promote") != 0;
   if (given.count("to") != 0) options.to = given["to"].as<std::string>();
@@ -166,8 +187,9 @@ CtlOptions options_of(const cxxopts::ParseResult& given) {
 }  // namespace
 
 int run_ctl(int argc, char** argv) {
-  cxxopts::Options options("understudy ctl", "Looks at a running proxy, pauses it, moves its sessions.\n");
-  options.custom_help("status|pause|resume|reload|move [options]").set_width(kHelpColumns);
+  cxxopts::Options options("understudy ctl",
+                           "Looks at a running proxy, pauses it, moves its sessions, records them.\n");
+  options.custom_help("status|pause|resume|reload|move|record [options]").set_width(kHelpColumns);
   auto add = options.add_options();
   add("admin", "where the proxy's admin port is",
       cxxopts::value<std::string>()->default_value("127.0.0.1:6433"), "HOST:PORT");
@@ -179,12 +201,13 @@ int run_ctl(int argc, char** argv) {
   add("timeout", "longest wait for an answer; pause: for all to be quiet; move: for all of it",
       cxxopts::value<std::string>()->default_value("30s"), "DURATION");
   add("h,help", "this text");
+  add_ctl_record_options(options);
   options.allow_unrecognised_options();
   CtlOptions chosen;
   try {
     const cxxopts::ParseResult given = options.parse(argc, argv);
     if (given.count("help") != 0) {
-      std::fputs((options.help() + kNotes).c_str(), stdout);
+      std::fputs((options.help({"", "Recording"}) + kNotes + kCtlRecordNotes + kExitCodes).c_str(), stdout);
       return 0;
     }
     chosen = options_of(given);
@@ -195,6 +218,7 @@ int run_ctl(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);  // a proxy that closed is an error of write()
   try {
     const AdminClient client(chosen);
+    if (chosen.command == "record") return record(client, chosen);
     return chosen.command == "status" ? status(client, chosen.json) : change(client, chosen);
   } catch (const Unreachable& error) {
     std::fprintf(stderr, "understudy ctl: %s\n", error.what());

@@ -11,6 +11,8 @@
 #include <stdexcept>
 #include <vector>
 
+#include "formats/command.h"
+
 namespace understudy::recorder {
 namespace {
 
@@ -157,6 +159,51 @@ std::string failovers_text(const Array::Ptr& failovers) {
   return "failovers: " + std::to_string(failovers->size()) + "\n" + table(rows);
 }
 
+std::string counted(const Object::Ptr& json, const char* name, const char* what) {
+  const std::uint64_t count = number(json, name);
+  return count == 0 ? std::string() : ", " + std::to_string(count) + " " + what;
+}
+
+std::string recorded_text(const Object::Ptr& told) {
+  std::string line = std::to_string(number(told, "sessions")) + " sessions, " +
+                     std::to_string(number(told, "events")) + " events, " +
+                     format_size(number(told, "stored_bytes")) + " on disk";
+  line += counted(told, "sessions_filtered", "sessions filtered out");
+  line += counted(told, "segments_expired", "segments expired");
+  line += counted(told, "sessions_shed", "sessions shed");
+  line += counted(told, "events_lost", "events lost");
+  if (flag(told, "disk_failing")) line += "; the disk refuses at present";
+  std::string result = "  " + line + "\n";
+  const Object::Ptr open = told->getObject("already_open");
+  if (!open) return result;
+  std::string taken = std::to_string(number(open, "joined")) + " taken in";
+  taken += counted(open, "waiting", "wait for an idle moment");
+  taken += counted(open, "ended_waiting", "ended before one");
+  taken += counted(open, "filtered", "filtered out");
+  taken += counted(open, "state_not_movable", "not taken in: temporary tables, locks or cursors");
+  taken += counted(open, "state_not_tracked", "not taken in: their state is not followed");
+  return result + "  of sessions already open: " + taken + "\n";
+}
+
+std::string recording_text(const Object::Ptr& told) {
+  std::string result = "recording into " + text(told, "directory") + " since " + text(told, "since") + "\n";
+  const std::string filter = text(told, "filter");
+  if (!filter.empty()) result += "  only: " + filter + "\n";
+  std::string bounds;
+  if (told->has("duration")) {
+    bounds = format_duration(static_cast<TimeNs>(told->optValue<double>("duration", 0) * 1e9));
+  }
+  if (told->has("max_size")) bounds += (bounds.empty() ? "" : " or ") + format_size(number(told, "max_size"));
+  if (!bounds.empty()) result += "  ends after " + bounds + "\n";
+  return result + recorded_text(told);
+}
+
+std::string ended_recording_text(const Object::Ptr& told) {
+  return "nothing is being recorded; last, into " + text(told, "directory") + " from " + text(told, "since") +
+         " to " + text(told, "ended") + " (" + text(told, "ended_by") +
+         (flag(told, "whole") ? ")\n" : "; not all could be written)\n") + recorded_text(told);
+}
+
 }  // namespace
 
 std::string status_as_text(const CtlStatus& status) {
@@ -210,6 +257,18 @@ std::string change_as_text(const std::string& command, const CtlAnswer& answer) 
     waiting += (waiting.empty() ? "" : ", ") + keys->getElement<std::string>(index);
   }
   return waiting.empty() ? "reloaded\n" : "reloaded; these wait for a restart: " + waiting + "\n";
+}
+
+std::string record_as_text(const std::string& what, const CtlAnswer& answer) {
+  const Object::Ptr json = parse(answer);
+  if (what == "mark") return "marked\n";
+  if (what == "save") {
+    return "saved " + std::to_string(number(json, "segments")) + " segments in " + text(json, "saved") + "\n";
+  }
+  const bool now = flag(json, "recording");
+  const Object::Ptr told = json->getObject(now ? "now" : "last");
+  if (!told) return "nothing is being recorded\n";
+  return now ? recording_text(told) : ended_recording_text(told);
 }
 
 std::string error_of(const CtlAnswer& answer) {

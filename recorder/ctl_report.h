@@ -24,6 +24,8 @@ struct CtlStatus {
 [[nodiscard]] std::string status_as_text(const CtlStatus& status);
 [[nodiscard]] std::string status_as_json(const CtlStatus& status);
 [[nodiscard]] std::string change_as_text(const std::string& command, const CtlAnswer& answer);
+// Of `record` and what it was asked: start, stop, status, mark, save.
+[[nodiscard]] std::string record_as_text(const std::string& what, const CtlAnswer& answer);
 // Why an answer is a refusal.
 [[nodiscard]] std::string error_of(const CtlAnswer& answer);
 

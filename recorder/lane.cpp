@@ -32,6 +32,11 @@ void Lane::close(LaneSession& session, TimeNs time, ByteView payload) {
   append_past_limit(session.id, time, EventKind::kClosed, payload);
 }
 
+void Lane::mark(TimeNs time, ByteView text) {
+  const std::lock_guard guard(mutex_);
+  if (!ended_) append_past_limit(SessionId{}, time, EventKind::kMark, text);
+}
+
 void Lane::forget(LaneSession& session) {
   const std::lock_guard guard(mutex_);
   shed_.erase(&session);
@@ -117,6 +122,7 @@ void Lane::end() {
   shed_.clear();
   ended_ = true;
   if (!slab_->empty()) (void)queue_slab(SlabQueue::Room::kBeyond);
+  slab_ = std::make_unique<Slab>(0);  // sessions may hold the lane for long
   limit_bytes_ = 0;
 }
 

@@ -2,8 +2,10 @@
 // the queue, and decides who is shed when the queue has no room. Nothing here touches a file or waits for
 // one.
 //
-// Owned by the Recorder, one a worker. The worker's thread appends; the recorder thread takes partly filled
-// slabs now and then, which is all the lock is for: it is uncontended but for a few nanoseconds a second.
+// The Recorder's, one a worker; shared with the observers of sessions, which may outlive it: what they show
+// then is not recorded, and touches nothing but the lane. The worker's thread appends; the recorder thread
+// takes partly filled slabs now and then, which is all the lock is for: it is uncontended but for a few
+// nanoseconds a second.
 //
 // Overload. A session whose event finds no room is shed whole, because half a session cannot be replayed: its
 // events are counted instead of recorded, a gap event stands where they begin, a second one before its
@@ -56,6 +58,8 @@ class Lane {
     ++passwords_hidden_;
   }
   void close(LaneSession& session, TimeNs time, ByteView payload);
+  // Any thread. An operator's mark: an event of no session.
+  void mark(TimeNs time, ByteView text);
   // The session goes away without a closing.
   void forget(LaneSession& session);
 

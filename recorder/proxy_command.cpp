@@ -16,6 +16,7 @@
 #include "recorder/proxy_settings.h"
 #include "recorder/record_key.h"
 #include "recorder/recorder.h"
+#include "recorder/recording_api.h"
 #include "recorder/recording_metrics.h"
 #include "recorder/signals.h"
 
@@ -127,14 +128,15 @@ void raise_descriptor_limit(std::uint64_t clients) {
        {"remedy", "raise the hard limit of open files (ulimit -Hn, LimitNOFILE), or lower max_client_conn"}});
 }
 
-void log_start(const proxy::Proxy& proxy, const ProxySettings& settings, const Recorder* recorder) {
+void log_start(const proxy::Proxy& proxy, const ProxySettings& settings,
+               const std::optional<RecordingStatus>& recording) {
   log_event(LogLevel::kInfo, "started",
             {{"version", UNDERSTUDY_VERSION},
              {"listening", joined(proxy.listening())},
              {"backend", joined(backends_of(settings.configuration))},
              {"workers", std::to_string(proxy.worker_count())},
-             {"recording", recorder == nullptr ? "off" : settings.recording.directory.string()},
-             {"run", recorder == nullptr ? "-" : std::to_string(recorder->run())}});
+             {"recording", recording ? recording->directory.string() : "off"},
+             {"run", recording ? std::to_string(recording->run) : "-"}});
 }
 
 void log_relayed(std::string_view event, const proxy::Statistics& counted) {
@@ -232,41 +234,51 @@ int relay(ProxySettings settings, const std::string& config, const std::vector<S
   proxy::set_log_level(settings.configuration.limits.log_level);
   raise_descriptor_limit(settings.configuration.limits.max_client_connections);
   load_record_key(settings.recording);
-  std::optional<Recorder> recorder;
-  if (!settings.recording.directory.empty()) {
-    recorder.emplace(
-        settings.recording, proxy::effective_workers(settings.configuration),
-        RecorderIdentity{.producer = "understudy " UNDERSTUDY_VERSION " proxy", .attributes = {}});
-  }
-  Recorder* const recording = recorder ? &*recorder : nullptr;
-  proxy::Proxy proxy(settings.configuration, recording);
+  const proxy::Configuration& configured = settings.configuration;
+  RecordingControl recordings(settings.recording, settings.control, proxy::effective_workers(configured),
+                              "understudy " UNDERSTUDY_VERSION " proxy");
+  const bool records = !settings.recording.directory.empty();
+  if (records) recordings.begin();
+  // Without an admin port nobody can start a recording later.
+  proxy::Proxy proxy(configured, records || configured.admin.listen ? &recordings : nullptr);
   std::mutex reloading;
   const auto reread = [&] {
     const std::lock_guard lock(reloading);
     return reload(proxy, settings, config, from_command_line);
   };
-  if (recording != nullptr) {
-    proxy.set_observer_metrics([recording] { return recording_metrics(recording->statistics()); });
-  }
+  proxy.set_observer_metrics([&recordings] {
+    const auto told = recordings.status();
+    return told ? recording_metrics(told->statistics) : std::string();
+  });
+  const auto answer = [&](proxy::AdminEndpoint endpoint, const proxy::AdminRequest& request) {
+    return answer_recording(recordings, endpoint, request);
+  };
   std::optional<proxy::AdminServer> admin;
-  const proxy::Configuration& configured = settings.configuration;
-  if (configured.admin.listen) admin.emplace(configured.admin, configured.limits.guard, proxy, reread);
+  if (configured.admin.listen) {
+    admin.emplace(configured.admin, configured.limits.guard, proxy, reread, answer);
+  }
   proxy.start();
+  recordings.attach(
+      {[&](const auto& tally) { proxy.recording_began(tally); }, [&] { proxy.recording_ended(); }});
   if (admin) admin->start();
-  log_start(proxy, settings, recording);
+  log_start(proxy, settings, recordings.status());
   await_end(
       signals, proxy, [&] { (void)reread(); },
       [&] {
         log_relayed("statistics", proxy.statistics());
-        if (recording != nullptr) log_recorded(LogLevel::kInfo, "recording", recording->statistics());
+        if (const auto told = recordings.status()) {
+          log_recorded(LogLevel::kInfo, "recording", told->statistics);
+        }
       });
   admin.reset();
+  recordings.detach();
   proxy.stop();
   log_relayed("ended", proxy.statistics());
-  if (recording == nullptr) return 0;
-  const bool whole = recording->finish();
+  const bool whole = recordings.finish();
+  const auto told = recordings.status();
+  if (!told) return 0;
   log_recorded(whole ? LogLevel::kInfo : LogLevel::kError, whole ? "recorded" : "recorded_in_part",
-               recording->statistics());
+               told->statistics);
   return whole ? 0 : 1;
 }
 

@@ -40,6 +40,9 @@ std::string set(ProxySettings& settings, const Setting& setting) {
   for (const RecorderOption& option : recorder_option_table()) {
     if (option.name == setting.key) return option.set(settings.recording, setting.value);
   }
+  for (const ControlOption& option : control_option_table()) {
+    if (option.name == setting.key) return option.set(settings.control, setting.value);
+  }
   return "unknown key";
 }
 
@@ -99,6 +102,7 @@ ProxySettings apply_settings(const std::vector<Setting>& settings) {
   if (!result.configuration.patroni.endpoints.empty() && !result.given.contains("backend")) {
     result.configuration.backends.clear();
   }
+  result.configuration.joins_recordings = result.control.joins && !result.control.root.empty();
   if (result.configuration.listen.empty()) result.configuration.listen.push_back({"127.0.0.1", 6432});
   return result;
 }
@@ -123,6 +127,9 @@ std::vector<KeyHelp> known_keys() {
     known.push_back({key.name, key.unit_and_default, key.help});
   }
   for (const RecorderOption& option : recorder_option_table()) {
+    known.push_back({option.name, option.unit_and_default, option.help});
+  }
+  for (const ControlOption& option : control_option_table()) {
     known.push_back({option.name, option.unit_and_default, option.help});
   }
   return known;

@@ -1,5 +1,5 @@
 // All that `understudy proxy` can be told, from its configuration file and its command line (which wins).
-// Both know the same keys: proxy::configuration_keys() and recorder_option_table().
+// Both know the same keys: proxy::configuration_keys(), recorder_option_table() and control_option_table().
 //
 // Values; read by the main thread at start-up and at SIGHUP.
 #pragma once
@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "proxy/configuration.h"
+#include "recorder/control_options.h"
 #include "recorder/recorder_options.h"
 
 namespace understudy::recorder {
@@ -37,6 +38,7 @@ struct Setting {
 struct ProxySettings {
   proxy::Configuration configuration;
   RecorderOptions recording;
+  ControlOptions control;
   std::map<std::string, std::string> given;  // the last value of each key
 };
 // Takes settings over, later ones winning. Throws SettingsError.

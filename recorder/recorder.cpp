@@ -20,9 +20,19 @@ namespace {
 using SteadyClock = SlabQueue::Clock;
 
 constexpr TimeNs kSheddingReportInterval = 10 * kSecond;
+constexpr TimeNs kExpireInterval = kSecond;
+constexpr std::chrono::seconds kLongestCut{10};
 
 void report_to_log(const std::string& fact) {
   proxy::log_event(proxy::LogLevel::kWarning, "recorder", {{"message", fact}});
+}
+
+// Told in every segment: whoever finds the first ones gone shall know why.
+std::vector<std::pair<std::string, std::string>> with_retention(
+    std::vector<std::pair<std::string, std::string>> attributes, const RecorderOptions& options) {
+  if (options.keep_bytes > 0) attributes.emplace_back("keep_size", format_size(options.keep_bytes));
+  if (options.keep_age > 0) attributes.emplace_back("keep_age", format_duration(options.keep_age));
+  return attributes;
 }
 
 }  // namespace
@@ -44,8 +54,10 @@ std::string random_recording_id() {
 // Follows one session; lives on its worker. All state that matters is the lane's.
 class Recorder::ObservedSession final : public proxy::SessionObserver {
  public:
-  ObservedSession(Lane& lane, SessionDescriptor descriptor, bool redact)
-      : lane_(lane), secrets_(redact ? std::make_unique<wire::ClientSecrets>() : nullptr) {
+  ObservedSession(std::shared_ptr<Lane> lane, SessionDescriptor descriptor, bool redact)
+      : kept_(std::move(lane)),
+        lane_(*kept_),
+        secrets_(redact ? std::make_unique<wire::ClientSecrets>() : nullptr) {
     session_.id = descriptor.id;
     ByteBuffer payload;
     encode(descriptor, payload);
@@ -85,6 +97,7 @@ class Recorder::ObservedSession final : public proxy::SessionObserver {
   }
 
  private:
+  const std::shared_ptr<Lane> kept_;
   Lane& lane_;
   LaneSession session_;
   std::unique_ptr<wire::ClientSecrets> secrets_;
@@ -97,7 +110,7 @@ Recorder::Recorder(const RecorderOptions& options, unsigned workers, RecorderIde
 
 Recorder::Recorder(const RecorderOptions& options, unsigned workers, RecorderIdentity identity,
                    std::unique_ptr<SegmentStore> store, Report report)
-    : options_(options),
+    : options_(with_small_segments(options)),
       recording_id_(random_recording_id()),
       store_(std::move(store)),
       run_(store_->run()),
@@ -107,10 +120,11 @@ Recorder::Recorder(const RecorderOptions& options, unsigned workers, RecorderIde
                 SegmentHeader{.recording_id = recording_id_,
                               .run = run_,
                               .producer = std::move(identity.producer),
-                              .attributes = std::move(identity.attributes)},
-                report_) {
+                              .attributes = with_retention(std::move(identity.attributes), options_)},
+                report_),
+      retention_(options_) {
   for (unsigned worker = 0; worker < std::max(workers, 1U); ++worker) {
-    lanes_.push_back(std::make_unique<Lane>(queue_));
+    lanes_.push_back(std::make_shared<Lane>(queue_));
   }
   appender_.open(proxy::now_ns());
   publish_statistics();
@@ -123,7 +137,7 @@ std::unique_ptr<proxy::SessionObserver> Recorder::open_session(unsigned worker,
                                                                const SessionDescriptor& descriptor) {
   SessionDescriptor stamped = descriptor;
   stamped.id.run = run_;
-  return std::make_unique<ObservedSession>(*lanes_[worker % lanes_.size()], std::move(stamped),
+  return std::make_unique<ObservedSession>(lanes_[worker % lanes_.size()], std::move(stamped),
                                            options_.redact);
 }
 
@@ -146,15 +160,21 @@ void Recorder::run_thread() {
     // While the disk refuses, the queue holds what it can: a short outage then costs nothing.
     queue_.wait(slab != nullptr ? queue_.capacity_bytes() / 2 : 1, next_seal);
     write_queue(slab, next_seal);
+    serve_cuts(slab);
     if (SteadyClock::now() >= next_seal) {
       hand_over_lanes();
       appender_.tick(proxy::now_ns());
+      expire(proxy::now_ns());
       next_seal = SteadyClock::now() + seal_interval;
     }
     publish_statistics();
   }
   finish_on_thread(std::move(slab));
   publish_statistics();
+  const std::lock_guard guard(cuts_mutex_);
+  cuts_made_ = cuts_asked_;
+  first_incomplete_.reset();
+  cut_.notify_all();
 }
 
 // Writes what is queued, until it is empty, refused by the disk, or partly filled slabs are due.
@@ -169,6 +189,48 @@ void Recorder::write_queue(std::unique_ptr<Slab>& slab, SteadyClock::time_point 
     queue_.recycle(std::move(slab));
     publish_statistics();
   } while (!ending_ && SteadyClock::now() < until);
+}
+
+void Recorder::mark(std::string_view text) { lanes_.front()->mark(proxy::now_ns(), as_bytes(text)); }
+
+std::optional<unsigned> Recorder::cut(std::chrono::nanoseconds limit) {
+  std::unique_lock lock(cuts_mutex_);
+  if (ending_) return std::nullopt;
+  const std::uint64_t mine = ++cuts_asked_;
+  queue_.wake();
+  if (!cut_.wait_for(lock, limit, [&] { return cuts_made_ >= mine; })) return std::nullopt;
+  return first_incomplete_;
+}
+
+void Recorder::serve_cuts(std::unique_ptr<Slab>& slab) {
+  std::uint64_t asked = 0;
+  {
+    const std::lock_guard guard(cuts_mutex_);
+    if (cuts_asked_ == cuts_made_) return;
+    asked = cuts_asked_;
+  }
+  hand_over_lanes();
+  write_queue(slab, SteadyClock::now() + kLongestCut);
+  appender_.cut(proxy::now_ns());
+  const std::lock_guard guard(cuts_mutex_);
+  cuts_made_ = asked;
+  first_incomplete_.reset();
+  if (slab == nullptr && !appender_.failing()) first_incomplete_ = appender_.first_incomplete();
+  cut_.notify_all();
+}
+
+void Recorder::expire(TimeNs now) {
+  if (!retention_.wanted() || now < expire_at_) return;
+  expire_at_ = now + kExpireInterval;
+  const Retention::Expired expired = retention_.apply(run_, appender_.first_incomplete(), now);
+  if (expired.segments == 0) return;
+  segments_expired_ += expired.segments;
+  expired_bytes_ += expired.bytes;
+  proxy::log_event(proxy::LogLevel::kInfo, "segments_expired",
+                   {{"directory", options_.directory.string()},
+                    {"segments", std::to_string(expired.segments)},
+                    {"bytes", std::to_string(expired.bytes)},
+                    {"last", format_segment_name(expired.last)}});
 }
 
 void Recorder::add_loss(const LossRecord& loss) {
@@ -211,11 +273,15 @@ void Recorder::finish_on_thread(std::unique_ptr<Slab> slab) {
     queue_.recycle(std::move(slab));
   }
   whole_ = appender_.finish(proxy::now_ns()) && !refused;
+  expire_at_ = 0;
+  expire(proxy::now_ns());
 }
 
 void Recorder::publish_statistics() {
   const std::lock_guard guard(statistics_mutex_);
   written_ = appender_.statistics();
+  written_.segments_expired = segments_expired_;
+  written_.expired_bytes = expired_bytes_;
 }
 
 Statistics Recorder::statistics() const {

@@ -8,14 +8,19 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
+#include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <string_view>
 #include <thread>
 #include <vector>
 
 #include "proxy/observer.h"
 #include "recorder/lane.h"
 #include "recorder/recorder_options.h"
+#include "recorder/retention.h"
 #include "recorder/segment_appender.h"
 
 namespace understudy::recorder {
@@ -41,7 +46,7 @@ class Recorder final : public proxy::TrafficObserver {
   // Finishes.
   ~Recorder() override;
 
-  // On the worker's thread, as are all calls of what it returns. Never null.
+  // On the worker's thread, as are all calls of what it returns, which may outlive the recorder. Never null.
   [[nodiscard]] std::unique_ptr<proxy::SessionObserver> open_session(
       unsigned worker, const SessionDescriptor& descriptor) override;
 
@@ -49,6 +54,11 @@ class Recorder final : public proxy::TrafficObserver {
   // observed later is not recorded. False when not everything could be written. Main thread; once.
   bool finish();
 
+  // Any thread. An operator's mark: `text`, at the present time.
+  void mark(std::string_view text);
+  // Any thread. What was shown until now is in complete segments when it returns: the number of the first
+  // that is not complete. Nothing when that was not to be had within `limit`: the disk refuses, or is slow.
+  [[nodiscard]] std::optional<unsigned> cut(std::chrono::nanoseconds limit);
   // Any thread. Something is missing that no session tells of: a capture's drops.
   void add_loss(const LossRecord& loss);
 
@@ -63,6 +73,8 @@ class Recorder final : public proxy::TrafficObserver {
   void write_queue(std::unique_ptr<Slab>& slab, SlabQueue::Clock::time_point until);
   void hand_over_lanes();
   void hand_over_losses();
+  void serve_cuts(std::unique_ptr<Slab>& slab);
+  void expire(TimeNs now);
   void finish_on_thread(std::unique_ptr<Slab> slab);
   void publish_statistics();
 
@@ -73,7 +85,7 @@ class Recorder final : public proxy::TrafficObserver {
   const Report report_;
 
   SlabQueue queue_;
-  std::vector<std::unique_ptr<Lane>> lanes_;  // by worker
+  std::vector<std::shared_ptr<Lane>> lanes_;  // by worker
   std::atomic<bool> ending_ = false;
 
   // The recorder thread's.
@@ -81,6 +93,16 @@ class Recorder final : public proxy::TrafficObserver {
   TimeNs shedding_reported_at_ = 0;
   std::uint64_t shed_reported_ = 0;
   bool whole_ = false;  // read after the thread has ended
+  const Retention retention_;
+  TimeNs expire_at_ = 0;
+  std::uint64_t segments_expired_ = 0;
+  std::uint64_t expired_bytes_ = 0;
+
+  std::mutex cuts_mutex_;
+  std::condition_variable cut_;
+  std::uint64_t cuts_asked_ = 0;              // guarded by cuts_mutex_, as are the next two
+  std::uint64_t cuts_made_ = 0;               // or given up
+  std::optional<unsigned> first_incomplete_;  // after the last; nothing: it was given up
 
   std::mutex losses_mutex_;
   std::vector<LossRecord> losses_;  // guarded by losses_mutex_

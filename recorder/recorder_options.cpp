@@ -75,6 +75,20 @@ std::string set_redact(RecorderOptions& options, std::string_view value) {
   return {};
 }
 
+std::string set_keep_size(RecorderOptions& options, std::string_view value) {
+  const auto bytes = parse_size(value);
+  if (!bytes || *bytes < (std::uint64_t{4} << 20)) return "expected a size of at least 4MiB, such as 10GiB";
+  options.keep_bytes = *bytes;
+  return {};
+}
+
+std::string set_keep_age(RecorderOptions& options, std::string_view value) {
+  const auto age = parse_duration(value);
+  if (!age || *age < 4 * kSecond) return "expected a duration of at least 4s, such as 24h";
+  options.keep_age = *age;
+  return {};
+}
+
 constexpr RecorderOption kTable[] = {
     {"record", "directory, none", "record sessions into it; created (mode 0700) if absent", set_directory},
     {"record_segment_size", "size, 256MiB", "a segment file is complete at this size", set_segment_size},
@@ -92,6 +106,11 @@ constexpr RecorderOption kTable[] = {
      set_passphrase_file},
     {"record_redact", "on or off, on",
      "overwrite passwords in SQL (PASSWORD '...', connection strings) with x", set_redact},
+    {"record_keep_size", "size, none",
+     "delete the oldest segments when all are larger; a segment is at most a quarter of it", set_keep_size},
+    {"record_keep_age", "duration, none",
+     "delete segments that are older; a segment is complete after a quarter of it at the latest",
+     set_keep_age},
 };
 
 std::string flag_of(std::string_view key) {

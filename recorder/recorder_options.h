@@ -43,6 +43,11 @@ struct RecorderOptions {
   std::shared_ptr<const RecordingKey> key;  // what they hold: record_key.h loads it
   bool redact = true;                       // passwords in SQL
 
+  // Retention: the oldest complete segments are deleted when all together are larger, and when they are
+  // older. 0: nothing is deleted.
+  std::uint64_t keep_bytes = 0;
+  TimeNs keep_age = 0;
+
   [[nodiscard]] bool wants_encryption() const { return !key_file.empty() || !passphrase_file.empty(); }
 
   // Not for configuration: measured once (formats/README.md), and varied by tests.

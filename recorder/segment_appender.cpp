@@ -200,6 +200,10 @@ void SegmentAppender::rotate(TimeNs now) {
   complete(*full, false);
 }
 
+void SegmentAppender::cut(TimeNs now) {
+  if (segment_ != nullptr && segment_->holds_something) rotate(now);
+}
+
 void SegmentAppender::complete(Segment& segment, bool last) {
   std::error_code error = segment.writer.finish(last);
   statistics_.stored_bytes += segment.writer.size_bytes() - segment.counted_bytes;

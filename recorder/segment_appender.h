@@ -44,6 +44,10 @@ class SegmentAppender {
   void add_loss(const LossRecord& loss) { losses_.push_back(loss); }
   // What is due: rotation by age, fsync, whether the segment is still there, losses to tell of.
   void tick(TimeNs now);
+  // What was written so far is in complete segments from now on, unless the disk refuses.
+  void cut(TimeNs now);
+  // Of this run: segments with lower numbers are not written to any more.
+  [[nodiscard]] unsigned first_incomplete() const { return next_segment_ - (segment_ != nullptr ? 1 : 0); }
   // Closes sessions still open (kRecordingEnded) and the segment. False when not all could be written.
   [[nodiscard]] bool finish(TimeNs now);
 

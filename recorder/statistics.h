@@ -14,6 +14,8 @@ struct Statistics {
   std::uint64_t chunks = 0;
   std::uint64_t segments = 0;          // created
   std::uint64_t stored_bytes = 0;      // in segments, everything included
+  std::uint64_t segments_expired = 0;  // deleted since: record_keep_size, record_keep_age
+  std::uint64_t expired_bytes = 0;     // in these
   std::uint64_t passwords_hidden = 0;  // pieces of clients' SQL recorded without the passwords in them
   // Not recorded because the queue was full. In the transcript as gap events and loss records.
   std::uint64_t sessions_shed = 0;

@@ -49,6 +49,10 @@ enum class EventKind : std::uint8_t {
 // The key of an attribute: the session was open before it could be followed ("mid-stream"). Its login is not
 // in the recording, nor who it is; its events begin between messages, where nothing was outstanding.
 inline constexpr std::string_view kJoinedAttribute = "joined";
+// Of such a session: so many requests at its beginning make the state it had when it was joined (settings,
+// channels, prepared statements). They and their answers stand in for what came before: they did not pass
+// then.
+inline constexpr std::string_view kRestoredAttribute = "restored_requests";
 
 // How a session began. Everything but the startup packet's bytes themselves (which carry nothing else).
 struct SessionDescriptor {

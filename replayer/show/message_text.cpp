@@ -173,6 +173,10 @@ std::string event_details(const Event& event, std::size_t limit_bytes) {
                       readable_text(descriptor.backend, limit_bytes);
     for (const auto& [name, value] : descriptor.startup_parameters)
       out += ", " + readable_text(name, limit_bytes) + " = " + readable_text(value, limit_bytes);
+    const std::string restored = descriptor.attribute(kRestoredAttribute);
+    if (!restored.empty())
+      out += "; it was open before: the first " + readable_text(restored, limit_bytes) +
+             " requests, which the recorder made, make its state";
     return out;
   }
   if (event.kind == EventKind::kClosed && decode(event.data, closed)) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
+#include <utility>
 
 #include "formats/command.h"
 #include "replayer/counted.h"
@@ -135,8 +136,24 @@ void VerifyReport::put_object(const Object& object) {
   out_.write(to_line(object));
 }
 
+// The first segments of a run that keeps the last ones only are no damage.
+void VerifyReport::tell_expired(const SegmentReport& segment) {
+  if (std::exchange(run_, segment.header.run) == segment.header.run || segment.header.segment <= 1) return;
+  std::string kept;
+  for (const auto& [name, value] : segment.header.attributes) {
+    if (name == "keep_size" || name == "keep_age")
+      kept += (kept.empty() ? "record_" : ", record_") + name + " " + value;
+  }
+  if (kept.empty() || json_) return;
+  put("before these, " + counted(segment.header.segment - 1, "segment") + " of run " +
+          std::to_string(segment.header.run) + " expired or left out (" + readable_text(kept, kTextBytes) +
+          ")",
+      0);
+}
+
 void VerifyReport::add(const SegmentReport& segment, const std::filesystem::path& path) {
   sum_up(segment);
+  tell_expired(segment);
   chain_.add(segment, path);
   if (json_) {
     put_object(json_segment(segment));

@@ -53,6 +53,7 @@ class VerifyReport {
     std::uint64_t unread_losses = 0;  // loss records in them
   };
   void sum_up(const SegmentReport& segment);
+  void tell_expired(const SegmentReport& segment);
   void print(const SegmentReport& segment);
   void print_problems(const SegmentReport& segment);
   void print_summary();
@@ -69,6 +70,7 @@ class VerifyReport {
   const std::size_t columns_;
   Totals totals_;
   ChainCheck chain_;
+  std::uint32_t run_ = 0;  // of the segment before
 };
 
 }  // namespace understudy::replayer

@@ -15,6 +15,7 @@
 #include "proxy/patroni_answer.h"
 #include "proxy/patroni_settings.h"
 #include "proxy/topology_tracker.h"
+#include "recorder/recording_request.h"
 #include "tests/fuzz/require.h"
 
 namespace understudy::proxy {
@@ -117,6 +118,14 @@ void read_parameters(std::string_view target) {
     require(!value || value->size() <= target.size());
   }
   (void)timeout_of(target, 1, 1'000'000'000);
+  recorder::RecordingRequest recording;
+  if (recorder::parse_recording_request(std::string(target), recording).empty()) {
+    require(recording.duration >= 0 && recording.filter.sample_percent > 0 &&
+            recording.filter.sample_percent <= 100);
+    require(recording.filter.networks.size() + (recording.filter.unix_sockets ? 1 : 0) <=
+            std::max<std::size_t>(recording.filter.clients.size(), 1));
+    (void)recording.filter.takes(SessionDescriptor());
+  }
   PatroniSettings settings;
   const std::string wrong = set_patroni_endpoints(settings, target);
   for (const PatroniEndpoint& endpoint : settings.endpoints) require(!endpoint.address.host.empty());

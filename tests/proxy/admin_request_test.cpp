@@ -27,13 +27,17 @@ const AdminRules kOpen{"open sesame", false};
 
 TEST(AdminRequestTest, EveryEndpointIsFound) {
   for (const char* path : {"/healthz", "/readyz", "/metrics", "/api/v1/backends", "/api/v1/pools",
-                           "/api/v1/sessions", "/api/v1/failovers"}) {
+                           "/api/v1/sessions", "/api/v1/failovers", "/api/v1/record"}) {
     EXPECT_EQ(judge(get(path), kLocal).status, 200) << path;
     EXPECT_EQ(judge(get(std::string(path) + "?x=1"), kLocal).status, 200) << path;
   }
   EXPECT_EQ(judge(post("/api/v1/pause?timeout=1s"), kLocal).endpoint, AdminEndpoint::kPause);
   EXPECT_EQ(judge(post("/api/v1/resume"), kLocal).endpoint, AdminEndpoint::kResume);
   EXPECT_EQ(judge(post("/api/v1/reload"), kLocal).endpoint, AdminEndpoint::kReload);
+  EXPECT_EQ(judge(post("/api/v1/record/start?name=x"), kLocal).endpoint, AdminEndpoint::kRecordStart);
+  EXPECT_EQ(judge(post("/api/v1/record/stop"), kLocal).endpoint, AdminEndpoint::kRecordStop);
+  EXPECT_EQ(judge(post("/api/v1/record/mark?text=x"), kLocal).endpoint, AdminEndpoint::kRecordMark);
+  EXPECT_EQ(judge(post("/api/v1/record/save?name=x"), kLocal).endpoint, AdminEndpoint::kRecordSave);
 }
 
 TEST(AdminRequestTest, UnknownPathsAreNotFound) {

@@ -72,6 +72,28 @@ TEST(CtlReportTest, ChangesAreTold) {
             "reloaded; these wait for a restart: listen, workers\n");
 }
 
+TEST(CtlReportTest, RecordingsAreTold) {
+  EXPECT_EQ(record_as_text("status", {200, R"({"recording":false})"}), "nothing is being recorded\n");
+  EXPECT_EQ(record_as_text("mark", {200, R"({"marked":true})"}), "marked\n");
+  EXPECT_EQ(record_as_text("save", {200, R"({"saved":"/r/x","segments":3})"}), "saved 3 segments in /r/x\n");
+  const std::string counts = R"("sessions":2,"sessions_filtered":1,"events":7,"stored_bytes":2048,)"
+                             R"("already_open":{"joined":1,"waiting":3,"state_not_movable":2}})";
+  EXPECT_EQ(record_as_text("start", {200, R"({"recording":true,"now":{"directory":"/r/x","since":"then",)"
+                                          R"("filter":"user ada","max_size":4096,)" +
+                                              counts + "}"}),
+            "recording into /r/x since then\n"
+            "  only: user ada\n"
+            "  ends after 4 KiB\n"
+            "  2 sessions, 7 events, 2 KiB on disk, 1 sessions filtered out\n"
+            "  of sessions already open: 1 taken in, 3 wait for an idle moment, 2 not taken in: temporary "
+            "tables, locks or cursors\n");
+  EXPECT_EQ(
+      record_as_text("stop", {200, R"({"recording":false,"last":{"directory":"/r/x","since":"then",)"
+                                   R"("ended":"now","ended_by":"stopped","whole":true,"sessions":0}})"}),
+      "nothing is being recorded; last, into /r/x from then to now (stopped)\n"
+      "  0 sessions, 0 events, 0 B on disk\n");
+}
+
 TEST(CtlReportTest, AnotherServersAnswerIsNotTakenForOne) {
   for (const char* body :
        {"", "<html>", "[]", "{}", "null", R"({"backends":1})", R"({"backends":[1]})", R"({"backends":{}})"}) {

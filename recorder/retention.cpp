@@ -1,0 +1,93 @@
+#include "recorder/retention.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <system_error>
+
+namespace understudy::recorder {
+
+namespace fs = std::filesystem;
+
+std::vector<SegmentFile> segment_files(const fs::path& directory) {
+  std::vector<SegmentFile> files;
+  std::error_code error;
+  for (fs::directory_iterator at(directory, error), end; !error && at != end; at.increment(error)) {
+    const auto name = parse_segment_name(at->path().filename().string());
+    struct stat told {};
+    if (!name || ::stat(at->path().c_str(), &told) != 0) continue;
+    files.push_back({*name, at->path(), static_cast<std::uint64_t>(told.st_size),
+                     TimeNs{told.st_mtim.tv_sec} * kSecond + told.st_mtim.tv_nsec});
+  }
+  std::sort(files.begin(), files.end(),
+            [](const SegmentFile& one, const SegmentFile& other) { return one.name < other.name; });
+  return files;
+}
+
+RecorderOptions with_small_segments(RecorderOptions options) {
+  if (options.keep_bytes > 0) options.segment_bytes = std::min(options.segment_bytes, options.keep_bytes / 4);
+  if (options.keep_age > 0) options.segment_age = std::min(options.segment_age, options.keep_age / 4);
+  return options;
+}
+
+bool Retention::may_go(const SegmentFile& file, const SegmentFile* next, SegmentName incomplete,
+                       TimeNs now) const {
+  if (file.name.run == incomplete.run) return file.name < incomplete;
+  const bool last_of_run = next == nullptr || next->name.run != file.name.run;
+  return !last_of_run || now - file.written_at > options_.segment_age;
+}
+
+Retention::Expired Retention::apply(unsigned run, unsigned incomplete, TimeNs now) const {
+  const std::vector<SegmentFile> files = segment_files(options_.directory);
+  std::uint64_t total = 0;
+  for (const SegmentFile& file : files) total += file.size_bytes;
+  Expired expired;
+  for (const SegmentFile& file : files) {
+    const bool too_much = options_.keep_bytes > 0 && total > options_.keep_bytes;
+    const bool too_old = options_.keep_age > 0 && now - file.written_at > options_.keep_age;
+    if (!too_much && !too_old) continue;
+    const SegmentFile* const next = &file == &files.back() ? nullptr : &file + 1;
+    std::error_code error;
+    if (!may_go(file, next, {run, incomplete}, now) || !fs::remove(file.path, error)) continue;
+    total -= file.size_bytes;
+    ++expired.segments;
+    expired.bytes += file.size_bytes;
+    expired.last = file.name;
+  }
+  return expired;
+}
+
+namespace {
+
+void link_or_copy(const fs::path& from, const fs::path& to) {
+  std::error_code error;
+  fs::create_hard_link(from, to, error);
+  if (!error) return;
+  fs::copy_file(from, to);  // another file system, or one without links
+  fs::permissions(to, fs::perms::owner_read | fs::perms::owner_write);
+}
+
+}  // namespace
+
+std::size_t save_segments(const fs::path& from, unsigned run, unsigned incomplete, TimeNs since,
+                          const fs::path& to) {
+  if (::mkdir(to.c_str(), 0700) != 0) {
+    throw std::system_error(errno, std::generic_category(), "cannot create " + to.string());
+  }
+  try {
+    std::size_t saved = 0;
+    for (const SegmentFile& file : segment_files(from)) {
+      if (file.name.run != run || file.name.segment >= incomplete || file.written_at < since) continue;
+      link_or_copy(file.path, to / file.path.filename());
+      ++saved;
+    }
+    return saved;
+  } catch (const std::system_error&) {
+    std::error_code ignored;
+    fs::remove_all(to, ignored);
+    throw;
+  }
+}
+
+}  // namespace understudy::recorder
