@@ -17,5 +17,7 @@ int main(int argc, char** argv) {
           {"show", "list a recording's sessions and messages", replayer::run_show},
           {"verify", "check a recording's checksums; say what is lost", replayer::run_verify},
           {"export", "turn a recording into what other programs read", replayer::run_export},
+          {"mask", "put keyed tokens in the place of values in a recording", replayer::run_mask},
+          {"mask-sql", "print SQL that masks a database in the same way", replayer::run_mask_sql},
       });
 }

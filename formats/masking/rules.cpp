@@ -1,0 +1,197 @@
+#include "formats/masking/rules.h"
+
+#include <algorithm>
+#include <cctype>
+#include <iterator>
+
+namespace understudy::masking {
+namespace {
+
+// A longer text is taken for one that fits: matching takes time that grows with it.
+constexpr std::size_t kMaxSearchedBytes = 64 << 10;
+constexpr std::size_t kMaxRules = 1000;
+
+struct NamedType {
+  std::string_view name;
+  std::uint32_t oid;
+};
+constexpr NamedType kTypes[] = {
+    {"text", 25},   {"varchar", 1043},   {"char", 1042},        {"bpchar", 1042},  {"name", 19},
+    {"int2", 21},   {"smallint", 21},    {"int4", 23},          {"integer", 23},   {"int", 23},
+    {"int8", 20},   {"bigint", 20},      {"numeric", 1700},     {"decimal", 1700}, {"uuid", 2950},
+    {"date", 1082}, {"timestamp", 1114}, {"timestamptz", 1184}, {"bytea", 17},     {"inet", 869},
+    {"json", 114},  {"jsonb", 3802},     {"float4", 700},       {"real", 700},     {"float8", 701},
+    {"bool", 16},   {"boolean", 16},     {"interval", 1186},    {"xml", 142}};
+
+bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r'; }
+
+std::string_view trim(std::string_view text) {
+  while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
+  while (!text.empty() && is_blank(text.back())) text.remove_suffix(1);
+  return text;
+}
+
+// The first word, taken off the front.
+std::string_view take_word(std::string_view& text) {
+  const auto end = std::find_if(text.begin(), text.end(), is_blank);
+  const std::string_view word = text.substr(0, static_cast<std::size_t>(end - text.begin()));
+  text = trim(text.substr(word.size()));
+  return word;
+}
+
+// A name as the server folds it; "in quotes" as it stands.
+std::string fold(std::string_view name) {
+  if (name.size() > 2 && name.front() == '"' && name.back() == '"')
+    return std::string(name.substr(1, name.size() - 2));
+  std::string folded(name);
+  std::transform(folded.begin(), folded.end(), folded.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; });
+  return folded;
+}
+
+// " as NAME" at the end, taken off.
+std::string take_family(std::string_view& text) {
+  const std::size_t blank = text.find_last_of(" \t");
+  if (blank == std::string_view::npos) return {};
+  const std::string_view before = trim(text.substr(0, blank));
+  if (before.size() < 3 || !before.ends_with("as") || !is_blank(before[before.size() - 3])) return {};
+  std::string family(text.substr(blank + 1));
+  text = trim(before.substr(0, before.size() - 2));
+  return family;
+}
+
+bool has_table(const std::vector<std::string>& tables, const std::string& table) {
+  return tables.empty() || table.empty() || std::find(tables.begin(), tables.end(), table) != tables.end();
+}
+
+}  // namespace
+
+std::uint32_t type_oid(std::string_view name) {
+  const auto found = std::find_if(std::begin(kTypes), std::end(kTypes),
+                                  [&](const NamedType& type) { return type.name == name; });
+  return found == std::end(kTypes) ? 0 : found->oid;
+}
+
+std::string Rule::text() const {
+  std::string out;
+  switch (kind) {
+    case Kind::kColumn:
+      out = "column " + (table.empty() ? "" : table + ".") + name;
+      break;
+    case Kind::kType:
+      out = "type " + type;
+      break;
+    case Kind::kPattern:
+      out = "pattern " + pattern;
+      break;
+  }
+  return family.empty() ? out : out + " as " + family;
+}
+
+Rules::Rules(std::string_view text, const std::string& file) {
+  std::size_t number = 0;
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    add(text.substr(0, end), ++number, file);
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  if (rules_.empty()) throw RulesError(file + ": no rule in it, such as \"column email\"");
+}
+
+void Rules::add(std::string_view line, std::size_t number, const std::string& file) {
+  const std::string where = file + ", line " + std::to_string(number) + ": ";
+  if (line.find('\0') != std::string_view::npos) throw RulesError(where + "a NUL character");
+  line = trim(line);
+  if (line.empty() || line.front() == '#') return;
+  if (rules_.size() == kMaxRules) throw RulesError(where + "more than 1,000 rules");
+  Rule rule;
+  rule.line = number;
+  const std::string_view kind = take_word(line);
+  if (kind != "pattern") {  // a regular expression may hold "#"
+    if (const std::size_t comment = line.find(" #"); comment != std::string_view::npos)
+      line = trim(line.substr(0, comment));
+  }
+  rule.family = take_family(line);
+  if (line.empty())
+    throw RulesError(where +
+                     "what is to be masked? Write \"column NAME\", \"type TYPE\" or "
+                     "\"pattern REGEX\"");
+  if (kind == "column") {
+    const std::size_t dot = line.rfind('.');
+    if (dot != std::string_view::npos) rule.table = fold(line.substr(0, dot));
+    rule.name = fold(line.substr(dot == std::string_view::npos ? 0 : dot + 1));
+    if (rule.name.empty() || (dot != std::string_view::npos && rule.table.empty()) ||
+        rule.table.find('.') != std::string::npos || line.find_first_of(" \t") != std::string_view::npos)
+      throw RulesError(where + "\"" + std::string(line) +
+                       "\" is neither NAME nor TABLE.NAME (without schema)");
+  } else if (kind == "type") {
+    rule.kind = Rule::Kind::kType;
+    rule.type = fold(line);
+    if (type_oid(rule.type) == 0)
+      throw RulesError(where + "no type \"" + rule.type +
+                       "\" is known here; text, int8, uuid are, for instance");
+  } else if (kind == "pattern") {
+    rule.kind = Rule::Kind::kPattern;
+    rule.pattern = line;
+    compile(rule, where);
+  } else {
+    throw RulesError(where + "\"" + std::string(kind) + "\" begins no rule; column, type and pattern do");
+  }
+  rules_.push_back(std::move(rule));
+}
+
+void Rules::compile(const Rule& rule, const std::string& where) {
+  // What refers back to a group can take time without bound.
+  for (std::size_t i = 0; i + 1 < rule.pattern.size(); ++i) {
+    if (rule.pattern[i] != '\\') continue;
+    if (std::isdigit(static_cast<unsigned char>(rule.pattern[i + 1])) != 0)
+      throw RulesError(where + "back-references are not to be had");
+    ++i;
+  }
+  auto compiled = std::make_unique<regex_t>();
+  if (const int error = regcomp(compiled.get(), rule.pattern.c_str(), REG_EXTENDED | REG_NOSUB); error != 0) {
+    char text[200];
+    regerror(error, compiled.get(), text, sizeof text);
+    throw RulesError(where + "\"" + rule.pattern + "\" is no POSIX extended regular expression: " + text);
+  }
+  patterns_.push_back(
+      {rules_.size(), std::shared_ptr<const regex_t>(compiled.release(), [](const regex_t* regex) {
+         regfree(const_cast<regex_t*>(regex));
+         delete regex;
+       })});
+}
+
+const Rule* Rules::for_column(const std::vector<std::string>& tables, std::string_view column) const {
+  for (const Rule& rule : rules_) {
+    if (rule.kind == Rule::Kind::kColumn && rule.name == column && has_table(tables, rule.table))
+      return &rule;
+  }
+  return nullptr;
+}
+
+const Rule* Rules::for_type(std::uint32_t oid) const {
+  for (const Rule& rule : rules_) {
+    if (oid != 0 && rule.kind == Rule::Kind::kType && type_oid(rule.type) == oid) return &rule;
+  }
+  return nullptr;
+}
+
+const Rule* Rules::for_text(std::string_view value) const {
+  if (patterns_.empty() || value.empty()) return nullptr;
+  if (value.size() > kMaxSearchedBytes) return &rules_[patterns_.front().rule];
+  const std::string text(value);
+  for (const Pattern& pattern : patterns_) {
+    if (regexec(pattern.compiled.get(), text.c_str(), 0, nullptr, 0) != REG_NOMATCH)
+      return &rules_[pattern.rule];
+  }
+  return nullptr;
+}
+
+const Rule* Rules::for_whole_row(const std::vector<std::string>& tables) const {
+  for (const Rule& rule : rules_) {
+    if (rule.kind == Rule::Kind::kColumn && has_table(tables, rule.table)) return &rule;
+  }
+  return nullptr;
+}
+
+}  // namespace understudy::masking

@@ -1,0 +1,184 @@
+#include "replayer/mask/column_judge.h"
+
+#include "proxy/parse_tree_walk.h"
+
+namespace understudy::replayer {
+namespace {
+
+using Object = Poco::JSON::Object;
+using Array = Poco::JSON::Array;
+using masking::Rule;
+using Poco::Dynamic::Var;
+namespace tree = proxy::tree;
+
+constexpr int kMaxDerivations = 10;  // a column renamed through more levels of subqueries than this
+
+bool is_object(const Var& var) { return var.type() == typeid(Object::Ptr); }
+bool is_array(const Var& var) { return var.type() == typeid(Array::Ptr); }
+
+std::string last_part(const Array::Ptr& names) {
+  return names && names->size() > 0 ? tree::name_part(names, names->size() - 1) : std::string();
+}
+
+// Calls `visit(member's name, its value)` for each member of an object, `visit("", item)` for each of a list.
+template <typename Visit>
+void for_each_part(const Var& var, Visit&& visit) {
+  if (is_array(var)) {
+    for (const Var& item : *var.extract<Array::Ptr>()) visit(std::string(), item);
+  } else if (is_object(var)) {
+    for (const auto& [key, member] : *var.extract<Object::Ptr>()) visit(key, member);
+  }
+}
+
+}  // namespace
+
+std::string label_of(const Var& expression) {
+  if (const auto column = tree::node(expression, "ColumnRef")) return last_part(tree::list(column, "fields"));
+  if (const auto call = tree::node(expression, "FuncCall")) return last_part(tree::list(call, "funcname"));
+  if (const auto cast = tree::node(expression, "TypeCast")) {
+    const std::string inner = label_of(cast->get("arg"));
+    return inner != "?column?" ? inner : last_part(tree::list(tree::object(cast, "typeName"), "names"));
+  }
+  if (tree::node(expression, "CoalesceExpr")) return "coalesce";
+  if (tree::node(expression, "CaseExpr")) return "case";
+  if (const auto either = tree::node(expression, "MinMaxExpr"))
+    return tree::text(either, "op") == "IS_LEAST" ? "least" : "greatest";
+  if (const auto link = tree::node(expression, "SubLink")) {
+    const auto select = tree::node(link->get("subselect"), "SelectStmt");
+    const auto targets = tree::list(select, "targetList");
+    if (targets && targets->size() == 1) {
+      const auto target = tree::node(targets->get(0), "ResTarget");
+      const std::string name = tree::text(target, "name");
+      return !name.empty() || !target ? name : label_of(target->get("val"));
+    }
+  }
+  return "?column?";
+}
+
+ColumnJudge::ColumnJudge(const masking::Rules& rules, const Var& statement) : rules_(rules) {
+  collect_names(statement);
+  collect_references(statement);
+  if (mentioned_ != nullptr) derive_lists(statement);
+  for (int i = 0; i < kMaxDerivations && derive(statement); ++i) {
+  }
+}
+
+void ColumnJudge::collect_names(const Var& var) {
+  for_each_part(var, [&](const std::string& key, const Var& part) {
+    const auto object = is_object(part) ? part.extract<Object::Ptr>() : nullptr;
+    const bool is_table = object && object->has("relname");
+    if (is_table) {
+      const std::string name = tree::text(object, "relname");
+      tables_.push_back(name);
+      aliases_.emplace(name, name);
+      if (const std::string alias = tree::text(tree::object(object, "alias"), "aliasname"); !alias.empty())
+        aliases_[alias] = name;
+    } else if (key == "RangeSubselect") {
+      aliases_.emplace(tree::text(tree::object(object, "alias"), "aliasname"), "");
+    } else if (key == "CommonTableExpr") {
+      aliases_[tree::text(object, "ctename")] = "";
+    }
+    collect_names(part);
+  });
+}
+
+void ColumnJudge::collect_references(const Var& var) {
+  for_each_part(var, [&](const std::string& key, const Var& part) {
+    if (mentioned_ != nullptr) return;
+    if (key == "ColumnRef" && is_object(part)) {
+      mentioned_ = reference(part.extract<Object::Ptr>());
+    } else if (key == "ResTarget" && is_object(part)) {
+      const std::string name = tree::text(part.extract<Object::Ptr>(), "name");
+      if (!name.empty()) mentioned_ = rules_.for_column(tables_, name);
+    }
+    collect_references(part);
+  });
+}
+
+// WITH x(a, b), FROM (...) AS t(a, b): which name is of which column is not followed; any may be.
+void ColumnJudge::derive_lists(const Var& var) {
+  for_each_part(var, [&](const std::string& key, const Var& part) {
+    if ((key == "colnames" || key == "aliascolnames") && is_array(part)) {
+      const auto names = part.extract<Array::Ptr>();
+      for (std::size_t i = 0; i < names->size(); ++i) derived_.emplace(tree::name_part(names, i), mentioned_);
+    }
+    derive_lists(part);
+  });
+}
+
+bool ColumnJudge::derive(const Var& var) {
+  bool any = false;
+  for_each_part(var, [&](const std::string& key, const Var& part) {
+    if (key == "ResTarget" && is_object(part)) {
+      const auto target = part.extract<Object::Ptr>();
+      if (target->has("val")) {
+        const Rule* const rule = value_of(target->get("val")).rule;
+        std::string label = tree::text(target, "name");
+        if (label.empty()) label = label_of(target->get("val"));
+        if (rule != nullptr && !label.empty()) any = derived_.emplace(label, rule).second || any;
+      }
+    }
+    any = derive(part) || any;
+  });
+  return any;
+}
+
+const Rule* ColumnJudge::column(const std::string& table, const std::string& name) const {
+  return table.empty() ? rules_.for_column(tables_, name) : rules_.for_column({table}, name);
+}
+
+const Rule* ColumnJudge::reference(const Object::Ptr& column) const {
+  const Array::Ptr fields = tree::list(column, "fields");
+  if (!fields || fields->size() == 0) return nullptr;
+  const std::string name = last_part(fields);  // "" of a star
+  const std::string qualifier =
+      fields->size() > 1 ? tree::name_part(fields, fields->size() - 2) : std::string();
+  const auto alias = aliases_.find(qualifier.empty() ? name : qualifier);
+  if (name.empty()) {
+    if (qualifier.empty()) return rules_.for_whole_row(tables_);
+    return alias == aliases_.end() || alias->second.empty() ? rules_.for_whole_row(tables_)
+                                                            : rules_.for_whole_row({alias->second});
+  }
+  const auto derived = derived_.find(name);
+  if (qualifier.empty()) {
+    if (const Rule* const rule = rules_.for_column(tables_, name)) return rule;
+    if (derived != derived_.end()) return derived->second;
+    return alias == aliases_.end() ? nullptr
+                                   : rules_.for_whole_row(tables_);  // a whole row by its table's name
+  }
+  const bool of_table = alias != aliases_.end() && !alias->second.empty();
+  if (const Rule* const rule =
+          of_table ? rules_.for_column({alias->second}, name) : rules_.for_column(tables_, name))
+    return rule;
+  return !of_table && derived != derived_.end() ? derived->second : nullptr;
+}
+
+Mention ColumnJudge::look(const Var& var, bool for_value) const {
+  Mention found;
+  for_each_part(var, [&](const std::string& key, const Var& part) {
+    if (found.rule != nullptr) return;
+    const auto object = is_object(part) ? part.extract<Object::Ptr>() : nullptr;
+    Mention inner;
+    if (key == "ColumnRef") {
+      inner = {.columns = true, .rule = reference(object)};
+    } else if (key == "SubLink") {
+      const bool tells_values = tree::text(object, "subLinkType") == "EXPR_SUBLINK" ||
+                                tree::text(object, "subLinkType") == "ARRAY_SUBLINK";
+      const auto select = object ? tree::node(object->get("subselect"), "SelectStmt") : nullptr;
+      if (for_value && tells_values && select) inner = look(select->get("targetList"), true);
+      if (!for_value && object && object->has("testexpr")) inner = look(object->get("testexpr"), false);
+    } else if (for_value && key == "FuncCall" && last_part(tree::list(object, "funcname")) == "count") {
+      return;
+    } else {
+      inner = look(part, for_value);
+    }
+    found.columns = found.columns || inner.columns;
+    found.rule = inner.rule;
+  });
+  return found;
+}
+
+Mention ColumnJudge::value_of(const Var& expression) const { return look(expression, true); }
+Mention ColumnJudge::columns_in(const Var& expression) const { return look(expression, false); }
+
+}  // namespace understudy::replayer

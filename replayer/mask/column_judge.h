@@ -1,0 +1,60 @@
+// Which of a statement's column references are to masked columns, through aliases, subqueries and whole rows.
+// One for each statement, on its tree as libpg_query writes it. One thread at a time.
+#pragma once
+
+#include <Poco/JSON/Array.h>
+#include <Poco/JSON/Object.h>
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "formats/masking/rules.h"
+
+namespace understudy::replayer {
+
+// What an expression is about.
+struct Mention {
+  bool columns = false;                 // any column at all
+  const masking::Rule* rule = nullptr;  // of the first masked one
+};
+
+class ColumnJudge {
+ public:
+  ColumnJudge(const masking::Rules& rules, const Poco::Dynamic::Var& statement);
+
+  [[nodiscard]] const masking::Rule* column(const std::string& table, const std::string& name) const;
+  // What the value of an expression may tell. Not: how many rows there are, or whether any.
+  [[nodiscard]] Mention value_of(const Poco::Dynamic::Var& expression) const;
+  // The columns that stand in an expression, subqueries left out.
+  [[nodiscard]] Mention columns_in(const Poco::Dynamic::Var& expression) const;
+
+  [[nodiscard]] const std::vector<std::string>& tables() const { return tables_; }
+  // Names of columns that a part of the statement gave to masked values.
+  [[nodiscard]] const std::map<std::string, const masking::Rule*>& derived() const { return derived_; }
+  // A rule that could be of one of the tables.
+  [[nodiscard]] const masking::Rule* any_of(const std::string& table) const {
+    return rules_.for_whole_row({table});
+  }
+  // A masked column that the statement is about, or null.
+  [[nodiscard]] const masking::Rule* mentioned() const { return mentioned_; }
+
+ private:
+  void collect_names(const Poco::Dynamic::Var& var);
+  void collect_references(const Poco::Dynamic::Var& var);
+  bool derive(const Poco::Dynamic::Var& var);
+  void derive_lists(const Poco::Dynamic::Var& var);
+  [[nodiscard]] const masking::Rule* reference(const Poco::JSON::Object::Ptr& column) const;
+  [[nodiscard]] Mention look(const Poco::Dynamic::Var& var, bool for_value) const;
+
+  const masking::Rules& rules_;
+  std::vector<std::string> tables_;
+  std::map<std::string, std::string> aliases_;  // to the table's name; "" of a subquery
+  std::map<std::string, const masking::Rule*> derived_;
+  const masking::Rule* mentioned_ = nullptr;
+};
+
+// What the server calls the column of a target without a name.
+[[nodiscard]] std::string label_of(const Poco::Dynamic::Var& expression);
+
+}  // namespace understudy::replayer

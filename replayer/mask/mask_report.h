@@ -1,0 +1,15 @@
+// What `understudy mask` says at its end. Any thread.
+#pragma once
+
+#include <string>
+
+#include "replayer/mask/value_masker.h"
+
+namespace understudy::replayer {
+
+[[nodiscard]] std::string mask_report(const MaskCounts& counts, const masking::Rules& rules,
+                                      const std::string& output);
+// An object with the same counts.
+[[nodiscard]] std::string mask_report_json(const MaskCounts& counts, const masking::Rules& rules);
+
+}  // namespace understudy::replayer

@@ -1,0 +1,454 @@
+#include "replayer/mask/session_mask.h"
+
+#include <algorithm>
+
+#include "formats/wire/backend_messages.h"
+#include "formats/wire/frontend_messages.h"
+#include "formats/wire/message_types.h"
+
+namespace understudy::replayer {
+namespace {
+
+namespace frontend = wire::frontend;
+namespace backend = wire::backend;
+using masking::Rule;
+
+constexpr std::size_t kMaxNames = 10'000;     // of statements and portals that a client never closes
+constexpr std::size_t kMaxPending = 100'000;  // requests without an answer
+
+template <typename Value>
+void remember(std::map<std::string, Value, std::less<>>& names, std::string_view name, Value value) {
+  if (names.size() >= kMaxNames) names.clear();
+  names.insert_or_assign(std::string(name), std::move(value));
+}
+
+// The bytes of a decoder's view, which lie in the payload, to be changed.
+std::span<Byte> writable(std::span<Byte> payload, ByteView part) {
+  if (part.empty()) return {};
+  return payload.subspan(static_cast<std::size_t>(part.data() - payload.data()), part.size());
+}
+std::span<Byte> writable(std::span<Byte> payload, std::string_view part) {
+  return writable(payload, as_bytes(part));
+}
+
+}  // namespace
+
+void SessionMask::push(char type, Portal portal, bool of_statement) {
+  if (skipping_ && type != frontend::kSync) return;
+  skipping_ = false;
+  if (pending_.size() >= kMaxPending) pending_.clear();  // answers are then of nothing known, and hidden
+  pending_.push_back(
+      {.type = type, .of_statement = of_statement, .portal = std::move(portal), .result = 0, .fields = {}});
+}
+
+// ---- The client's
+
+bool SessionMask::client(char type, std::span<Byte> payload) {
+  switch (type) {
+    case frontend::kQuery:
+      return query(payload);
+    case frontend::kParse:
+      return parse(payload);
+    case frontend::kBind:
+      return bind(payload);
+    case frontend::kDescribe:
+    case frontend::kExecute:
+    case frontend::kClose:
+      name_target(type, payload);
+      return true;
+    case frontend::kFunctionCall:
+      return function_call(payload);
+    case frontend::kSync:
+      // While the server takes COPY data it reads and ignores Sync ("COPY Operations").
+      if (copying_ != Copying::kIn) push(type);
+      return true;
+    case frontend::kCopyData:
+      copy_data(payload, true);
+      return true;
+    case frontend::kCopyFail:
+      mask_by_pattern(payload);
+      copy_end();
+      return true;
+    case frontend::kCopyDone:
+      copy_end();
+      return true;
+    default:
+      return true;
+  }
+}
+
+const StatementValues* SessionMask::prepared_by(const StatementValues& values) const {
+  for (const ResultShape& shape : values.results) {
+    const auto found = named_.find(shape.refers_to);
+    if (!shape.refers_to.empty() && found != named_.end()) return found->second.get();
+  }
+  return nullptr;
+}
+
+std::shared_ptr<const StatementValues> SessionMask::mask_sql(std::span<Byte> sql) {
+  auto values = masker_.read(as_text(sql));
+  masker_.mask_statement(sql, *values, prepared_by(*values));
+  for (const ResultShape& shape : values->results) {
+    if (!shape.defines.empty()) remember(named_, shape.defines, values);
+  }
+  return values;
+}
+
+bool SessionMask::query(std::span<Byte> payload) {
+  const auto message = wire::Query::decode(payload);
+  if (!message) return false;
+  auto statement = std::make_shared<Statement>();
+  statement->values = mask_sql(writable(payload, message->sql));
+  push(frontend::kQuery, {.statement = std::move(statement), .formats = {}});
+  return true;
+}
+
+bool SessionMask::parse(std::span<Byte> payload) {
+  const auto message = wire::Parse::decode(payload);
+  if (!message) return false;
+  auto statement = std::make_shared<Statement>();
+  for (std::size_t i = 0; i < message->parameter_types.size(); ++i)
+    statement->parameter_types.push_back(message->parameter_types[i]);
+  statement->values = mask_sql(writable(payload, message->sql));
+  remember(statements_, message->statement, statement);
+  push(frontend::kParse, {.statement = std::move(statement), .formats = {}});
+  return true;
+}
+
+bool SessionMask::bind(std::span<Byte> payload) {
+  const auto message = wire::Bind::decode(payload);
+  if (!message) return false;
+  const auto found = statements_.find(message->statement);
+  Portal portal;
+  if (found != statements_.end()) portal.statement = found->second;
+  const Statement* const statement = portal.statement.get();
+  const bool understood = statement != nullptr && statement->values->understood;
+  std::size_t i = 0;
+  for (const wire::Value& value : message->parameters) {
+    const std::span<Byte> bytes = writable(payload, value.bytes);
+    const bool binary = message->parameter_formats.of(i) != 0;
+    const std::uint32_t oid =
+        statement != nullptr && i < statement->parameter_types.size() ? statement->parameter_types[i] : 0;
+    if (!understood) {
+      masker_.hide(bytes, oid, binary);
+    } else {
+      const auto& roles = statement->values->parameters;
+      const ValueRole role = i < roles.size() ? roles[i] : ValueRole{};
+      masker_.mask(bytes,
+                   {.column_rule = role.rule, .type_oid = oid != 0 ? oid : role.cast_oid, .binary = binary});
+    }
+    ++i;
+  }
+  for (std::size_t j = 0; j < message->result_formats.size(); ++j)
+    portal.formats.push_back(message->result_formats[j]);
+  remember(portals_, message->portal, portal);
+  push(frontend::kBind, std::move(portal));
+  return true;
+}
+
+// Describe, Close: 'S' or 'P' and a name; Execute: a portal's name.
+void SessionMask::name_target(char type, std::span<Byte> payload) {
+  const std::string_view all = as_text(payload);
+  const bool of_statement = type != frontend::kExecute && all.starts_with('S');
+  const std::string_view rest =
+      type == frontend::kExecute ? all : all.substr(std::min<std::size_t>(1, all.size()));
+  const std::string name(rest.substr(0, rest.find('\0')));
+  Portal portal;
+  if (of_statement) {
+    if (const auto found = statements_.find(name); found != statements_.end())
+      portal.statement = found->second;
+  } else if (const auto found = portals_.find(name); found != portals_.end()) {
+    portal = found->second;
+  }
+  push(type, std::move(portal), of_statement);
+  if (type != frontend::kClose) return;
+  if (of_statement) {
+    statements_.erase(name);
+  } else {
+    portals_.erase(name);
+  }
+}
+
+// Nothing tells of its arguments but their function's number.
+bool SessionMask::function_call(std::span<Byte> payload) {
+  const auto message = wire::FunctionCall::decode(payload);
+  if (!message) return false;
+  std::size_t i = 0;
+  for (const wire::Value& value : message->arguments)
+    masker_.hide(writable(payload, value.bytes), 0, message->argument_formats.of(i++) != 0);
+  push(frontend::kFunctionCall);
+  return true;
+}
+
+// What comes before the server has asked for it is of a statement not known yet.
+void SessionMask::copy_data(std::span<Byte> payload, bool from_client) {
+  if (copying_ == (from_client ? Copying::kIn : Copying::kOut)) return copy_.data(masker_, payload);
+  ++masker_.counts().hidden;
+  ValueMasker::blot(payload);
+}
+
+void SessionMask::copy_end() {
+  if (copying_ != Copying::kIn && !pending_.empty()) push(frontend::kCopyDone);
+  copying_ = Copying::kNothing;
+}
+
+void SessionMask::copy_begins(bool from_client, std::span<Byte> payload) {
+  copy_.begin(shape(), !payload.empty() && payload[0] != 0);
+  copying_ = from_client ? Copying::kIn : Copying::kOut;
+  if (!from_client || pending_.empty() || pending_.front().type != frontend::kExecute) return;
+  // The Syncs already sent, up to a CopyDone that came early, are read as part of the copy and ignored.
+  for (auto at = pending_.begin() + 1; at != pending_.end();) {
+    if (at->type == frontend::kCopyDone) {
+      pending_.erase(at);
+      copying_ = Copying::kNothing;
+      return;
+    }
+    at = at->type == frontend::kSync ? pending_.erase(at) : at + 1;
+  }
+}
+
+void SessionMask::mask_by_pattern(std::span<Byte> text) {
+  const std::size_t end = std::min(as_text(text).find('\0'), text.size());
+  if (masker_.rules().for_text(as_text(text.first(end))) == nullptr) return;
+  ++masker_.counts().hidden;
+  ValueMasker::blot(text.first(end));
+}
+
+// ---- The server's
+
+bool SessionMask::server(char type, std::span<Byte> payload) {
+  switch (type) {
+    case backend::kRowDescription:
+      describe_rows(payload);
+      return true;
+    case backend::kNoData:
+      pop(frontend::kDescribe);
+      return true;
+    case backend::kParameterDescription:
+      if (const auto message = wire::ParameterDescription::decode(payload);
+          message && !pending_.empty() && pending_.front().portal.statement) {
+        auto& types = pending_.front().portal.statement->parameter_types;
+        types.clear();
+        for (std::size_t i = 0; i < message->types.size(); ++i) types.push_back(message->types[i]);
+      }
+      return true;
+    case backend::kDataRow:
+      return data_row(payload);
+    case backend::kParseComplete:
+      pop(frontend::kParse);
+      return true;
+    case backend::kBindComplete:
+      pop(frontend::kBind);
+      return true;
+    case backend::kCloseComplete:
+      pop(frontend::kClose);
+      return true;
+    case backend::kCommandComplete:
+    case backend::kEmptyQueryResponse:
+    case backend::kPortalSuspended:
+      if (!pending_.empty() && pending_.front().type == frontend::kQuery) {
+        ++pending_.front().result;
+        pending_.front().fields.clear();
+      } else {
+        pop(frontend::kExecute);
+      }
+      return true;
+    case backend::kCopyInResponse:
+    case backend::kCopyOutResponse:
+      copy_begins(type == backend::kCopyInResponse, payload);
+      return true;
+    case backend::kCopyBothResponse:
+      return false;  // replication: what it says is not followed
+    case backend::kCopyData:
+      copy_data(payload, false);
+      return true;
+    case backend::kErrorResponse:
+      return error(payload, true);
+    case backend::kNoticeResponse:
+      return error(payload, false);
+    case backend::kReadyForQuery:
+      ready();
+      return true;
+    case backend::kNotificationResponse:
+      if (const auto message = wire::NotificationResponse::decode(payload)) {
+        repeat_tokens(writable(payload, message->payload));
+        mask_by_pattern(writable(payload, message->payload));
+      }
+      return true;
+    case backend::kParameterStatus:
+      if (const auto message = wire::ParameterStatus::decode(payload))
+        mask_by_pattern(writable(payload, message->value));
+      return true;
+    case backend::kFunctionCallResponse:
+      if (const auto message = wire::FunctionCallResponse::decode(payload))
+        masker_.hide(writable(payload, message->result.bytes), 0, true);
+      return true;
+    default:
+      return true;
+  }
+}
+
+void SessionMask::pop(char type) {
+  if (!pending_.empty() && pending_.front().type == type) pending_.pop_front();
+  // A CopyDone of no copy says nothing to the server.
+  while (!pending_.empty() && pending_.front().type == frontend::kCopyDone) pending_.pop_front();
+}
+
+const ResultShape* SessionMask::shape() const {
+  if (pending_.empty() || !pending_.front().portal.statement) return nullptr;
+  const StatementValues& values = *pending_.front().portal.statement->values;
+  if (!values.understood || pending_.front().result >= values.results.size()) return nullptr;
+  const ResultShape* const shape = &values.results[pending_.front().result];
+  if (shape->refers_to.empty()) return shape;
+  const auto named = named_.find(shape->refers_to);
+  if (named == named_.end()) return nullptr;
+  for (const ResultShape& defined : named->second->results) {
+    if (defined.defines == shape->refers_to) return &defined;
+  }
+  return nullptr;
+}
+
+void SessionMask::describe_rows(std::span<Byte> payload) {
+  const auto message = wire::RowDescription::decode(payload);
+  if (!message || pending_.empty()) return;
+  std::vector<Field> fields;
+  for (const wire::FieldDescription& field : message->fields)
+    fields.push_back({.name = std::string(field.name), .type_oid = field.type_oid, .format = field.format});
+  Pending& front = pending_.front();
+  if (front.type == frontend::kQuery) {
+    front.fields = std::move(fields);
+    return;
+  }
+  if (front.portal.statement) {
+    front.portal.statement->fields = std::move(fields);
+    front.portal.statement->described = true;
+  }
+  pop(frontend::kDescribe);
+}
+
+bool SessionMask::data_row(std::span<Byte> payload) {
+  const auto message = wire::DataRow::decode(payload);
+  if (!message) return false;
+  const ResultShape* const result = shape();
+  const Pending* const front = pending_.empty() ? nullptr : &pending_.front();
+  static const std::vector<Field> kNone;
+  const std::vector<Field>& fields = front == nullptr                     ? kNone
+                                     : front->type == frontend::kQuery    ? front->fields
+                                     : front->portal.statement != nullptr ? front->portal.statement->fields
+                                                                          : kNone;
+  std::size_t i = 0;
+  for (const wire::Value& value : message->columns) {
+    Field field = i < fields.size() ? fields[i] : Field{};
+    if (front != nullptr && front->type != frontend::kQuery) {  // what Bind asked for
+      const auto& formats = front->portal.formats;
+      field.format = formats.empty()       ? std::int16_t{0}
+                     : formats.size() == 1 ? formats[0]
+                     : i < formats.size()  ? formats[i]
+                                           : std::int16_t{0};
+    }
+    const std::span<Byte> bytes = writable(payload, value.bytes);
+    if (result == nullptr || result->hidden) {
+      if (!bytes.empty()) masker_.hide(bytes, field.type_oid, field.format != 0);
+    } else {
+      const Rule* rule = result->by_position && i < result->columns.size() ? result->columns[i] : nullptr;
+      if (const auto label = result->labels.find(field.name);
+          rule == nullptr && label != result->labels.end())
+        rule = label->second;
+      if (rule == nullptr) rule = masker_.rules().for_column(result->tables, field.name);
+      if (rule == nullptr) rule = result->any;
+      masker_.mask(bytes, {.column_rule = rule, .type_oid = field.type_oid, .binary = field.format != 0});
+    }
+    ++i;
+  }
+  return true;
+}
+
+// ---- Errors
+
+bool SessionMask::error(std::span<Byte> payload, bool is_error) {
+  const auto message = wire::ErrorResponse::decode(payload);
+  if (!message) return false;
+  const std::string table(message->field('t'));
+  // A text that is not understood may have said anything, and may be told of.
+  const bool of_unknown = !pending_.empty() && pending_.front().portal.statement &&
+                          !pending_.front().portal.statement->values->understood;
+  for (const wire::ErrorField& field : message->fields) {
+    if (std::string_view("MDHWq").find(field.code) == std::string_view::npos) continue;
+    const std::span<Byte> text = writable(payload, field.text);
+    if (of_unknown) {
+      ++masker_.counts().hidden;
+      ValueMasker::blot(text);
+      continue;
+    }
+    if (field.code == 'D') constraint_detail(text, table);
+    repeat_tokens(text);
+    mask_by_pattern(text);
+  }
+  if (is_error) failed();
+  return true;
+}
+
+// "Key (email)=(a@b) already exists.", "Failing row contains (1, a@b)."
+void SessionMask::constraint_detail(std::span<Byte> text, const std::string& table) {
+  const std::string_view all = as_text(text);
+  if (const std::size_t row = all.find("row contains ("); row != std::string_view::npos) {
+    const std::size_t begin = row + 14;
+    const std::size_t end = all.rfind(')');
+    if (end == std::string_view::npos || end < begin) return;
+    ++masker_.counts().hidden;
+    return ValueMasker::blot(text.subspan(begin, end - begin));
+  }
+  const std::size_t open = all.find(" (");
+  const std::size_t equal = all.find(")=(");
+  const std::size_t close = all.rfind(')');
+  if (open == std::string_view::npos || equal == std::string_view::npos || open > equal || close < equal + 3)
+    return;
+  const std::string names(all.substr(open + 2, equal - open - 2));
+  const std::span<Byte> values = text.subspan(equal + 3, close - equal - 3);
+  std::vector<std::string> tables;
+  if (!table.empty()) tables.push_back(table);
+  if (names.find(", ") == std::string::npos) {
+    if (const Rule* const rule = masker_.rules().for_column(tables, names)) masker_.mask_text(values, *rule);
+    return;
+  }
+  // Of several columns: where a value ends is not certain.
+  for (std::size_t begin = 0; begin < names.size();) {
+    const std::size_t end = std::min(names.find(", ", begin), names.size());
+    if (masker_.rules().for_column(tables, names.substr(begin, end - begin)) != nullptr) {
+      ++masker_.counts().hidden;
+      return ValueMasker::blot(values);
+    }
+    begin = end + 2;
+  }
+}
+
+// Values masked before, wherever they stand in a text.
+void SessionMask::repeat_tokens(std::span<Byte> text) {
+  for (const auto& [value, token] : masker_.seen()) {
+    if (value.size() > text.size()) continue;
+    for (std::size_t at = as_text(text).find(value); at != std::string_view::npos;
+         at = as_text(text).find(value, at + value.size()))
+      std::copy(token.begin(), token.end(), text.begin() + static_cast<std::ptrdiff_t>(at));
+  }
+}
+
+void SessionMask::failed() {
+  copying_ = Copying::kNothing;
+  if (pending_.empty()) return;
+  const char type = pending_.front().type;
+  if (type == frontend::kQuery || type == frontend::kFunctionCall) return;  // ReadyForQuery ends it
+  while (!pending_.empty() && pending_.front().type != frontend::kSync) pending_.pop_front();
+  skipping_ = pending_.empty();
+}
+
+void SessionMask::ready() {
+  copying_ = Copying::kNothing;
+  const auto ends = [](const Pending& pending) {
+    return pending.type == frontend::kQuery || pending.type == frontend::kFunctionCall ||
+           pending.type == frontend::kSync;
+  };
+  while (!pending_.empty() && !ends(pending_.front())) pending_.pop_front();
+  if (!pending_.empty()) pending_.pop_front();
+}
+
+}  // namespace understudy::replayer

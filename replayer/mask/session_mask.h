@@ -1,0 +1,89 @@
+// Masks the messages of one session, each in place: its length stays, and so does where it lies in the
+// recording. Follows which statement an answer is of, as replayer/request_tracker.h does. What cannot be
+// judged is hidden. Owned by the MaskedSession; one thread at a time.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "replayer/mask/copy_mask.h"
+#include "replayer/mask/value_masker.h"
+
+namespace understudy::replayer {
+
+class SessionMask {
+ public:
+  // Borrowed.
+  explicit SessionMask(ValueMasker& masker) : masker_(masker) {}
+
+  // A whole message's payload. False when the message cannot be read, so that nothing behind it can be
+  // either.
+  [[nodiscard]] bool client(char type, std::span<Byte> payload);
+  [[nodiscard]] bool server(char type, std::span<Byte> payload);
+
+ private:
+  struct Field {
+    std::string name;
+    std::uint32_t type_oid = 0;
+    std::int16_t format = 0;
+  };
+  struct Statement {
+    std::shared_ptr<const StatementValues> values;
+    std::vector<std::uint32_t> parameter_types;
+    std::vector<Field> fields;
+    bool described = false;
+  };
+  struct Portal {
+    std::shared_ptr<Statement> statement;
+    std::vector<std::int16_t> formats;
+  };
+  // What will be answered.
+  struct Pending {
+    char type = 0;              // the client's message; CopyDone: one that came before the copy began
+    bool of_statement = false;  // a Describe
+    Portal portal;
+    std::size_t result = 0;     // of a Query: which of its statements is being answered
+    std::vector<Field> fields;  // of the rows of a Query
+  };
+
+  [[nodiscard]] bool query(std::span<Byte> payload);
+  [[nodiscard]] bool parse(std::span<Byte> payload);
+  [[nodiscard]] bool bind(std::span<Byte> payload);
+  void name_target(char type, std::span<Byte> payload);
+  [[nodiscard]] bool function_call(std::span<Byte> payload);
+  void copy_data(std::span<Byte> payload, bool from_client);
+  void copy_end();
+  void copy_begins(bool from_client, std::span<Byte> payload);
+  std::shared_ptr<const StatementValues> mask_sql(std::span<Byte> sql);
+  [[nodiscard]] const StatementValues* prepared_by(const StatementValues& values) const;
+
+  void describe_rows(std::span<Byte> payload);
+  [[nodiscard]] bool data_row(std::span<Byte> payload);
+  [[nodiscard]] bool error(std::span<Byte> payload, bool is_error);
+  void constraint_detail(std::span<Byte> text, const std::string& table);
+  void repeat_tokens(std::span<Byte> text);
+  void failed();
+  void ready();
+  void pop(char type);
+  void push(char type, Portal portal = {}, bool of_statement = false);
+  // What the rows at hand are of; null: not to be told.
+  [[nodiscard]] const ResultShape* shape() const;
+  void mask_by_pattern(std::span<Byte> text);
+
+  ValueMasker& masker_;
+  std::map<std::string, std::shared_ptr<Statement>, std::less<>> statements_;
+  std::map<std::string, Portal, std::less<>> portals_;
+  // What PREPARE and DECLARE gave names.
+  std::map<std::string, std::shared_ptr<const StatementValues>, std::less<>> named_;
+  std::deque<Pending> pending_;
+  bool skipping_ = false;  // the server passes over everything up to a Sync not sent yet
+  enum class Copying : std::uint8_t { kNothing, kIn, kOut };
+  Copying copying_ = Copying::kNothing;
+  CopyMask copy_;
+};
+
+}  // namespace understudy::replayer

@@ -1,0 +1,444 @@
+#include "replayer/mask/statement_values.h"
+
+#include <Poco/JSON/Parser.h>
+#include <pg_query.h>
+
+#include <algorithm>
+#include <memory>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "proxy/parse_tree_walk.h"
+#include "proxy/sql_tokens.h"
+#include "replayer/mask/column_judge.h"
+
+namespace understudy::replayer {
+namespace {
+
+using Object = Poco::JSON::Object;
+using Array = Poco::JSON::Array;
+using masking::Rule;
+using Poco::Dynamic::Var;
+using proxy::SqlToken;
+using proxy::SqlTokenKind;
+namespace tree = proxy::tree;
+
+constexpr std::size_t kMaxBytes = std::size_t{4} << 20;
+// As in proxy/statement_traits.cpp: libpg_query and Poco recurse into what they read.
+constexpr std::size_t kMaxNesting = 5000;
+constexpr std::size_t kMaxJsonDepth = 2000;
+
+// Statements whose constants and results are followed. Others may say anything in strings of their own: DO,
+// CREATE FUNCTION, COMMENT.
+const std::unordered_set<std::string_view> kFollowed = {
+    "SelectStmt",         "InsertStmt",         "UpdateStmt",        "DeleteStmt",        "MergeStmt",
+    "TransactionStmt",    "VariableSetStmt",    "VariableShowStmt",  "CopyStmt",          "PrepareStmt",
+    "ExecuteStmt",        "DeallocateStmt",     "DeclareCursorStmt", "FetchStmt",         "ClosePortalStmt",
+    "ListenStmt",         "NotifyStmt",         "UnlistenStmt",      "ExplainStmt",       "DiscardStmt",
+    "TruncateStmt",       "LockStmt",           "VacuumStmt",        "CreateStmt",        "IndexStmt",
+    "AlterTableStmt",     "DropStmt",           "ViewStmt",          "CreateTableAsStmt", "CreateSeqStmt",
+    "RenameStmt",         "CreateSchemaStmt",   "GrantStmt",         "ReindexStmt",       "CheckPointStmt",
+    "RefreshMatViewStmt", "ConstraintsSetStmt", "CreatedbStmt",      "DropdbStmt",        "ClusterStmt"};
+
+// What stands together in one of these is about the same columns.
+const std::unordered_set<std::string_view> kExpressions = {"A_Expr",       "FuncCall",   "CaseExpr",
+                                                           "CoalesceExpr", "MinMaxExpr", "XmlExpr"};
+
+std::string type_of_cast(const Object::Ptr& cast) {
+  const auto names = tree::list(tree::object(cast, "typeName"), "names");
+  return names && names->size() > 0 ? tree::name_part(names, names->size() - 1) : std::string();
+}
+
+// Every offset as it was. The parser's lexer takes time that grows with the square of how deep comments nest.
+std::string without_comments(std::string_view sql, const std::vector<SqlToken>& tokens) {
+  std::string text(sql.size(), ' ');
+  for (std::size_t i = 0; i < sql.size(); ++i) {
+    if (sql[i] == '\n') text[i] = '\n';
+  }
+  for (const SqlToken& token : tokens) text.replace(token.begin, token.end - token.begin, token.of(sql));
+  return text;
+}
+
+class Reader {
+ public:
+  Reader(const masking::Rules& rules, StatementValues& out, std::vector<SqlToken> tokens,
+         std::string_view sql)
+      : rules_(rules), out_(out), tokens_(std::move(tokens)), sql_(sql), taken_(tokens_.size(), false) {
+    for (std::size_t i = 0; i < tokens_.size(); ++i) token_at_.emplace(tokens_[i].begin, i);
+  }
+
+  // False when not all of it is understood.
+  bool read(const char* json) {
+    Poco::JSON::Parser parser;
+    parser.setDepth(kMaxJsonDepth);
+    const auto root = parser.parse(json).extract<Object::Ptr>();
+    const Array::Ptr statements = root->getArray("stmts");
+    for (unsigned i = 0; statements && i < statements->size(); ++i) {
+      const Object::Ptr statement = statements->getObject(i)->getObject("stmt");
+      if (!statement || statement->size() != 1 || !kFollowed.contains(statement->begin()->first))
+        return false;
+      read_statement(Var(statement));
+      if (!whole_) return false;
+    }
+    take_rest();
+    std::sort(out_.constants.begin(), out_.constants.end(),
+              [](const ConstantPlace& a, const ConstantPlace& b) { return a.begin < b.begin; });
+    return true;
+  }
+
+ private:
+  void read_statement(const Var& statement) {
+    const ColumnJudge judge(rules_, statement);
+    judge_ = &judge;
+    ResultShape shape;
+    shape.tables = judge.tables();
+    shape.labels = judge.derived();
+    describe(statement, shape);
+    if (out_.mentioned == nullptr) out_.mentioned = judge.mentioned();
+    walk(statement, ValueRole{});
+    out_.results.push_back(std::move(shape));
+    judge_ = nullptr;
+  }
+
+  // ---- Results
+
+  void describe(const Var& statement, ResultShape& shape) {
+    const std::string type = statement.extract<Object::Ptr>()->begin()->first;
+    const Object::Ptr body = statement.extract<Object::Ptr>()->getObject(type);
+    if (type == "SelectStmt") {
+      describe_select(body, shape);
+    } else if (type == "InsertStmt" || type == "UpdateStmt" || type == "DeleteStmt" || type == "MergeStmt") {
+      describe_targets(tree::list(body, "returningList"), shape);
+    } else if (type == "CopyStmt") {
+      describe_copy(body, shape);
+    } else if (type == "PrepareStmt" || type == "DeclareCursorStmt") {
+      shape.defines = tree::text(body, type == "PrepareStmt" ? "name" : "portalname");
+      describe_inner(body->get("query"), shape);
+    } else if (type == "ExecuteStmt") {
+      shape.refers_to = tree::text(body, "name");
+    } else if (type == "FetchStmt") {
+      shape.refers_to = tree::text(body, "portalname");
+    } else if (type == "ExplainStmt") {
+      shape.hidden = judge_->mentioned() != nullptr || rules_.has_patterns();
+    }
+  }
+
+  void describe_inner(const Var& query, ResultShape& shape) {
+    if (query.type() == typeid(Object::Ptr) && query.extract<Object::Ptr>()->size() == 1)
+      describe(query, shape);
+  }
+
+  void describe_select(const Object::Ptr& select, ResultShape& shape) {
+    if (const auto left = tree::object(select, "larg")) {  // UNION and the like: a column is of all of them
+      describe_select(left, shape);
+      ResultShape right;
+      describe_select(tree::object(select, "rarg"), right);
+      shape.by_position =
+          shape.by_position && right.by_position && shape.columns.size() == right.columns.size();
+      for (std::size_t i = 0; shape.by_position && i < shape.columns.size(); ++i) {
+        if (shape.columns[i] == nullptr) shape.columns[i] = right.columns[i];
+      }
+      // Of what is not told apart, everything that is masked in any of them may be anywhere.
+      if (!shape.by_position && judge_->mentioned() != nullptr) shape.any = judge_->mentioned();
+      return;
+    }
+    if (const auto rows = tree::list(select, "valuesLists")) {
+      const auto first = rows->size() > 0 ? tree::node(rows->get(0), "List") : nullptr;
+      const auto items = tree::list(first, "items");
+      shape.by_position = items && items->size() > 0;
+      shape.columns.assign(items ? items->size() : 0, nullptr);
+      return;
+    }
+    describe_targets(tree::list(select, "targetList"), shape);
+  }
+
+  void describe_targets(const Array::Ptr& targets, ResultShape& shape) {
+    shape.by_position = true;
+    shape.columns.clear();
+    for (unsigned i = 0; targets && i < targets->size(); ++i) {
+      const auto target = tree::node(targets->get(i), "ResTarget");
+      const Var value = target ? target->get("val") : Var();
+      const auto column = tree::node(value, "ColumnRef");
+      const auto fields = tree::list(column, "fields");
+      if (!target || (fields && fields->size() > 0 && label_of(value).empty()))
+        shape.by_position = false;  // a star
+      shape.columns.push_back(judge_->value_of(value).rule);
+    }
+    if (!shape.by_position) shape.columns.clear();
+  }
+
+  void describe_copy(const Object::Ptr& body, ResultShape& shape) {
+    shape.copy = CopyShape{};
+    const Array::Ptr options = tree::list(body, "options");
+    for (unsigned i = 0; options && i < options->size(); ++i) read_copy_option(options->get(i), *shape.copy);
+    if (body->has("query")) {
+      describe_inner(body->get("query"), shape);
+      if (!shape.by_position) shape.any = judge_->mentioned();
+      return;
+    }
+    const std::string table = tree::text(tree::object(body, "relation"), "relname");
+    const Array::Ptr columns = tree::list(body, "attlist");
+    if (!columns) {
+      shape.any = judge_->any_of(table);
+      return;
+    }
+    shape.by_position = true;
+    for (std::size_t i = 0; i < columns->size(); ++i)
+      shape.columns.push_back(judge_->column(table, tree::name_part(columns, i)));
+  }
+
+  static void read_copy_option(const Var& option, CopyShape& copy) {
+    const auto element = tree::node(option, "DefElem");
+    const std::string name = tree::text(element, "defname");
+    const Var argument = element && element->has("arg") ? element->get("arg") : Var();
+    const auto word = tree::node(argument, "String");
+    const std::string value = tree::text(word, "sval");
+    if (name == "format" && value == "csv") {
+      copy.format = CopyShape::Format::kCsv;
+    } else if (name == "header") {
+      copy.header = true;
+    } else if (name != "freeze" && !(name == "format" && value == "text")) {
+      copy.format = CopyShape::Format::kOther;
+    }
+  }
+
+  // ---- Constants and parameters
+
+  void walk(const Var& var, const ValueRole& role) {
+    if (var.type() == typeid(Array::Ptr)) {
+      for (const Var& item : *var.extract<Array::Ptr>()) walk(item, role);
+    } else if (var.type() == typeid(Object::Ptr)) {
+      for (const auto& [key, member] : *var.extract<Object::Ptr>()) walk_member(key, member, role);
+    }
+  }
+
+  void walk_member(const std::string& key, const Var& member, const ValueRole& role) {
+    const Object::Ptr body = member.type() == typeid(Object::Ptr) ? member.extract<Object::Ptr>() : nullptr;
+    if (!body) return walk(member, role);
+    if (key == "A_Const") return take_constant(body, role);
+    if (key == "ParamRef") return take_parameter(body, role);
+    if (key == "TypeCast") return walk_cast(body, role);
+    if (key == "InsertStmt") return walk_insert(body);
+    if (key == "UpdateStmt") return walk_update(body);
+    if (key == "MergeWhenClause") return walk_merge(body);
+    if (key == "ExecuteStmt") return walk_execute(body);
+    if (key == "onConflictClause" || key == "OnConflictClause") return walk_conflict(body);
+    if (key == "SelectStmt" || key == "SubLink") return walk_query(key, body, role);
+    if (!kExpressions.contains(key)) return walk(member, role);
+    const Mention mention = judge_->columns_in(member);
+    walk(member, mention.columns ? ValueRole{.placed = true, .rule = mention.rule} : role);
+  }
+
+  // What is asked in a subquery has columns of its own.
+  void walk_query(const std::string& key, const Object::Ptr& body, const ValueRole& role) {
+    for (const auto& [name, member] : *body) {
+      const bool outside = key == "SubLink" && name == "testexpr";
+      walk_member(name, member, outside ? role : ValueRole{});
+    }
+  }
+
+  void walk_cast(const Object::Ptr& cast, const ValueRole& role) {
+    ValueRole inner = role;
+    inner.cast_oid = masking::type_oid(type_of_cast(cast));
+    if (cast->has("arg")) walk(cast->get("arg"), inner);
+  }
+
+  [[nodiscard]] ValueRole role_of_column(const std::string& table, const std::string& name) const {
+    return {.placed = true, .rule = judge_->column(table, name)};
+  }
+
+  void walk_insert(const Object::Ptr& body) {
+    table_ = tree::text(tree::object(body, "relation"), "relname");
+    const Array::Ptr columns = tree::list(body, "cols");
+    std::vector<ValueRole> roles;
+    for (unsigned i = 0; columns && i < columns->size(); ++i)
+      roles.push_back(role_of_column(table_, tree::text(tree::node(columns->get(i), "ResTarget"), "name")));
+    // Columns that are not named may be any.
+    const ValueRole other{.placed = !roles.empty(), .rule = roles.empty() ? judge_->any_of(table_) : nullptr};
+    for (const auto& [key, member] : *body) {
+      if (key == "selectStmt") {
+        walk_source(tree::node(member, "SelectStmt"), roles, other);
+      } else if (key != "cols") {
+        walk_member(key, member, ValueRole{});
+      }
+    }
+  }
+
+  void walk_source(const Object::Ptr& select, const std::vector<ValueRole>& roles, const ValueRole& other) {
+    if (!select) return;
+    for (const auto& [key, member] : *select) {
+      if (key == "valuesLists" && member.type() == typeid(Array::Ptr)) {
+        for (const Var& row : *member.extract<Array::Ptr>())
+          walk_items(tree::list(tree::node(row, "List"), "items"), roles, other);
+      } else if (key == "targetList" && member.type() == typeid(Array::Ptr)) {
+        walk_items(member.extract<Array::Ptr>(), roles, other);
+      } else if ((key == "larg" || key == "rarg") && member.type() == typeid(Object::Ptr)) {
+        walk_source(member.extract<Object::Ptr>(), roles, other);
+      } else {
+        walk_member(key, member, ValueRole{});
+      }
+    }
+  }
+
+  void walk_items(const Array::Ptr& items, const std::vector<ValueRole>& roles, const ValueRole& other) {
+    for (unsigned i = 0; items && i < items->size(); ++i)
+      walk(items->get(i), i < roles.size() ? roles[i] : other);
+  }
+
+  // SET column = value: also those of (a, b) = (1, 2), of which any may be masked.
+  void walk_assignments(const Array::Ptr& targets) {
+    const Rule* several = nullptr;
+    for (unsigned i = 0; targets && i < targets->size(); ++i) {
+      const auto target = tree::node(targets->get(i), "ResTarget");
+      if (!target || !tree::node(target->get("val"), "MultiAssignRef")) continue;
+      if (several == nullptr) several = judge_->column(table_, tree::text(target, "name"));
+    }
+    for (unsigned i = 0; targets && i < targets->size(); ++i) {
+      const auto target = tree::node(targets->get(i), "ResTarget");
+      if (!target || !target->has("val")) continue;
+      ValueRole role = role_of_column(table_, tree::text(target, "name"));
+      if (tree::node(target->get("val"), "MultiAssignRef")) role.rule = several;
+      walk(target->get("val"), role);
+    }
+  }
+
+  void walk_update(const Object::Ptr& body) {
+    table_ = tree::text(tree::object(body, "relation"), "relname");
+    for (const auto& [key, member] : *body) {
+      if (key == "targetList" && member.type() == typeid(Array::Ptr)) {
+        walk_assignments(member.extract<Array::Ptr>());
+      } else {
+        walk_member(key, member, ValueRole{});
+      }
+    }
+  }
+
+  void walk_conflict(const Object::Ptr& body) {
+    for (const auto& [key, member] : *body) {
+      if (key == "targetList" && member.type() == typeid(Array::Ptr)) {
+        walk_assignments(member.extract<Array::Ptr>());
+      } else {
+        walk_member(key, member, ValueRole{});
+      }
+    }
+  }
+
+  void walk_merge(const Object::Ptr& body) {
+    table_.clear();  // any that is mentioned
+    const Array::Ptr targets = tree::list(body, "targetList");
+    std::vector<ValueRole> roles;
+    for (unsigned i = 0; targets && i < targets->size(); ++i)
+      roles.push_back(role_of_column(table_, tree::text(tree::node(targets->get(i), "ResTarget"), "name")));
+    walk_assignments(targets);
+    walk_items(tree::list(body, "values"), roles, {.placed = false, .rule = judge_->any_of(table_)});
+    if (body->has("condition")) walk(body->get("condition"), ValueRole{});
+  }
+
+  void walk_execute(const Object::Ptr& body) {
+    const Array::Ptr parameters = tree::list(body, "params");
+    for (unsigned i = 0; parameters && i < parameters->size(); ++i)
+      walk(parameters->get(i), {.execute_parameter = static_cast<int>(i)});
+  }
+
+  void take_parameter(const Object::Ptr& body, const ValueRole& role) {
+    const auto number = body->optValue<std::size_t>("number", 0);
+    if (number == 0 || number > 65'535) return;
+    if (out_.parameters.size() < number) out_.parameters.resize(number);
+    ValueRole& known = out_.parameters[number - 1];
+    if (known.rule == nullptr) known.rule = role.rule;
+    if (known.cast_oid == 0) known.cast_oid = role.cast_oid;
+    known.placed = known.placed || role.placed;
+  }
+
+  void take_constant(const Object::Ptr& body, const ValueRole& role) {
+    if (body->has("isnull")) return;
+    const auto found = token_at_.find(body->optValue<std::size_t>("location", 0));
+    if (found == token_at_.end()) {
+      whole_ = false;
+      return;
+    }
+    std::size_t index = found->second;
+    const bool negative = tokens_[index].is(sql_, '-');
+    if (negative) ++index;
+    if (index == tokens_.size()) {
+      whole_ = false;
+      return;
+    }
+    ConstantPlace place{
+        .begin = tokens_[index].begin, .end = tokens_[index].end, .negative = negative, .role = role};
+    const SqlTokenKind kind = tokens_[index].kind;
+    if (body->has("boolval")) {
+      if (kind != SqlTokenKind::kWord) return;  // TRUE that the parser made up
+      place.kind = ConstantPlace::Kind::kBoolean;
+    } else if (kind == SqlTokenKind::kNumber) {
+      place.kind = ConstantPlace::Kind::kNumber;
+    } else if (kind == SqlTokenKind::kString) {
+      place.kind = body->has("bsval") ? ConstantPlace::Kind::kBits : ConstantPlace::Kind::kString;
+      whole_ = whole_ && is_whole_string(index);
+    } else {
+      return;  // a word that stands for one: a type's modifier, the unit of an interval
+    }
+    if (taken_[index]) return;
+    taken_[index] = true;
+    out_.constants.push_back(place);
+  }
+
+  // A string that goes on behind a line's end is one to the parser.
+  [[nodiscard]] bool is_whole_string(std::size_t index) const {
+    return index + 1 >= tokens_.size() || tokens_[index + 1].kind != SqlTokenKind::kString;
+  }
+
+  // Strings that are no constants to the parser (NOTIFY's payload, options) and comments: of no column.
+  void take_rest() {
+    std::size_t end = 0;
+    for (std::size_t i = 0; i <= tokens_.size(); ++i) {
+      const std::size_t begin = i < tokens_.size() ? tokens_[i].begin : sql_.size();
+      if (sql_.substr(end, begin - end).find_first_not_of(" \t\r\n\f") != std::string_view::npos)
+        out_.constants.push_back(
+            {.kind = ConstantPlace::Kind::kComment, .begin = end, .end = begin, .role = {}});
+      if (i == tokens_.size()) break;
+      end = tokens_[i].end;
+      if (tokens_[i].kind == SqlTokenKind::kString && !taken_[i] && !copies())
+        out_.constants.push_back(
+            {.kind = ConstantPlace::Kind::kString, .begin = tokens_[i].begin, .end = end, .role = {}});
+    }
+  }
+
+  [[nodiscard]] bool copies() const {
+    return std::any_of(out_.results.begin(), out_.results.end(),
+                       [](const ResultShape& shape) { return shape.copy.has_value(); });
+  }
+
+  const masking::Rules& rules_;
+  StatementValues& out_;
+  const std::vector<SqlToken> tokens_;
+  std::string_view sql_;
+  std::vector<bool> taken_;
+  std::unordered_map<std::size_t, std::size_t> token_at_;  // by where it begins
+  const ColumnJudge* judge_ = nullptr;                     // of the statement at hand
+  std::string table_;                                      // that an INSERT or UPDATE is of
+  bool whole_ = true;
+};
+
+}  // namespace
+
+StatementValues read_statement_values(std::string_view sql, const masking::Rules& rules) {
+  StatementValues values;
+  if (sql.size() > kMaxBytes) return values;
+  auto tokens = proxy::read_sql_tokens(sql);
+  if (!tokens || proxy::nesting_bound(sql, *tokens) > kMaxNesting) return values;
+  const std::string text = without_comments(sql, *tokens);
+  const PgQueryParseResult parsed = pg_query_parse(text.c_str());
+  const std::unique_ptr<const PgQueryParseResult, void (*)(const PgQueryParseResult*)> guard(
+      &parsed, [](const PgQueryParseResult* result) { pg_query_free_parse_result(*result); });
+  if (parsed.error != nullptr) return values;
+  try {
+    values.understood = Reader(rules, values, std::move(*tokens), sql).read(parsed.parse_tree);
+  } catch (const std::exception&) {  // not the tree that was expected, or too deep
+    values.understood = false;
+  }
+  if (!values.understood) return {};
+  return values;
+}
+
+}  // namespace understudy::replayer

@@ -1,0 +1,67 @@
+// What a text of SQL says of the values in it: which constants, parameters and result columns are of a masked
+// column. Pure functions, any thread.
+//
+// A constant is of a column when it is compared with it, assigned or inserted to it, or stands in the same
+// expression. Columns that a query renames, or computes of masked ones, are followed through subqueries. What
+// this cannot tell is for the caller to hide.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "formats/masking/rules.h"
+
+namespace understudy::replayer {
+
+// Which column a value is of, as far as can be told.
+struct ValueRole {
+  bool placed = false;                  // it is of some column
+  const masking::Rule* rule = nullptr;  // that masks it
+  std::uint32_t cast_oid = 0;           // the type it is cast to
+  int execute_parameter = -1;           // of EXECUTE: which of the prepared statement's it is
+};
+
+// A constant in the text.
+struct ConstantPlace {
+  enum class Kind : std::uint8_t { kString, kNumber, kBoolean, kBits, kComment };
+  Kind kind = Kind::kString;
+  std::size_t begin = 0;  // of the token, with its quotes
+  std::size_t end = 0;
+  bool negative = false;  // a number with a minus before it
+  ValueRole role;
+};
+
+struct CopyShape {
+  enum class Format : std::uint8_t { kText, kCsv, kOther };
+  Format format = Format::kText;
+  bool header = false;
+};
+
+// What a statement answers with.
+struct ResultShape {
+  bool by_position = false;                            // `columns` are all of its columns
+  std::vector<const masking::Rule*> columns;           // null: not masked
+  std::map<std::string, const masking::Rule*> labels;  // masked, whatever they are called in the tables
+  std::vector<std::string> tables;                     // that it mentions
+  bool hidden = false;                                 // rows that are about masked values: EXPLAIN
+  const masking::Rule* any = nullptr;                  // columns that are not told apart: all may be masked
+  std::optional<CopyShape> copy;
+  std::string refers_to;  // EXECUTE, FETCH: as what that name stands for
+  std::string defines;    // PREPARE, DECLARE: gives this a name
+};
+
+struct StatementValues {
+  bool understood = false;                   // else nothing below holds
+  std::vector<ConstantPlace> constants;      // by place
+  std::vector<ValueRole> parameters;         // $1, ...
+  const masking::Rule* mentioned = nullptr;  // some masked column it is about
+  std::vector<ResultShape> results;          // of each statement of the text
+};
+
+[[nodiscard]] StatementValues read_statement_values(std::string_view sql, const masking::Rules& rules);
+
+}  // namespace understudy::replayer

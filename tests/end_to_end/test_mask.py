@@ -1,0 +1,263 @@
+"""Do masked recordings tell nothing, and do they replay against a database masked with the same key?"""
+
+import datetime
+import json
+import random
+import re
+import subprocess
+import uuid
+
+import psycopg
+import pytest
+
+from postgres_server import BIN, Server
+from replaying import raw_contents, recorded, replay_whole
+from understudy_process import run_understudy
+
+KEY = "a masking key of the tests"
+RULES = """
+column email                    # of users and of orders alike
+column users.ssn as person
+column name
+column token
+column born
+column seen
+column raw
+column code
+column client
+pattern secret-[a-z]+
+"""
+
+SCHEMA = """
+CREATE TABLE users (id int PRIMARY KEY, email text NOT NULL UNIQUE, ssn varchar(11) UNIQUE, name text, token uuid,
+                    born date, seen timestamptz, raw bytea, code int, client inet, note text);
+CREATE TABLE orders (id int PRIMARY KEY, email text NOT NULL REFERENCES users (email), amount numeric(10, 2));
+"""
+
+
+def people():
+    """Rows whose values are found nowhere by accident."""
+    maker = random.Random("people")
+    rows = []
+    for i in range(40):
+        word = "".join(maker.choice("bcdfghjklmnpqrstvwxz") for _ in range(9))
+        rows.append((i, f"{word}@example-{i}.test", f"{maker.randrange(100, 999)}-{maker.randrange(10, 99)}-"
+                     f"{maker.randrange(1000, 9999)}", f"Ünal O'{word.upper()}", uuid.UUID(int=maker.getrandbits(128)),
+                     datetime.date(1950, 1, 1) + datetime.timedelta(days=maker.randrange(18000)),
+                     datetime.datetime(2024, 1, 1, 12, 0, tzinfo=datetime.timezone.utc)
+                     + datetime.timedelta(seconds=maker.randrange(10**7), microseconds=maker.randrange(1, 10**6)),
+                     maker.randbytes(12), maker.randrange(10**5, 10**9), f"10.{maker.randrange(256)}.77.{i + 100}",
+                     f"secret-{word} or so"))
+    return rows
+
+
+PEOPLE = people()
+
+
+def told(row):
+    """How the masked values of a row are written in text, in binary and in SQL."""
+    _, email, ssn, name, token, born, seen, raw, code, client, note = row
+    texts = [email, ssn, name, name.replace("'", "''"), str(token), born.isoformat(),
+             seen.strftime("%Y-%m-%d %H:%M:%S.%f").rstrip("0"), raw.hex(), str(code), client, note]
+    return [text.encode() for text in texts] + [token.bytes, raw]
+
+
+def test_tokens_in_sql_are_those_in_recordings(server, scratch):
+    """A property test: values of every shape, the same token in both, and a bijection."""
+    maker = random.Random("tokens")
+    values = ["", " ", "a", "7", "0", "-0", "00", "007", "-1", "-32768", "32767", "-32769", "2147483647", "-2147483648",
+              "9223372036854775807", "12345678901234567890123", "1.50", "-0.25", "00.5", "NaN", "infinity", "\\x", "\\x00",
+              "\\xdeadbeef", "2024-02-29", "2023-02-29", "0001-01-01", "9999-12-31", "1899-12-31", "2099-12-31",
+              "2024-02-29 23:59:59", "2024-02-29 00:00:00.5+00", "2024-12-31 23:30:00.123456-03:30",
+              "1900-01-01 00:10:00+01", "2024-02-29 24:00:00", "2024-02-29T10:00:00.000Z",
+              "2024-02-29 10:00:00.120000+00:00", "2024-02-29 10:00:00.0", "d41d8cd98f00b204e9800998ecf8427e", "10.0.0.1", "255.255.255.255/32", "256.1.1.1", "1.2.3",
+              "trailing   ", "Ünïcödé ẞ 漢字 😀", "a\tb\nc'd\\e\"f", "x" * 300, str(uuid.UUID(int=7)),
+              "A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11", "o'brien@example.com", "+49 (0)30 123-456"]
+    values += [str(uuid.UUID(int=maker.getrandbits(128))) for _ in range(10)]
+    values += [str(maker.randrange(-10**maker.randrange(1, 19), 10**maker.randrange(1, 19))) for _ in range(40)]
+    values += ["".join(maker.choice("aZ09 .-é漢@") for _ in range(maker.randrange(1, 25))) for _ in range(60)]
+    values += [str(n) for n in range(100)]
+    values = list(dict.fromkeys(values))
+    rules, key = files(scratch, "column v as f\n")
+    with recorded(server, scratch / "recording") as proxy, proxy.connect() as connection:
+        for value in values:
+            connection.execute("SELECT %s::text AS v", [value], prepare=False)
+    mask(scratch, rules, key)
+    recorded_tokens = result_values(scratch / "masked", "v")
+    apply_functions(server, rules)
+    with server.connect() as connection:
+        connection.execute("SELECT set_config('understudy.mask_key', %s, false)", [KEY])
+        tokens = [connection.execute("SELECT understudy.mask_text(%s, 'f')", [value]).fetchone()[0] for value in values]
+        again = connection.execute("SELECT understudy.mask_text('abcdef', 'another')").fetchone()[0]
+        assert again != connection.execute("SELECT understudy.mask_text('abcdef', 'f')").fetchone()[0]
+    assert recorded_tokens == tokens
+    assert len(set(tokens)) == len(values)
+    assert [len(token.encode()) for token in tokens] == [len(value.encode()) for value in values]
+    assert sorted(tokens[values.index("10"):][:90]) == [str(n) for n in range(10, 100)]
+
+
+def test_a_masked_recording_tells_nothing_and_replays_on_a_masked_database(template, scratch):
+    rules, key = files(scratch, RULES)
+    with Server(template, name="prod") as production, Server(template, name="target") as target:
+        for server in (production.start(), target.start()):
+            server.execute(SCHEMA)
+            load(server)
+        with recorded(production, scratch / "recording") as proxy:
+            work(proxy)
+        report = mask(scratch, rules, key)
+        assert report["statements_not_understood"] == 0 and report["sessions_cut"] == 0, report
+        assert all(rule["values"] > 0 for rule in report["rules"]), report
+        nothing_is_told(scratch / "masked")
+
+        apply(target, rules, key)
+        with target.connect() as connection:
+            joined = "SELECT count(*) FROM users JOIN orders USING (email)"
+            assert connection.execute(joined).fetchone()[0] == len(PEOPLE) - 5
+        uri = f"postgresql://postgres@{target.tcp}/postgres"
+        replay_whole(scratch / "masked", uri, "--record", scratch / "replayed")
+    differences = run_understudy("diff", scratch / "masked", scratch / "replayed")
+    assert differences.returncode == 0, differences.stdout + differences.stderr
+    verified = run_understudy("verify", scratch / "masked")
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+
+
+def test_what_cannot_be_judged_is_hidden(server, scratch):
+    rules, key = files(scratch, "column email\n")
+    with recorded(server, scratch / "recording") as proxy, proxy.connect() as connection:
+        connection.execute("CREATE TEMP TABLE t (id int, email text, flag bool, doc jsonb)")
+        connection.execute("INSERT INTO t VALUES (1, 'hidden-one@example', true, '{\"a\": \"hidden-two\"}')")
+        connection.execute("DO $$BEGIN RAISE NOTICE 'hidden-three'; END$$")
+        assert connection.execute("SELECT upper(email) FROM t").fetchone()[0] == "HIDDEN-ONE@EXAMPLE"
+        assert connection.execute("SELECT e FROM (SELECT email AS e FROM t) x").fetchone()[0]
+        assert connection.execute("SELECT to_jsonb(t) FROM t").fetchone()[0]["email"]
+        assert "email" in str(connection.execute("EXPLAIN SELECT * FROM t WHERE email = 'hidden-four'").fetchall())
+        with pytest.raises(psycopg.errors.SyntaxError):
+            connection.execute("SELEKT 'hidden-five' FROM t")
+        connection.execute("/* hidden-six */ SELECT email FROM t -- hidden-seven")
+        connection.execute("PREPARE p AS SELECT id AS n FROM t WHERE email = $1")
+        connection.execute("EXECUTE p ('hidden-eight')")
+        connection.execute("BEGIN")
+        connection.execute("DECLARE c CURSOR FOR SELECT email AS other FROM t")
+        assert connection.execute("FETCH c").fetchone()[0] == "hidden-one@example"
+        connection.execute("COMMIT")
+    report = mask(scratch, rules, key)
+    assert report["values_hidden"] > 0 and report["statements_not_understood"] == 2, report
+    contents = raw_contents(scratch / "masked").lower()
+    assert re.findall(rb"hidden-\w+", contents) == []
+    assert b"select to_jsonb(t) from t" in contents
+
+
+def test_what_is_wrong_is_told_with_file_and_line(scratch):
+    rules, key = files(scratch, "column email\ncolumn a.b.c\n")
+    for lines, said in (("column email\ncolum a\n", "line 2"), ("column a.b.c", "TABLE.NAME"), ("pattern (", "POSIX"),
+                        ("type nothing", "no type"), ("# nothing\n", "no rule in it"), (r"pattern (a)\1", "line 1")):
+        rules.write_text(lines)
+        result = run_understudy("mask-sql", "--rules", rules)
+        assert result.returncode == 1 and said in result.stderr and str(rules) in result.stderr, result.stderr
+    rules.write_text("column email")
+    key.write_text("short")
+    (scratch / "recording").mkdir()
+    result = run_understudy("mask", scratch / "recording", "--rules", rules, "--mask-key-file", key, "--output",
+                            scratch / "masked")
+    assert result.returncode == 1 and "16 characters" in result.stderr and "short" not in result.stderr
+    assert run_understudy("mask", scratch / "recording").returncode == 2
+
+
+def files(scratch, rules):
+    (scratch / "rules").write_text(rules)
+    (scratch / "key").write_text(KEY + "\n")
+    return scratch / "rules", scratch / "key"
+
+
+def mask(scratch, rules, key):
+    result = run_understudy("mask", scratch / "recording", "--rules", rules, "--mask-key-file", key, "--output",
+                            scratch / "masked", "--json")
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+def psql(server, script, key=None):
+    environment = {"PGOPTIONS": f"-c understudy.mask_key={key}"} if key else {}
+    subprocess.run([str(BIN / "psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p", str(server.port),
+                    "-U", "postgres", "postgres"], input=script, text=True, check=True, timeout=120, env=environment)
+
+
+def apply_functions(server, rules):
+    printed = run_understudy("mask-sql", "--rules", rules, "--functions-only")
+    assert printed.returncode == 0 and KEY not in printed.stdout, printed.stderr
+    psql(server, printed.stdout)
+
+
+def apply(server, rules, key):
+    printed = run_understudy("mask-sql", "--rules", rules, "--mask-key-file", key)
+    assert printed.returncode == 0, printed.stderr
+    psql(server, printed.stdout)
+
+
+def load(server):
+    with server.connect() as connection:
+        for row in PEOPLE[:-5]:
+            connection.execute("INSERT INTO users VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)", row)
+            connection.execute("INSERT INTO orders VALUES (%s, %s, %s)", [row[0], row[1], row[8] / 100])
+
+
+def work(proxy):
+    """The masked values in every place they can have, in simple and extended protocol, text and binary."""
+    with proxy.connect() as connection:
+        for kind in ("simple", "text", "binary"):
+            work_through(connection, kind)
+    with proxy.connect() as connection:
+        with connection.cursor().copy("COPY users (id, email, ssn, name, note) TO STDOUT") as rows:
+            assert len(list(rows)) >= len(PEOPLE) - 5
+        with connection.cursor().copy("COPY users (id, email, ssn, name, code) FROM STDIN") as rows:
+            for row in PEOPLE[-2:]:
+                rows.write_row((row[0], row[1], row[2], row[3], row[8]))
+        for row in PEOPLE[-2:]:
+            connection.execute("INSERT INTO orders (id, email, amount) VALUES (%s, %s, 1)", [row[0], row[1]])
+
+
+def work_through(connection, kind):
+    cursor = psycopg.ClientCursor(connection) if kind == "simple" else connection.cursor(binary=kind == "binary")
+    offset = {"simple": 5, "text": 4, "binary": 3}[kind]
+    form = "%s" if kind != "binary" else "%b"
+    for row in PEOPLE[:6]:
+        columns = ("id", "email", "ssn", "name", "token", "born", "seen", "raw", "code", "client", "note")
+        for column, value in list(zip(columns, row))[1:9]:
+            found = cursor.execute(f"SELECT * FROM users WHERE {column} = {form} ORDER BY id", [value]).fetchall()
+            assert [each[0] for each in found] == [row[0]], (kind, column)
+        cursor.execute(f"SELECT u.name AS who, o.amount FROM users u JOIN orders o ON o.email = u.email "
+                       f"WHERE u.ssn IN ({form}, 'nobody') OR u.email = {form}", [row[2], row[1]])
+        assert cursor.fetchone()[0] == row[3]
+    new = PEOPLE[-offset]
+    cursor.execute(f"INSERT INTO users (id, email, ssn, name, token, born, seen, raw, code, note) VALUES "
+                   f"({', '.join([form] * 10)}) RETURNING email, token", [*new[:9], new[10]])
+    cursor.execute(f"INSERT INTO orders (id, email, amount) VALUES ({form}, {form}, 2.50)", [new[0], new[1]])
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        cursor.execute(f"INSERT INTO users (id, email) VALUES (1000, {form})", [new[1]])
+    with pytest.raises(psycopg.errors.ForeignKeyViolation):
+        cursor.execute(f"INSERT INTO orders (id, email) VALUES (1000, {form})", ["nobody-at-all@example.test"])
+    cursor.execute(f"UPDATE users SET code = {form} WHERE email = {form}", [new[8] + 1, new[1]])
+    cursor.execute(f"UPDATE users SET code = {form} WHERE ssn = {form} RETURNING *", [new[8], new[2]])
+
+
+def nothing_is_told(recording):
+    exported = run_understudy("export", recording, "--format", "jsonl").stdout.encode()
+    script = run_understudy("export", recording, "--format", "sql").stdout.encode()
+    for contents in (raw_contents(recording), exported, script):
+        found = [value for row in PEOPLE for value in told(row) if value in contents]
+        assert not found, found[:5]
+        assert b"nobody-at-all@" not in contents
+
+
+def result_values(recording, column):
+    """What a column's rows say, from the export."""
+    exported = run_understudy("export", recording, "--format", "jsonl")
+    assert exported.returncode == 0, exported.stderr
+    values, named = [], False
+    for line in exported.stdout.splitlines():
+        message = json.loads(line)
+        if message["type"] == "RowDescription":
+            named = [each["name"] for each in message["columns"]] == [column]
+        elif message["type"] == "DataRow" and named:
+            values.append(message["values"][0])
+    return values

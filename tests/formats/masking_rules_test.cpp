@@ -1,0 +1,54 @@
+// Rules files: what each line means, and what is wrong with those that mean nothing.
+#include "formats/masking/rules.h"
+
+#include <gtest/gtest.h>
+
+namespace understudy::masking {
+namespace {
+
+std::string problem(std::string_view text) {
+  try {
+    (void)Rules(text, "rules");
+  } catch (const RulesError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(MaskingRules, AreReadLineByLine) {
+  const Rules rules(
+      "# who\ncolumn Email   # of any table\r\n\ncolumn users.\"SSN\" as person\ntype UUID\n"
+      "pattern [a-z]+ as [0-9]# as codes\n",
+      "rules");
+  ASSERT_EQ(rules.all().size(), 4U);
+  EXPECT_EQ(rules.for_column({"orders"}, "email")->text(), "column email");
+  EXPECT_EQ(rules.for_column({"users"}, "SSN")->family, "person");
+  EXPECT_EQ(rules.for_column({"orders"}, "SSN"), nullptr);
+  EXPECT_EQ(rules.for_column({}, "SSN")->table, "users");
+  EXPECT_EQ(rules.for_type(2950)->line, 5U);
+  EXPECT_EQ(rules.for_type(23), nullptr);
+  EXPECT_EQ(rules.for_text("xx as 7#")->family, "codes");
+  EXPECT_EQ(rules.for_text("XX"), nullptr);
+}
+
+TEST(MaskingRules, OfAWholeRowAreThoseThatMayBeOfItsTable) {
+  const Rules rules("column users.ssn\n", "rules");
+  EXPECT_NE(rules.for_whole_row({"users"}), nullptr);
+  EXPECT_EQ(rules.for_whole_row({"orders"}), nullptr);
+}
+
+TEST(MaskingRules, ThatMeanNothingAreToldWithFileAndLine) {
+  EXPECT_EQ(problem("\n\ncolum a"), "rules, line 3: \"colum\" begins no rule; column, type and pattern do");
+  EXPECT_NE(problem("column"), "");
+  EXPECT_NE(problem("column a b"), "");
+  EXPECT_NE(problem("column s.t.c"), "");
+  EXPECT_NE(problem("column t."), "");
+  EXPECT_NE(problem("type frobnicator").find("line 1"), std::string::npos);
+  EXPECT_NE(problem("pattern [").find("POSIX"), std::string::npos);
+  EXPECT_NE(problem("pattern (a)\\1").find("back-references"), std::string::npos);
+  EXPECT_EQ(problem("pattern a\\\\1"), "");
+  EXPECT_NE(problem("").find("no rule"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace understudy::masking

@@ -1,0 +1,111 @@
+// What is masked in a text of SQL, and what its results are of. Tokens are letters and digits for letters and
+// digits, so a test tells what changed by what stayed.
+#include <gtest/gtest.h>
+
+#include "replayer/mask/value_masker.h"
+
+namespace understudy::replayer {
+namespace {
+
+const masking::Rules& rules() {
+  static const masking::Rules rules("column email\ncolumn users.ssn as person\ncolumn code\npattern secret",
+                                    "rules");
+  return rules;
+}
+
+// The text with every string and number that was changed written as ?.
+std::string masked(const std::string& sql) {
+  ValueMasker masker(rules(), "0123456789abcdef");
+  std::string text = sql;
+  const auto values = masker.read(sql);
+  masker.mask_statement(std::span<Byte>(reinterpret_cast<Byte*>(text.data()), text.size()), *values, nullptr);
+  EXPECT_EQ(text.size(), sql.size());
+  std::string out;
+  for (std::size_t i = 0; i < sql.size(); ++i) {
+    if (text[i] == sql[i]) {
+      out += sql[i];
+    } else if (out.empty() || out.back() != '?') {
+      out += '?';
+    }
+  }
+  return out;
+}
+
+TEST(MaskStatement, ConstantsOfMaskedColumnsOnly) {
+  EXPECT_EQ(masked("SELECT id FROM users WHERE email = 'qqqq' AND name = 'qqqq' LIMIT 7"),
+            "SELECT id FROM users WHERE email = '?' AND name = 'qqqq' LIMIT 7");
+  EXPECT_EQ(masked("SELECT id FROM users u WHERE u.ssn IN ('qqq', 'qqq') OR id = 77"),
+            "SELECT id FROM users u WHERE u.ssn IN ('?', '?') OR id = 77");
+  EXPECT_EQ(masked("SELECT id FROM orders o WHERE o.ssn = 'qqq'"),
+            "SELECT id FROM orders o WHERE o.ssn = 'qqq'");
+  EXPECT_EQ(masked("SELECT id FROM t WHERE code BETWEEN 55555 AND -55555"),
+            "SELECT id FROM t WHERE code BETWEEN ? AND -?");
+  EXPECT_EQ(masked("SELECT id FROM t WHERE lower(email) = lower('QQQQ')"),
+            "SELECT id FROM t WHERE lower(email) = lower('?')");
+}
+
+TEST(MaskStatement, ValuesByTheColumnsTheyGoTo) {
+  EXPECT_EQ(masked("INSERT INTO users (id, email, n) VALUES (77, 'qqqq', 'qqqq'), (77, 'qqqq', DEFAULT)"),
+            "INSERT INTO users (id, email, n) VALUES (77, '?', 'qqqq'), (77, '?', DEFAULT)");
+  EXPECT_EQ(masked("INSERT INTO users VALUES ('qqqq')"), "INSERT INTO users VALUES ('?')");
+  EXPECT_EQ(masked("UPDATE users SET email = 'qqqq', n = 'qqqq' WHERE id = 77"),
+            "UPDATE users SET email = '?', n = 'qqqq' WHERE id = 77");
+  EXPECT_EQ(masked("INSERT INTO t (id) VALUES (77) ON CONFLICT (id) DO UPDATE SET email = 'qqqq'"),
+            "INSERT INTO t (id) VALUES (77) ON CONFLICT (id) DO UPDATE SET email = '?'");
+}
+
+TEST(MaskStatement, LiteralsHoweverTheyAreWritten) {
+  EXPECT_EQ(masked("SELECT 1 FROM t WHERE email = $a$qqqq$a$"), "SELECT 1 FROM t WHERE email = $a$?$a$");
+  EXPECT_EQ(masked("SELECT 1 FROM t WHERE email = E'q''q\\\\q'"),
+            "SELECT 1 FROM t WHERE email = E'?''?\\\\?'");
+  EXPECT_EQ(masked("SELECT 1 FROM t WHERE email = 'secret'::text"),
+            "SELECT 1 FROM t WHERE email = '?'::text");
+  EXPECT_EQ(masked("SELECT 'a secret' /* kept */"), "SELECT '? ?' /* kept */");
+  EXPECT_EQ(masked("SELECT 1 /* secret */"), "SELECT 1 ? ? ?");
+}
+
+TEST(MaskStatement, WhatIsNotUnderstoodIsOverwritten) {
+  for (const char* const sql :
+       {"SELEKT 'qqqq'", "DO $$ BEGIN PERFORM 'qqqq'; END $$", "SELECT U&'qqqq' FROM t"}) {
+    const std::string text = masked(sql);
+    EXPECT_EQ(text.find("qqqq"), std::string::npos) << text;
+  }
+}
+
+// Which of a statement's results are masked: * for those.
+std::string results(const std::string& sql) {
+  const StatementValues values = read_statement_values(sql, rules());
+  EXPECT_TRUE(values.understood) << sql;
+  const ResultShape& shape = values.results.front();
+  std::string out = shape.by_position ? "" : "by name";
+  for (const masking::Rule* const rule : shape.columns) out += rule == nullptr ? "-" : "*";
+  for (const auto& [label, rule] : shape.labels) out += " " + label;
+  return out;
+}
+
+TEST(MaskStatement, ResultsAreFollowedThroughNamesAndExpressions) {
+  EXPECT_EQ(results("SELECT id, email, upper(email), email || 'x' AS y FROM t"), "-*** email upper y");
+  EXPECT_EQ(results("SELECT count(email), count(*), EXISTS (SELECT 1 FROM t WHERE email = 'x') FROM t"),
+            "---");
+  EXPECT_EQ(results("SELECT e FROM (SELECT email AS e FROM t) x"), "* e");
+  EXPECT_EQ(results("WITH w (a) AS (SELECT email FROM t) SELECT a FROM w"), "* a email");
+  EXPECT_EQ(results("SELECT t FROM t"), "* t");
+  EXPECT_EQ(results("SELECT * FROM t"), "by name");
+  EXPECT_EQ(results("SELECT id FROM t UNION SELECT email FROM t"), "* email");
+  EXPECT_EQ(results("INSERT INTO t (email) VALUES ('x') RETURNING id, email AS e"), "-* e");
+  EXPECT_EQ(results("SELECT (SELECT email FROM t LIMIT 1) FROM u"), "* email");
+  EXPECT_EQ(results("SELECT ssn FROM orders"), "-");
+}
+
+TEST(MaskStatement, ParametersByTheColumnsTheyAreComparedWith) {
+  const StatementValues values =
+      read_statement_values("UPDATE users SET email = $2 WHERE id = $1 AND ssn = $3::varchar", rules());
+  ASSERT_EQ(values.parameters.size(), 3U);
+  EXPECT_EQ(values.parameters[0].rule, nullptr);
+  EXPECT_EQ(values.parameters[1].rule->name, "email");
+  EXPECT_EQ(values.parameters[2].rule->family, "person");
+  EXPECT_EQ(values.parameters[2].cast_oid, 1043U);
+}
+
+}  // namespace
+}  // namespace understudy::replayer
