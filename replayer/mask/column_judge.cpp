@@ -20,6 +20,9 @@ std::string last_part(const Array::Ptr& names) {
   return names && names->size() > 0 ? tree::name_part(names, names->size() - 1) : std::string();
 }
 
+// Whether a column of that name, or all columns, stand in an expression.
+bool names_column(const Var& var, const std::string& name);
+
 // Calls `visit(member's name, its value)` for each member of an object, `visit("", item)` for each of a list.
 template <typename Visit>
 void for_each_part(const Var& var, Visit&& visit) {
@@ -30,7 +33,30 @@ void for_each_part(const Var& var, Visit&& visit) {
   }
 }
 
+bool names_column(const Var& var, const std::string& name) {
+  bool found = false;
+  for_each_part(var, [&](const std::string& key, const Var& part) {
+    if (key == "ColumnRef" && is_object(part)) {
+      const std::string last = last_part(tree::list(part.extract<Object::Ptr>(), "fields"));
+      found = found || last.empty() || last == name;
+    }
+    found = found || names_column(part, name);
+  });
+  return found;
+}
+
 }  // namespace
+
+Array::Ptr values_of(const Object::Ptr& source) {
+  const char* const member = source->has("subquery") ? "subquery" : "ctequery";
+  return source->has(member) ? tree::list(tree::node(source->get(member), "SelectStmt"), "valuesLists")
+                             : nullptr;
+}
+
+Array::Ptr names_of(const Object::Ptr& source) {
+  if (const auto names = tree::list(source, "aliascolnames")) return names;
+  return tree::list(tree::object(source, "alias"), "colnames");
+}
 
 std::string label_of(const Var& expression) {
   if (const auto column = tree::node(expression, "ColumnRef")) return last_part(tree::list(column, "fields"));
@@ -58,7 +84,7 @@ std::string label_of(const Var& expression) {
 ColumnJudge::ColumnJudge(const masking::Rules& rules, const Var& statement) : rules_(rules) {
   collect_names(statement);
   collect_references(statement);
-  if (mentioned_ != nullptr) derive_lists(statement);
+  if (mentioned_ != nullptr) derive_lists(statement, statement);
   for (int i = 0; i < kMaxDerivations && derive(statement); ++i) {
   }
 }
@@ -95,15 +121,45 @@ void ColumnJudge::collect_references(const Var& var) {
   });
 }
 
-// WITH x(a, b), FROM (...) AS t(a, b): which name is of which column is not followed; any may be.
-void ColumnJudge::derive_lists(const Var& var) {
+// WITH x(a, b), FROM (...) AS t(a, b): which name is of which column is not followed; any may be. Of a list
+// of values it is those that the statement assigns to a masked column, or compares with one.
+void ColumnJudge::derive_lists(const Var& statement, const Var& var) {
   for_each_part(var, [&](const std::string& key, const Var& part) {
+    const auto object = is_object(part) ? part.extract<Object::Ptr>() : nullptr;
+    if (object && values_of(object)) {
+      const Array::Ptr names = names_of(object);
+      for (std::size_t i = 0; names && i < names->size(); ++i) {
+        const std::string name = tree::name_part(names, i);
+        if (links(statement, name)) derived_.emplace(name, mentioned_);
+      }
+      return;
+    }
     if ((key == "colnames" || key == "aliascolnames") && is_array(part)) {
       const auto names = part.extract<Array::Ptr>();
       for (std::size_t i = 0; i < names->size(); ++i) derived_.emplace(tree::name_part(names, i), mentioned_);
     }
-    derive_lists(part);
+    derive_lists(statement, part);
   });
+}
+
+// Whether the name stands beside a masked column.
+bool ColumnJudge::links(const Var& var, const std::string& name) const {
+  bool found = false;
+  for_each_part(var, [&](const std::string& key, const Var& part) {
+    if (found) return;
+    const auto object = is_object(part) ? part.extract<Object::Ptr>() : nullptr;
+    if (key == "A_Expr") {
+      found = columns_in(part).rule != nullptr && names_column(part, name);
+    } else if (key == "ResTarget" && object) {
+      const std::string target = tree::text(object, "name");
+      found = !target.empty() && rules_.for_column(tables_, target) != nullptr && names_column(part, name);
+    } else if (key == "InsertStmt" && object) {  // by place, which is not followed
+      const auto source = tree::node(object->get("selectStmt"), "SelectStmt");
+      found = source && !source->has("valuesLists") && names_column(Var(source), name);
+    }
+    found = found || links(part, name);
+  });
+  return found;
 }
 
 bool ColumnJudge::derive(const Var& var) {

@@ -43,7 +43,8 @@ class ColumnJudge {
   void collect_names(const Poco::Dynamic::Var& var);
   void collect_references(const Poco::Dynamic::Var& var);
   bool derive(const Poco::Dynamic::Var& var);
-  void derive_lists(const Poco::Dynamic::Var& var);
+  void derive_lists(const Poco::Dynamic::Var& statement, const Poco::Dynamic::Var& var);
+  [[nodiscard]] bool links(const Poco::Dynamic::Var& var, const std::string& name) const;
   [[nodiscard]] const masking::Rule* reference(const Poco::JSON::Object::Ptr& column) const;
   [[nodiscard]] Mention look(const Poco::Dynamic::Var& var, bool for_value) const;
 
@@ -53,6 +54,11 @@ class ColumnJudge {
   std::map<std::string, const masking::Rule*> derived_;
   const masking::Rule* mentioned_ = nullptr;
 };
+
+// Of (VALUES ...) AS v (a, b), or WITH v (a, b) AS (VALUES ...): the rows, and the names. Null: there are
+// none.
+[[nodiscard]] Poco::JSON::Array::Ptr values_of(const Poco::JSON::Object::Ptr& source);
+[[nodiscard]] Poco::JSON::Array::Ptr names_of(const Poco::JSON::Object::Ptr& source);
 
 // What the server calls the column of a target without a name.
 [[nodiscard]] std::string label_of(const Poco::Dynamic::Var& expression);

@@ -2,9 +2,12 @@
 
 #include <algorithm>
 
+#include "formats/masking/value_shape.h"
 #include "formats/wire/backend_messages.h"
 #include "formats/wire/frontend_messages.h"
 #include "formats/wire/message_types.h"
+#include "replayer/export/binary_value.h"
+#include "replayer/mask/binary_token.h"
 
 namespace understudy::replayer {
 namespace {
@@ -29,6 +32,13 @@ std::span<Byte> writable(std::span<Byte> payload, ByteView part) {
 }
 std::span<Byte> writable(std::span<Byte> payload, std::string_view part) {
   return writable(payload, as_bytes(part));
+}
+
+bool may_be_any(std::uint32_t type_oid, std::string_view value) {
+  if (type_oid != 0)
+    return type_name(type_oid).ends_with("[]") || is_text_type(type_oid) || type_name(type_oid).empty();
+  const masking::Shape shape = masking::shape_of(value);
+  return shape != masking::Shape::kInteger && shape != masking::Shape::kNumber;
 }
 
 }  // namespace
@@ -133,7 +143,11 @@ bool SessionMask::bind(std::span<Byte> payload) {
       masker_.hide(bytes, oid, binary);
     } else {
       const auto& roles = statement->values->parameters;
-      const ValueRole role = i < roles.size() ? roles[i] : ValueRole{};
+      ValueRole role = i < roles.size() ? roles[i] : ValueRole{};
+      // Of no column, in a statement about a masked one: a text or a list, unnest($1) say, may be of that
+      // one.
+      if (!role.placed && role.rule == nullptr && may_be_any(oid, as_text(value.bytes)))
+        role.rule = statement->values->mentioned;
       masker_.mask(bytes,
                    {.column_rule = role.rule, .type_oid = oid != 0 ? oid : role.cast_oid, .binary = binary});
     }

@@ -224,6 +224,7 @@ class Reader {
     if (key == "ExecuteStmt") return walk_execute(body);
     if (key == "onConflictClause" || key == "OnConflictClause") return walk_conflict(body);
     if (key == "SelectStmt" || key == "SubLink") return walk_query(key, body, role);
+    if ((key == "RangeSubselect" || key == "CommonTableExpr") && values_of(body)) return walk_values(body);
     if (!kExpressions.contains(key)) return walk(member, role);
     const Mention mention = judge_->columns_in(member);
     walk(member, mention.columns ? ValueRole{.placed = true, .rule = mention.rule} : role);
@@ -235,6 +236,22 @@ class Reader {
       const bool outside = key == "SubLink" && name == "testexpr";
       walk_member(name, member, outside ? role : ValueRole{});
     }
+  }
+
+  // A list of values with names of its own; without them, each may be of the masked column.
+  void walk_values(const Object::Ptr& body) {
+    const Array::Ptr names = names_of(body);
+    std::vector<ValueRole> roles;
+    for (std::size_t i = 0; names && i < names->size(); ++i) {
+      const std::string name = tree::name_part(names, i);
+      const auto derived = judge_->derived().find(name);
+      roles.push_back(role_of_column("", name));
+      if (roles.back().rule == nullptr && derived != judge_->derived().end())
+        roles.back().rule = derived->second;
+    }
+    for (const Var& row : *values_of(body))
+      walk_items(tree::list(tree::node(row, "List"), "items"), roles,
+                 {.placed = false, .rule = judge_->mentioned()});
   }
 
   void walk_cast(const Object::Ptr& cast, const ValueRole& role) {

@@ -14,7 +14,7 @@ from postgres_server import BIN, Server
 from replaying import raw_contents, recorded, replay_whole
 from understudy_process import run_understudy
 
-KEY = "a masking key of the tests"
+KEY = "a-masking-key-of-the-tests"
 RULES = """
 column email                    # of users and of orders alike
 column users.ssn as person
@@ -189,9 +189,12 @@ def apply_functions(server, rules):
 
 
 def apply(server, rules, key):
-    printed = run_understudy("mask-sql", "--rules", rules, "--mask-key-file", key)
-    assert printed.returncode == 0, printed.stderr
-    psql(server, printed.stdout)
+    """As a user would: the key is in a setting, and not in the SQL."""
+    printed = run_understudy("mask-sql", "--rules", rules)
+    assert printed.returncode == 0 and KEY not in printed.stdout, printed.stderr
+    psql(server, printed.stdout, KEY)
+    told_key = run_understudy("mask-sql", "--rules", rules, "--mask-key-file", key)
+    assert f"SET understudy.mask_key = '{KEY}';" in told_key.stdout
 
 
 def load(server):

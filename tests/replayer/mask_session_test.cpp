@@ -116,6 +116,16 @@ TEST_F(MaskSession, RowsOfNothingKnownAreHidden) {
   EXPECT_TRUE(changed());
 }
 
+TEST_F(MaskSession, ListsAsParametersOfNoColumnAreHidden) {
+  session_.begin();
+  client(parse("", "INSERT INTO t (id, email) SELECT * FROM unnest($1, $2) LIMIT $3", {1007, 1009, 20}));
+  (void)changed();
+  client(bind("", "", {{.bytes = "{77}"}, {.bytes = "{qqqqqq}"}, {.bytes = "77"}}));
+  const std::string text = heard();
+  EXPECT_EQ(text.find("qqqqqq"), std::string::npos);
+  EXPECT_NE(text.find("77"), std::string::npos);
+}
+
 TEST_F(MaskSession, DetailsOfErrorsAreMaskedAsTheirColumns) {
   session_.begin();
   client(query("INSERT INTO t (email) VALUES ('qqqqqq')"));

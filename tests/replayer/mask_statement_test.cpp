@@ -54,6 +54,16 @@ TEST(MaskStatement, ValuesByTheColumnsTheyGoTo) {
             "INSERT INTO t (id) VALUES (77) ON CONFLICT (id) DO UPDATE SET email = '?'");
 }
 
+TEST(MaskStatement, ListsOfValuesByTheirNames) {
+  EXPECT_EQ(
+      masked("UPDATE t SET code = v.b FROM (VALUES (77, 55555, 'qqqq')) AS v (id, b, c) WHERE t.id = v.id"),
+      "UPDATE t SET code = v.b FROM (VALUES (77, ?, 'qqqq')) AS v (id, b, c) WHERE t.id = v.id");
+  EXPECT_EQ(masked("WITH v (id, code) AS (VALUES (77, 55555)) SELECT v.id FROM v"),
+            "WITH v (id, code) AS (VALUES (77, ?)) SELECT v.id FROM v");
+  EXPECT_EQ(masked("INSERT INTO t (id, code) SELECT * FROM (VALUES (7777, 55555)) AS v"),
+            "INSERT INTO t (id, code) SELECT * FROM (VALUES (?, ?)) AS v");
+}
+
 TEST(MaskStatement, LiteralsHoweverTheyAreWritten) {
   EXPECT_EQ(masked("SELECT 1 FROM t WHERE email = $a$qqqq$a$"), "SELECT 1 FROM t WHERE email = $a$?$a$");
   EXPECT_EQ(masked("SELECT 1 FROM t WHERE email = E'q''q\\\\q'"),
