@@ -80,6 +80,13 @@ void refuse_to_overwrite(const Recording& recording, const std::string& option, 
   }
 }
 
+std::string where_option(const cxxopts::ParseResult& given) {
+  const std::string text = option(given, "where");
+  if (given.count("where") > 0 && text.empty())
+    usage("--where is empty: leave it out, and everything is meant");
+  return text;
+}
+
 std::string option(const cxxopts::ParseResult& given, const char* name) {
   return given.count(name) > 0 ? given[name].as<std::string>() : std::string();
 }

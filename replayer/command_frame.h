@@ -28,6 +28,9 @@ int run_command(cxxopts::Options& options, const std::string& notes, int argc, c
 // file among them that would be taken for one.
 void refuse_to_overwrite(const Recording& recording, const std::string& option, const std::string& file);
 
+// --where: a condition (condition.h); "" when it was not given. Bad usage when it is empty.
+[[nodiscard]] std::string where_option(const cxxopts::ParseResult& given);
+
 // The value of an option; "" when it was not given.
 [[nodiscard]] std::string option(const cxxopts::ParseResult& given, const char* name);
 

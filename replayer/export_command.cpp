@@ -140,7 +140,7 @@ void check_usage(const cxxopts::ParseResult& given) {
 int export_recording(const cxxopts::ParseResult& given, const std::string& path) {
   check_usage(given);
   const Recording recording(path, reading_keys(given));
-  ConditionScope scope(recording, option(given, "where"));
+  ConditionScope scope(recording, where_option(given));
   ExportChoice choice(session_named(given, recording), scope);
   const int code = write_export(given, recording, choice);
   warn_of_damage("export", recording);

@@ -96,7 +96,7 @@ void show_list(const cxxopts::ParseResult& given, const Recording& recording, Ou
   options.limit = limit(given);
   options.columns = columns(given);
   options.json = given.count("json") > 0;
-  ConditionScope scope(recording, option(given, "where"));
+  ConditionScope scope(recording, where_option(given));
   if (!scope.is_everything())
     options.filter.also = [&scope](const SessionDescriptor& session) { return scope.means(session); };
   list_sessions(recording, options, out);
@@ -128,12 +128,12 @@ void show_top(const cxxopts::ParseResult& given, const Recording& recording, Out
   if (given.count("by") > 0) options.order = *parse_summary_order(option(given, "by"));
   options.columns = columns(given);
   options.json = given.count("json") > 0;
-  summarise_statements(recording, ConditionScope(recording, option(given, "where")), options, out);
+  summarise_statements(recording, ConditionScope(recording, where_option(given)), options, out);
 }
 
 void follow(const cxxopts::ParseResult& given, const std::string& path, Output& out) {
   FollowOptions options;
-  options.where = option(given, "where");
+  options.where = where_option(given);
   options.keys = reading_keys(given);
   if (given.count("from") > 0)
     options.from = moment(given, "from", Recording(path, options.keys).time_range().first, 0);

@@ -128,7 +128,7 @@ def test_top_fits_the_terminal(recorded):
 
 def test_bad_usage_of_the_new_options(recorded):
     for arguments in (("--top", "0"), ("--by", "time"), ("--top", "--by", "luck"), ("--top", "--stats"),
-                      ("--session", "1.1", "--where", "user = x"), ("--follow", "--stats"),
+                      ("--session", "1.1", "--where", "user = x"), ("--where", ""), ("--follow", "--stats"),
                       ("--follow", "--where", "gaps > 0")):
         shown = show(recorded, *arguments, status=2)
         assert "--help" in shown.stderr
