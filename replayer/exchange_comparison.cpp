@@ -1,6 +1,7 @@
 // One exchange: its replies on both servers, side by side.
 #include <algorithm>
 
+#include "formats/transcript/known_replies.h"
 #include "formats/wire/backend_messages.h"
 #include "formats/wire/message_types.h"
 #include "replayer/readable.h"
@@ -72,12 +73,19 @@ bool same_field(const wire::FieldDescription& a, const wire::FieldDescription& b
   return true;
 }
 
+// Of an imported session: it was answered then, not only by then.
+bool tells_time(const wire::Message& message) {
+  if (message.type == backend::kErrorResponse) return true;
+  const auto complete = wire::CommandComplete::decode(message.payload);
+  return message.type == backend::kCommandComplete && complete && complete->tag == kAnsweredThen;
+}
+
 }  // namespace
 
 void SessionComparison::next_a() {
   reply_a_ = a_.next_reply();
   if (reply_a_ == nullptr) return;
-  timed_a_ = timed_a_ || reply_a_->message.type != backend::kReadyForQuery;
+  timed_a_ = timed_a_ || tells_time(reply_a_->message);
   if (reply_a_->latency >= 0 && timed_a_)
     result_.add_latency(Side::kA, reply_a_->statement, reply_a_->latency);
 }
@@ -85,7 +93,7 @@ void SessionComparison::next_a() {
 void SessionComparison::next_b() {
   reply_b_ = b_.next_reply();
   if (reply_b_ == nullptr) return;
-  timed_b_ = timed_b_ || reply_b_->message.type != backend::kReadyForQuery;
+  timed_b_ = timed_b_ || tells_time(reply_b_->message);
   if (reply_b_->latency >= 0 && timed_b_)
     result_.add_latency(Side::kB, reply_b_->statement, reply_b_->latency);
 }

@@ -251,7 +251,6 @@ void ImportSessions::ask(Entry& entry, TimeNs at, const ImportedRequest& request
     return;
   }
   note_copies(*entry.session, copies);
-  entry.extended = request.kind != ImportedRequest::Kind::kSimple;
   ++(request.kind == ImportedRequest::Kind::kSimple    ? counts_.simple
      : request.kind == ImportedRequest::Kind::kExecute ? counts_.executed
                                                        : counts_.fetches);
@@ -286,6 +285,7 @@ void ImportSessions::request(Entry& entry, const LogRecord& record, const LogMes
        .text = message.text,
        .parameters = parameters ? &*parameters : nullptr},
       record.line);
+  entry.extended = kind != ImportedRequest::Kind::kSimple && !message.duration;
   if (message.duration && entry.session->awaits_answer()) {
     ++counts_.timed;
     entry.session->answer(record.time, true);

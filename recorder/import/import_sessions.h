@@ -40,7 +40,9 @@ class ImportSessions final : public logs::LogHandler {
     std::unique_ptr<ImportedSession> session;
     std::string client;  // as "connection received" told
     bool replication = false;
-    bool extended = false;  // it asked so last
+    // log_statement = all logs it, and it asked so last: what failed unlogged failed in its Parse or Bind.
+    // With durations alone those have lines of their own, and what has none was a Query.
+    bool extended = false;
     Bound bound;
     std::unordered_map<std::string, std::string> prepared;  // of a pgreplay file
     std::list<std::string>::iterator in_order;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "formats/transcript/known_replies.h"
 #include "formats/wire/backend_builders.h"
 #include "formats/wire/frontend_builders.h"
 #include "formats/wire/message_types.h"
@@ -91,7 +92,7 @@ bool ImportedSession::ask(TimeNs at, const ImportedRequest& request) {
   answer(at, false);
   if (request.kind == ImportedRequest::Kind::kFetch && !portals_.contains(request.portal)) return false;
   bytes_.clear();
-  timed_answer_.clear();
+  answer_.clear();
   const std::size_t copies = copies_from_client(request.text);
   copies_ += copies;
   if (request.kind == ImportedRequest::Kind::kSimple) {
@@ -100,7 +101,6 @@ bool ImportedSession::ask(TimeNs at, const ImportedRequest& request) {
   } else {
     append_execute(request, copies);
   }
-  wire::append_command_complete(timed_answer_, "");
   status_after_ = status_;
   take_effects(request.text);
   pending_ = true;
@@ -115,7 +115,7 @@ void ImportedSession::append_execute(const ImportedRequest& request, std::size_t
     // What was bound to it before was closed, or it could not be bound again.
     if (portals_.contains(request.portal)) {
       wire::append_close(bytes_, wire::Target::kPortal, request.portal);
-      wire::append_empty_message(timed_answer_, backend::kCloseComplete);
+      wire::append_empty_message(answer_, backend::kCloseComplete);
     }
     std::vector<wire::Value> values;
     if (request.parameters != nullptr) {
@@ -123,7 +123,7 @@ void ImportedSession::append_execute(const ImportedRequest& request, std::size_t
         values.push_back(parameter ? wire::Value{as_bytes(*parameter), false} : wire::Value{{}, true});
     }
     wire::append_bind(bytes_, {.portal = request.portal, .statement = request.name, .parameters = values});
-    wire::append_empty_message(timed_answer_, backend::kBindComplete);
+    wire::append_empty_message(answer_, backend::kBindComplete);
     if (!request.portal.empty() && portals_.size() < kMaxNames) portals_.emplace(request.portal);
   }
   wire::append_execute(bytes_, request.portal);
@@ -138,7 +138,7 @@ void ImportedSession::prepare(const ImportedRequest& request) {
     if (known != prepared_.end() && known->second == hash_of(request.text)) return;
     if (known != prepared_.end() || names_forgotten_) {
       wire::append_close(bytes_, wire::Target::kStatement, name);
-      wire::append_empty_message(timed_answer_, backend::kCloseComplete);
+      wire::append_empty_message(answer_, backend::kCloseComplete);
     }
     if (prepared_.size() >= kMaxNames) {
       prepared_.clear();
@@ -147,7 +147,7 @@ void ImportedSession::prepare(const ImportedRequest& request) {
     prepared_[name] = hash_of(request.text);
   }
   wire::append_parse(bytes_, request.name, request.text);
-  wire::append_empty_message(timed_answer_, backend::kParseComplete);
+  wire::append_empty_message(answer_, backend::kParseComplete);
 }
 
 // What the text does to the transaction, and to what is prepared.
@@ -190,7 +190,8 @@ void ImportedSession::answer(TimeNs at, bool timed) {
   pending_ = false;
   end_transaction(status_after_);
   bytes_.clear();
-  if (timed) append_bytes(bytes_, timed_answer_);
+  append_bytes(bytes_, answer_);
+  wire::append_command_complete(bytes_, timed ? kAnsweredThen : kAnsweredByThen);
   ready(bytes_);
   observer_->relayed(Direction::kFromServer, at_least(at), bytes_);
 }

@@ -72,8 +72,8 @@ class ImportedSession {
   const std::unique_ptr<proxy::SessionObserver> observer_;
   proxy::StatementTraitsCache& traits_;
   TimeNs last_ = 0;
-  ByteBuffer bytes_;         // being put together
-  ByteBuffer timed_answer_;  // what a server says before its ReadyForQuery
+  ByteBuffer bytes_;   // being put together
+  ByteBuffer answer_;  // what a server says before its CommandComplete
 
   bool pending_ = false;
   std::size_t pending_hash_ = 0;                           // of its text

@@ -24,7 +24,7 @@ std::string readable(Direction direction, ByteView bytes) {
     }
     out += out.empty() ? "" : " ";
     out += type;
-    const bool terse = direction == Direction::kFromServer ? type == 'R' || type == 'C' : type == 'E';
+    const bool terse = direction == Direction::kFromServer ? type == 'R' : type == 'E';
     if (!terse && !payload.empty()) out += "(" + payload + ")";
   }
   return out;
@@ -127,7 +127,7 @@ TEST_F(ImportSessionsTest, ASessionFromItsConnectionToItsEnd) {
   EXPECT_EQ(opened.peer, "192.0.2.7:49152");
   EXPECT_EQ(opened.attribute(kRepliesAttribute), kOnlyErrors);
   // When it was answered is not known, but by then it was.
-  EXPECT_EQ(said(0), (Lines{"S 0 R Z(I)", "C 4 Q(select 1.)", "S 8 Z(I)", "closed 8"}));
+  EXPECT_EQ(said(0), (Lines{"S 0 R Z(I)", "C 4 Q(select 1.)", "S 8 C(?.) Z(I)", "closed 8"}));
   EXPECT_EQ(watcher_.sessions[0]->why.reason, CloseReason::kClientLeft);
   EXPECT_EQ(counts().begun_before + counts().without_end, 0U);
 }
@@ -136,7 +136,7 @@ TEST_F(ImportSessionsTest, ADurationBesideAStatementTellsWhenItBegan) {
   connect(0, "7");
   line(30, "7", "LOG:  duration: 20.000 ms  statement: select 1");
   import();
-  EXPECT_EQ(said(0), (Lines{"S 0 R Z(I)", "C 10 Q(select 1.)", "S 30 C Z(I)"}));
+  EXPECT_EQ(said(0), (Lines{"S 0 R Z(I)", "C 10 Q(select 1.)", "S 30 C(.) Z(I)"}));
   EXPECT_EQ(counts().timed, 1U);
 }
 
@@ -146,7 +146,7 @@ TEST_F(ImportSessionsTest, ADurationOnItsOwnTellsWhenTheLastStatementEnded) {
   line(30, "7", "LOG:  duration: 20.000 ms");
   line(40, "7", "LOG:  duration: 0.100 ms");  // of a Parse
   import();
-  EXPECT_EQ(said(0), (Lines{"S 0 R Z(I)", "C 10 Q(select 1.)", "S 30 C Z(I)"}));
+  EXPECT_EQ(said(0), (Lines{"S 0 R Z(I)", "C 10 Q(select 1.)", "S 30 C(.) Z(I)"}));
 }
 
 TEST_F(ImportSessionsTest, NamedStatementsArePreparedOnce) {
@@ -204,14 +204,15 @@ TEST_F(ImportSessionsTest, ErrorsAreOfWhatWasAsked) {
   EXPECT_EQ(all.size(), 7U);
   EXPECT_EQ(counts().errors, 3U);
   EXPECT_EQ(counts().left_out.size(), 1U);
-  // In the protocol of what was asked before.
-  line(7, "7", "ERROR:  syntax error");
-  line(7, "7", "STATEMENT:  selec 2");
+  // In the protocol of what was asked before, where a log has all that was executed.
+  line(7, "7", "LOG:  execute <unnamed>: select 2");
   line(8, "7", "ERROR:  syntax error");
-  line(8, "7", "STATEMENT:  select 2; selec 3");
+  line(8, "7", "STATEMENT:  selec 2");
+  line(9, "7", "ERROR:  syntax error");
+  line(9, "7", "STATEMENT:  select 2; selec 3");
   import();
-  EXPECT_TRUE(said(0)[7].starts_with("C 7 P(.selec 2...) B(")) << said(0)[7];
-  EXPECT_EQ(said(0)[9], "C 8 Q(select 2; selec 3.)");
+  EXPECT_TRUE(said(0)[9].starts_with("C 8 P(.selec 2...) B(")) << said(0)[9];
+  EXPECT_EQ(said(0)[11], "C 9 Q(select 2; selec 3.)");
 }
 
 TEST_F(ImportSessionsTest, CancelsAreOfWhatWasAsked) {
@@ -338,7 +339,7 @@ TEST(ImportPgreplayTest, ItemsAreSessions) {
   const auto& said = watcher.sessions[0]->said;
   EXPECT_EQ(watcher.sessions[0]->opened.database(), "shop");
   EXPECT_EQ(said[1], "C 1 Q(select 1.)");
-  EXPECT_EQ(said[2], "S 3 Z(I)");
+  EXPECT_EQ(said[2], "S 3 C(?.) Z(I)");
   EXPECT_TRUE(said[3].starts_with("C 3 P(s.select $1...) B(")) << said[3];
   EXPECT_TRUE(said[5].starts_with("C 4 B(")) << said[5];
   EXPECT_EQ(said[6], "cancelled 6");

@@ -23,15 +23,15 @@ class DiffImportTest : public DiffTest {
   // The log tells when it was answered, or that it was.
   static Server answered(bool timed) {
     Server server;
-    if (timed) server.tag("");
-    return server.ready('T');
+    return server.tag(timed ? kAnsweredThen : kAnsweredByThen).ready('T');
   }
 };
 
 TEST_F(DiffImportTest, WhatALogCannotKnowIsNotCompared) {
   asked("SELECT 1", answered(true), Server().notice("well").rows({"1"}));
   asked("SELECT 2", answered(false), Server().rows({"2"}));
-  a.asks(Client().ask("SELECT $1", {"x"}).sync()).answers(answered(false));
+  a.asks(Client().ask("SELECT $1", {"x"}).sync())
+      .answers(Server().say('1').say('2').tag(kAnsweredByThen).ready());
   b.asks(Client().ask("SELECT $1", {"x"}).sync()).answers(Server().prepared().tag("SELECT 0").ready());
   both_leave();
   compare();
