@@ -148,8 +148,10 @@ bool SessionMask::bind(std::span<Byte> payload) {
       // one.
       if (!role.placed && role.rule == nullptr && may_be_any(oid, as_text(value.bytes)))
         role.rule = statement->values->mentioned;
-      masker_.mask(bytes,
-                   {.column_rule = role.rule, .type_oid = oid != 0 ? oid : role.cast_oid, .binary = binary});
+      masker_.mask(bytes, {.column_rule = role.rule,
+                           .type_oid = oid != 0 ? oid : role.cast_oid,
+                           .binary = binary,
+                           .list = role.list});
     }
     ++i;
   }

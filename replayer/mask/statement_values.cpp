@@ -227,7 +227,10 @@ class Reader {
     if ((key == "RangeSubselect" || key == "CommonTableExpr") && values_of(body)) return walk_values(body);
     if (!kExpressions.contains(key)) return walk(member, role);
     const Mention mention = judge_->columns_in(member);
-    walk(member, mention.columns ? ValueRole{.placed = true, .rule = mention.rule} : role);
+    ValueRole inner = mention.columns ? ValueRole{.placed = true, .rule = mention.rule} : role;
+    inner.list = key == "A_Expr" &&
+                 (tree::text(body, "kind") == "AEXPR_OP_ANY" || tree::text(body, "kind") == "AEXPR_OP_ALL");
+    walk(member, inner);
   }
 
   // What is asked in a subquery has columns of its own.
@@ -365,6 +368,7 @@ class Reader {
     if (known.rule == nullptr) known.rule = role.rule;
     if (known.cast_oid == 0) known.cast_oid = role.cast_oid;
     known.placed = known.placed || role.placed;
+    known.list = known.list || role.list;
   }
 
   void take_constant(const Object::Ptr& body, const ValueRole& role) {

@@ -22,6 +22,7 @@ struct ValueRole {
   bool placed = false;                  // it is of some column
   const masking::Rule* rule = nullptr;  // that masks it
   std::uint32_t cast_oid = 0;           // the type it is cast to
+  bool list = false;                    // = ANY (it): an array of the column's type
   int execute_parameter = -1;           // of EXECUTE: which of the prepared statement's it is
 };
 

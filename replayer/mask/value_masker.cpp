@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "formats/masking/value_shape.h"
+#include "replayer/export/binary_value.h"
 #include "replayer/mask/binary_token.h"
 
 namespace understudy::replayer {
@@ -56,6 +57,12 @@ bool unescape_backslashes(std::string& value) {
     value.erase(at, 1);
   }
   return true;
+}
+
+// Of an array of a type that has tokens; 0 of everything else.
+std::uint32_t element_of(std::uint32_t oid) {
+  const std::string name = type_name(oid);
+  return name.ends_with("[]") ? masking::type_oid(name.substr(0, name.size() - 2)) : 0;
 }
 
 bool is_of_type(std::uint32_t oid, Shape shape) {
@@ -143,13 +150,76 @@ void ValueMasker::mask(std::span<Byte> value, const ValuePlace& place) {
   }
   if (rule == nullptr && text_bytes) rule = rules_.for_text(view(value));
   if (rule == nullptr) return;
-  if (place.binary && !is_text_type(oid)) {
-    if (!mask_binary(value, *rule, oid)) hide(value, oid, true);
+  if (place.list && oid == 0 && !place.binary && mask_array_text(value, *rule, 0)) return;
+  mask_value(value, *rule, oid, place.binary);
+}
+
+void ValueMasker::mask_value(std::span<Byte> value, const Rule& rule, std::uint32_t oid, bool binary) {
+  if (const std::uint32_t element = element_of(oid); element != 0) {
+    if (!(binary ? mask_array(value, rule, element) : mask_array_text(value, rule, element)))
+      hide(value, oid, binary);
+  } else if (binary && !is_text_type(oid)) {
+    if (!mask_binary(value, rule, oid)) hide(value, oid, true);
   } else if (has_token(oid, view(value))) {
-    mask_text(value, *rule);
+    mask_text(value, rule);
   } else {
     hide(value, oid, false);
   }
+}
+
+// Dimensions, whether there are NULLs, the elements' type; size and lower bound of each dimension; lengths
+// and values.
+bool ValueMasker::mask_array(std::span<Byte> value, const Rule& rule, std::uint32_t element_oid) {
+  constexpr std::uint32_t kMaxDimensions = 6;
+  for (const bool change : {false, true}) {  // not before all of it is known to be one
+    ByteReader in(value);
+    const std::uint32_t dimensions = in.be32();
+    (void)in.be32();
+    if (in.be32() != element_oid || dimensions > kMaxDimensions) return false;
+    (void)in.bytes(std::size_t{dimensions} * 8);
+    while (in.remaining() > 0 && !in.failed()) {
+      const std::uint32_t length = in.be32();
+      if (length == 0xFFFFFFFF) continue;
+      const std::size_t at = in.offset();
+      (void)in.bytes(length);
+      if (change && !in.failed() && length > 0)
+        mask_value(value.subspan(at, length), rule, element_oid, true);
+    }
+    if (in.failed()) return false;
+  }
+  return true;
+}
+
+// {one,"two, three",NULL}: a token is quoted as its value was, for it has the same punctuation.
+bool ValueMasker::mask_array_text(std::span<Byte> value, const Rule& rule, std::uint32_t element_oid) {
+  const std::string_view text = view(value);
+  if (text.size() < 2 || text.front() != '{' || text.back() != '}') return false;
+  for (std::size_t at = 1; at < text.size();) {
+    if (text[at] == '{' || text[at] == '}' || text[at] == ',') {
+      ++at;
+      continue;
+    }
+    const bool quoted = text[at] == '"';
+    const std::size_t begin = quoted ? at + 1 : at;
+    std::size_t end = begin;
+    while (end < text.size() && (quoted ? text[end] != '"' : text[end] != ',' && text[end] != '}'))
+      end += quoted && text[end] == '\\' ? 2 : 1;
+    if (end >= text.size()) return false;
+    const std::span<Byte> element = value.subspan(begin, end - begin);
+    const bool escaped = view(element).find('\\') != std::string_view::npos;
+    if (escaped && element_oid == 17) {  // bytea: "\\x00ff"
+      if (view(element).starts_with("\\\\"))
+        mask_value(element.subspan(1), rule, element_oid, false);
+      else
+        hide(element, element_oid, false);
+    } else if (escaped) {
+      hide(element, element_oid, false);
+    } else if (quoted || (view(element) != "NULL" && view(element) != "null")) {
+      mask_value(element, rule, element_oid, false);
+    }
+    at = end + (quoted ? 1 : 0);
+  }
+  return true;
 }
 
 // ---- Statements
@@ -248,7 +318,8 @@ void ValueMasker::mask_constant(std::span<Byte> sql, const ConstantPlace& place,
     std::fill(inside.begin(), inside.end(), 'x');
     return;
   }
-  mask_text(std::span<Byte>(reinterpret_cast<Byte*>(value.data()), value.size()), *rule);
+  const std::span<Byte> plain(reinterpret_cast<Byte*>(value.data()), value.size());
+  if (!role.list || !mask_array_text(plain, *rule, 0)) mask_text(plain, *rule);
   for (std::size_t at = 0; !dollar && at < value.size(); ++at) {
     const char c = value[at];
     if (c == '\'' || (escapes && c == '\\')) value.insert(at++, 1, c);

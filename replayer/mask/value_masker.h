@@ -32,6 +32,7 @@ struct ValuePlace {
   const masking::Rule* column_rule = nullptr;
   std::uint32_t type_oid = 0;  // 0: not known
   bool binary = false;
+  bool list = false;  // of an unknown type: an array
 };
 
 class ValueMasker {
@@ -67,6 +68,11 @@ class ValueMasker {
   void mask_constant(std::span<Byte> sql, const ConstantPlace& place, const StatementValues& values,
                      const ValueRole& role);
   void mask_number(std::span<Byte> token, bool negative, const masking::Rule& rule);
+  void mask_value(std::span<Byte> value, const masking::Rule& rule, std::uint32_t type_oid, bool binary);
+  // Of an array, each element. False when it cannot be read.
+  [[nodiscard]] bool mask_array(std::span<Byte> value, const masking::Rule& rule, std::uint32_t element_oid);
+  [[nodiscard]] bool mask_array_text(std::span<Byte> value, const masking::Rule& rule,
+                                     std::uint32_t element_oid);
   [[nodiscard]] bool mask_binary(std::span<Byte> value, const masking::Rule& rule, std::uint32_t type_oid);
 
   const masking::Rules& rules_;

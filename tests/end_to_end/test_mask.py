@@ -231,6 +231,9 @@ def work_through(connection, kind):
         cursor.execute(f"SELECT u.name AS who, o.amount FROM users u JOIN orders o ON o.email = u.email "
                        f"WHERE u.ssn IN ({form}, 'nobody') OR u.email = {form}", [row[2], row[1]])
         assert cursor.fetchone()[0] == row[3]
+        cursor.execute(f"SELECT name FROM users WHERE email = ANY({form}) AND code = ANY({form})",
+                       [["nobody-at-all@example.test", row[1]], [row[8], 7]])
+        assert cursor.fetchone()[0] == row[3]
     new = PEOPLE[-offset]
     cursor.execute(f"INSERT INTO users (id, email, ssn, name, token, born, seen, raw, code, note) VALUES "
                    f"({', '.join([form] * 10)}) RETURNING email, token", [*new[:9], new[10]])

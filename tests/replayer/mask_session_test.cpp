@@ -116,6 +116,14 @@ TEST_F(MaskSession, RowsOfNothingKnownAreHidden) {
   EXPECT_TRUE(changed());
 }
 
+TEST_F(MaskSession, ListsAreMaskedByTheirElements) {
+  session_.begin();
+  client(parse("", "SELECT 1 FROM t WHERE email = ANY($1)", {1009}));
+  (void)changed();
+  client(bind("", "", {{.bytes = "{qqqqqq,\"qqq, qqq\",NULL,\"q\\\\q\"}"}}));
+  EXPECT_NE(heard().find("{******,\"***, ***\",NULL,\"****\"}"), std::string::npos);
+}
+
 TEST_F(MaskSession, ListsAsParametersOfNoColumnAreHidden) {
   session_.begin();
   client(parse("", "INSERT INTO t (id, email) SELECT * FROM unnest($1, $2) LIMIT $3", {1007, 1009, 20}));
