@@ -27,7 +27,7 @@ constexpr const char* kRulesHelp =
     "\nRULES, a line each; \"#\" begins a comment, \" as FAMILY\" may follow each rule:\n"
     "  column NAME         values of columns of that name, and result columns that are called so\n"
     "  column TABLE.NAME   of one table, written without its schema\n"
-    "  type TYPE           every value of a type: text, int8, numeric, uuid, date, timestamptz, bytea, ...\n"
+    "  type TYPE           every value of a type: text, int8, numeric, uuid, date, bytea, ...\n"
     "  pattern REGEX       every text in which this POSIX extended regular expression is found, whole\n"
     "Equal values of a family get equal tokens. Without a family all are of one, and joins survive.\n";
 
@@ -40,7 +40,7 @@ constexpr const char* kSqlNotes =
     "\nRun it on a copy of the database, as a superuser; the database's encoding must be UTF8:\n"
     "  understudy mask-sql --rules RULES > mask.sql\n"
     "  PGOPTIONS=\"-c understudy.mask_key=$(cat KEY)\" psql -v ON_ERROR_STOP=1 -f mask.sql\n"
-    "Columns whose type has no tokens (boolean, float, json, arrays, ...) end it with an error: see README.\n"
+    "Columns whose type has no tokens (boolean, float, json, arrays) end it with an error: see README.\n"
     "\nExit codes: 0 printed; 1 could not; 2 bad usage.\n";
 
 std::string read_file(const std::string& path, const char* what) {
