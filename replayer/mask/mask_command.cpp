@@ -14,6 +14,7 @@
 #include "replayer/mask/mask_report.h"
 #include "replayer/mask/recording_masker.h"
 #include "replayer/output.h"
+#include "replayer/reading_keys.h"
 #include "replayer/recording_lookup.h"
 
 namespace understudy::replayer {
@@ -87,7 +88,7 @@ int mask(const cxxopts::ParseResult& given, const std::string& path) {
   refuse_full_directory(output);
   const masking::Rules rules = read_rules(given);
   ValueMasker masker(rules, read_key(key_file));
-  const Recording recording(path);
+  const Recording recording(path, reading_keys(given));
   mask_recording(recording, masker, output);
   Output out;
   out.write(given.count("json") > 0 ? mask_report_json(masker.counts(), rules)
