@@ -168,6 +168,7 @@ def client_hello(stage):
 def silent_after_ssl_request(stage, proxy):
     session = RawSession(proxy.port, login=False)
     session.send(SSL_REQUEST)
+    assert session.socket.recv(1) == b"S"  # what comes before it is refused
     return session
 
 

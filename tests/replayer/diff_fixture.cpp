@@ -3,8 +3,8 @@
 #include <cstdlib>
 #include <fstream>
 
-#include "formats/transcript/segment_name.h"
 #include "formats/transcript/known_replies.h"
+#include "formats/transcript/segment_name.h"
 #include "formats/wire/message_types.h"
 
 namespace understudy::replayer::test {
