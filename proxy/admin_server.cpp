@@ -112,7 +112,8 @@ bool is_write(AdminEndpoint endpoint) {
 // For sessions, or for a disk.
 bool may_wait(AdminEndpoint endpoint) {
   return endpoint == AdminEndpoint::kPause || endpoint == AdminEndpoint::kMove ||
-         endpoint == AdminEndpoint::kRecordStop || endpoint == AdminEndpoint::kRecordSave;
+         endpoint == AdminEndpoint::kRecordStart || endpoint == AdminEndpoint::kRecordStop ||
+         endpoint == AdminEndpoint::kRecordSave;
 }
 
 class Handler final : public Net::HTTPRequestHandler {

@@ -27,7 +27,7 @@ void ClientSession::recording_began(std::shared_ptr<JoinTally> tally) {
 }
 
 void ClientSession::recording_ended() {
-  observer_.reset();
+  if (observer_ && observer_->over()) observer_.reset();  // or of the next one, which has begun already
   if (login_) login_->joining.reset();
   if (join_) join_->forget();
   if (failover_ && failover_->shadow != nullptr) failover_->shadow->unobserve();

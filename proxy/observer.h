@@ -27,6 +27,8 @@ class SessionObserver {
   virtual void closed(const CloseDetail& why, TimeNs time) = 0;
   // Bytes of this session are known to be missing here. The proxy misses none; a capture may.
   virtual void missing(const Gap& /*gap*/, TimeNs /*time*/) {}
+  // The recording has ended: nothing of what it is shown goes anywhere.
+  [[nodiscard]] virtual bool over() const { return false; }
 };
 
 class TrafficObserver {

@@ -67,6 +67,10 @@ void SessionHistory::parsed(std::string_view name, ByteView message, std::string
 }
 
 void SessionHistory::closed(std::string_view name) {
+  // A Query closes the unnamed statement: a transaction has as many of them as it likes.
+  const bool known = !changes_.empty() && changes_.back().effect.kind == K::kDeallocate &&
+                     changes_.back().effect.name == name && !changes_.back().transactional;
+  if (known) return;
   StatementEffect effect;
   effect.kind = K::kDeallocate;
   effect.name = name;

@@ -36,7 +36,9 @@ class ShadowSession final : public Runnable {
   // The client was shown that by the primary.
   void primary_answered(ByteView bytes);
   // The recording has ended.
-  void unobserve() { observer_.reset(); }
+  void unobserve() {
+    if (observer_ && observer_->over()) observer_.reset();
+  }
   // Its client's session ends.
   void end();
   void run(std::uint32_t client_events, std::uint32_t server_events) override;

@@ -7,8 +7,10 @@ namespace understudy::recorder {
 
 void Lane::open(LaneSession& session, TimeNs time, ByteView payload) {
   const std::lock_guard guard(mutex_);
+  session.shed = ended_;
+  if (ended_) return;
   ++sessions_;
-  if (!ended_ && (slab_->size_bytes() < 2 * limit_bytes_ || queue_slab(SlabQueue::Room::kReserve))) {
+  if (slab_->size_bytes() < 2 * limit_bytes_ || queue_slab(SlabQueue::Room::kReserve)) {
     session.recorded = true;
     append_past_limit(session.id, time, EventKind::kOpened, payload);
     return;

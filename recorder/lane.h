@@ -71,6 +71,12 @@ class Lane {
   // is shown later is not recorded.
   void end();
 
+  // Any thread. end() was called.
+  [[nodiscard]] bool ended() const {
+    const std::lock_guard guard(mutex_);
+    return ended_;
+  }
+
   void add_to(Statistics& statistics) const;
 
  private:

@@ -260,6 +260,9 @@ int relay(ProxySettings settings, const std::string& config, const std::vector<S
   proxy.start();
   recordings.attach(
       {[&](const auto& tally) { proxy.recording_began(tally); }, [&] { proxy.recording_ended(); }});
+  // However this ends: recordings outlive the proxy.
+  const std::unique_ptr<RecordingControl, void (*)(RecordingControl*)> attached(
+      &recordings, [](RecordingControl* control) { control->detach(); });
   if (admin) admin->start();
   log_start(proxy, settings, recordings.status());
   await_end(

@@ -89,6 +89,7 @@ class Recorder::ObservedSession final : public proxy::SessionObserver {
     encode(why, payload);
     lane_.close(session_, time, payload);
   }
+  [[nodiscard]] bool over() const override { return lane_.ended(); }
   void missing(const Gap& gap, TimeNs time) override {
     if (secrets_) secrets_->resume();
     ByteBuffer payload;
@@ -164,7 +165,7 @@ void Recorder::run_thread() {
     if (SteadyClock::now() >= next_seal) {
       hand_over_lanes();
       appender_.tick(proxy::now_ns());
-      expire(proxy::now_ns());
+      expire(wall_clock_ns());
       next_seal = SteadyClock::now() + seal_interval;
     }
     publish_statistics();

@@ -100,7 +100,8 @@ void RecordingControl::open(const ActivePointer& active) {
   std::vector<std::pair<std::string, std::string>> attributes;
   if (!active->name.empty()) attributes.emplace_back("name", active->name);
   const std::string filter = active->filter.describe();
-  if (!filter.empty()) attributes.emplace_back("filter", filter);
+  // Whom it names is nobody's business without the key: headers are not encrypted.
+  if (!filter.empty() && options.key == nullptr) attributes.emplace_back("filter", filter);
   active->since = proxy::now_ns();
   active->recorder = std::make_unique<Recorder>(
       options, workers_, RecorderIdentity{.producer = producer_, .attributes = std::move(attributes)});
@@ -211,7 +212,7 @@ std::optional<RecordingControl::Refusal> RecordingControl::save(std::string name
   const ActivePointer active = current();
   if (active == nullptr) return Refusal{"nothing is being recorded", false};
   if (auto refusal = name_directory(name, saved.directory)) return refusal;
-  const TimeNs since = last > 0 ? proxy::now_ns() - last : 0;
+  const TimeNs since = last > 0 ? wall_clock_ns() - last : 0;
   const auto incomplete = active->recorder->cut(kCutLimit);
   if (!incomplete) return Refusal{"the disk did not take what was recorded; nothing was saved", false};
   try {

@@ -4,11 +4,18 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
+#include <optional>
 #include <system_error>
 
 namespace understudy::recorder {
 
 namespace fs = std::filesystem;
+
+TimeNs wall_clock_ns() {
+  const auto since_epoch = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(since_epoch).count();
+}
 
 std::vector<SegmentFile> segment_files(const fs::path& directory) {
   std::vector<SegmentFile> files;
@@ -43,13 +50,19 @@ Retention::Expired Retention::apply(unsigned run, unsigned incomplete, TimeNs no
   std::uint64_t total = 0;
   for (const SegmentFile& file : files) total += file.size_bytes;
   Expired expired;
+  std::optional<std::uint32_t> stays;  // of that run one stays, and so do those behind it
   for (const SegmentFile& file : files) {
+    if (stays == file.name.run) continue;
     const bool too_much = options_.keep_bytes > 0 && total > options_.keep_bytes;
     const bool too_old = options_.keep_age > 0 && now - file.written_at > options_.keep_age;
-    if (!too_much && !too_old) continue;
     const SegmentFile* const next = &file == &files.back() ? nullptr : &file + 1;
     std::error_code error;
-    if (!may_go(file, next, {run, incomplete}, now) || !fs::remove(file.path, error)) continue;
+    const bool goes =
+        (too_much || too_old) && may_go(file, next, {run, incomplete}, now) && fs::remove(file.path, error);
+    if (!goes) {
+      stays = file.name.run;
+      continue;
+    }
     total -= file.size_bytes;
     ++expired.segments;
     expired.bytes += file.size_bytes;
@@ -60,12 +73,15 @@ Retention::Expired Retention::apply(unsigned run, unsigned incomplete, TimeNs no
 
 namespace {
 
-void link_or_copy(const fs::path& from, const fs::path& to) {
+// False when it has gone meanwhile: the oldest expire.
+bool link_or_copy(const fs::path& from, const fs::path& to) {
   std::error_code error;
   fs::create_hard_link(from, to, error);
-  if (!error) return;
+  if (!error) return true;
+  if (!fs::exists(from)) return false;
   fs::copy_file(from, to);  // another file system, or one without links
   fs::permissions(to, fs::perms::owner_read | fs::perms::owner_write);
+  return true;
 }
 
 }  // namespace
@@ -79,8 +95,7 @@ std::size_t save_segments(const fs::path& from, unsigned run, unsigned incomplet
     std::size_t saved = 0;
     for (const SegmentFile& file : segment_files(from)) {
       if (file.name.run != run || file.name.segment >= incomplete || file.written_at < since) continue;
-      link_or_copy(file.path, to / file.path.filename());
-      ++saved;
+      if (link_or_copy(file.path, to / file.path.filename())) ++saved;
     }
     return saved;
   } catch (const std::system_error&) {

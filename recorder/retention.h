@@ -19,6 +19,8 @@ struct SegmentFile {
   std::uint64_t size_bytes = 0;
   TimeNs written_at = 0;  // last
 };
+// The clock of file systems, which steps with the machine's (proxy/clock.h does not).
+[[nodiscard]] TimeNs wall_clock_ns();
 // In order; files that go away meanwhile are left out. Empty where there is no such directory.
 [[nodiscard]] std::vector<SegmentFile> segment_files(const std::filesystem::path& directory);
 
@@ -38,7 +40,8 @@ class Retention {
     return !options_.directory.empty() && (options_.keep_bytes > 0 || options_.keep_age > 0);
   }
   // Deletes what is too much. Of run `run`, segments from `incomplete` on are being written, and stay; of
-  // others the last may be, and stays while something was written to it within the age of a segment.
+  // others the last may be, and stays while something was written to it within the age of a segment. `now` is
+  // wall_clock_ns().
   [[nodiscard]] Expired apply(unsigned run, unsigned incomplete, TimeNs now) const;
 
  private:

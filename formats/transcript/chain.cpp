@@ -26,11 +26,12 @@ void ChainCheck::problem(const std::filesystem::path& path, std::string what) {
 void ChainCheck::add(const SegmentReport& report, const std::filesystem::path& path) {
   if (!report.chained) {
     // Of format 1.0, or its header is damaged: then the next one tells what it was.
-    if (!report.damage.empty()) return add_unusable(path);
-    previous_.reset();
-    return;
+    return report.damage.empty() ? add_unchained(report, path) : add_unusable(path);
   }
   check_name(report, path);
+  if (unchained_ == report.header.run) {
+    problem(path, "is chained, and a segment of format 1.0 is before it in its run: that was put in");
+  }
   if (previous_ && previous_->run == report.header.run) {
     check_link(report, path);
   } else {
@@ -44,6 +45,20 @@ void ChainCheck::add(const SegmentReport& report, const std::filesystem::path& p
                    .recording_id = report.header.recording_id,
                    .encrypted = report.encrypted,
                    .digest = report.digest && report.digest->fits ? report.digest : std::nullopt};
+}
+
+// One program writes a run: all of it is chained, or nothing.
+void ChainCheck::add_unchained(const SegmentReport& report, const std::filesystem::path& path) {
+  check_name(report, path);
+  const auto name = parse_segment_name(path.filename().string());
+  const auto is_of = [&](std::uint32_t run) {
+    return report.header.run == run || (name && name->run == run);
+  };
+  if (previous_ && is_of(previous_->run)) {
+    return problem(
+        path, "is of format 1.0, unlike " + named(previous_->segment) + " before it: put in, or replaced");
+  }
+  unchained_ = name ? name->run : report.header.run;
 }
 
 void ChainCheck::add_unusable(const std::filesystem::path& path) {

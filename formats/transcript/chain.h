@@ -38,7 +38,7 @@ struct ChainRun {
 class ChainCheck {
  public:
   // Segments in order of their names, each verified already. Throws RecordingError when a file cannot be read
-  // again. Those of format 1.0 are passed over: they say nothing.
+  // again. Those of format 1.0 say nothing of each other; among chained ones they have no place.
   void add(const SegmentReport& report, const std::filesystem::path& path);
   // A file in the place of a segment that is none, or cannot be read.
   void add_unusable(const std::filesystem::path& path);
@@ -56,6 +56,7 @@ class ChainCheck {
     std::optional<bool> encrypted = std::nullopt;       // none: not known
     std::optional<DigestReport> digest = std::nullopt;  // and found to fit
   };
+  void add_unchained(const SegmentReport& report, const std::filesystem::path& path);
   void check_name(const SegmentReport& report, const std::filesystem::path& path);
   void check_link(const SegmentReport& report, const std::filesystem::path& path);
   void note(const SegmentReport& report);
@@ -63,6 +64,7 @@ class ChainCheck {
   void problem(const std::filesystem::path& path, std::string what);
 
   std::optional<Seen> previous_;
+  std::optional<std::uint32_t> unchained_;  // the run of the last segment of format 1.0
   std::vector<ChainProblem> problems_;
   std::vector<ChainRun> runs_;
 };

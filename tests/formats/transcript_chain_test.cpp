@@ -210,6 +210,21 @@ TEST_F(ChainTest, ASegmentInWhichSomethingWasAddedIsFoundOut) {
   EXPECT_FALSE(verify_segment(*open_file(path({1, 1})), "more").whole());
 }
 
+// Whoever cuts something out could put a segment of the old format in its place, which says nothing.
+TEST_F(ChainTest, ASegmentOfTheOldFormatHasNoPlaceInAChain) {
+  const std::filesystem::path old =
+      std::filesystem::path(UNDERSTUDY_SOURCE_DIR) / "tests/golden/version-1.transcript";
+  save_run(1, 5);
+  for (const std::uint32_t number : {2U, 3U}) std::filesystem::remove(path({1, number}));
+  std::filesystem::copy_file(old, path({1, 2}));
+  EXPECT_THAT(problems(), testing::Contains(HasSubstr("000001-000002: is of format 1.0, unlike segment 1")));
+  EXPECT_THAT(problems(), testing::Contains(HasSubstr("segments 2 to 3 are missing")));
+  EXPECT_EQ(chain_->runs().size(), 1U);
+  std::filesystem::remove(path({1, 1}));
+  EXPECT_THAT(problems(),
+              testing::Contains(HasSubstr("000001-000004: is chained, and a segment of format 1.0")));
+}
+
 TEST_F(ChainTest, ADamagedHeaderDoesNotHideWhatFollowsIt) {
   save_run(1, 4);
   ByteBuffer harmed = contents({1, 2});
