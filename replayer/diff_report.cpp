@@ -108,7 +108,7 @@ void print_gaps(std::ostream& out, const DiffResult& result, std::size_t columns
     out << wrapped(
                "      Each session that only one has is a difference. If they were left out on purpose "
                "(replay "
-               "--from, --until), --ignore-unpaired only counts them.",
+               "--from, --until, marks, --where), --ignore-unpaired only counts them.",
                columns, 6)
         << "\n";
   }

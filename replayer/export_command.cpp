@@ -23,7 +23,7 @@ constexpr const char* kNotes =
     "UTF-8, are an object {\"hex\": ..., \"format\": \"binary\" or \"text\"}. Messages over 16 MiB are told "
     "by\n"
     "length and XXH64 only.\n"
-    "\nsql: a script for psql, session after session; into a directory, a script a session. Parameters\n"
+    "\nsql: a script for psql, session after session; into DIR/, a script a session. Parameters\n"
     "are put in place as literals, COPY data is inline. What failed when recorded is a comment, and so\n"
     "is what SQL cannot express (binary COPY, binary parameters of unknown types, function calls,\n"
     "replication): it is counted on standard error.\n"
