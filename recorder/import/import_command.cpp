@@ -71,7 +71,7 @@ int import_logs(const ImportOptions& options) {
   refuse_mixture(files);
   WaitingRecorder recorder(options.recording, {.producer = "understudy " UNDERSTUDY_VERSION " import",
                                                .attributes = {{"import", "logs"}}});
-  ImportSessions sessions(recorder);
+  ImportSessions sessions(recorder, ImportSessions::kMaxOpen, options.recording.redact);
   ImportSummary summary;
   {
     ImportProgress progress(

@@ -34,13 +34,14 @@ struct ImportCounts {
   std::uint64_t fetches = 0;
   std::uint64_t timed = 0;  // of all statements: the log has their duration
   std::uint64_t errors = 0;
-  std::uint64_t cancels = 0;        // of errors
-  std::uint64_t copies = 0;         // COPY FROM STDIN, without data
-  std::uint64_t other_records = 0;  // that tell nothing of a session's statements
-  std::uint64_t replication = 0;    // sessions left out
-  PlacesByKind left_out;            // statements that cannot be said again
-  PlacesByKind unreadable;          // lines
-  PlacesByKind zones;               // times whose zone is not known
+  std::uint64_t cancels = 0;              // of errors
+  std::uint64_t passwords_in_errors = 0;  // errors in which some were hidden
+  std::uint64_t copies = 0;               // COPY FROM STDIN, without data
+  std::uint64_t other_records = 0;        // that tell nothing of a session's statements
+  std::uint64_t replication = 0;          // sessions left out
+  PlacesByKind left_out;                  // statements that cannot be said again
+  PlacesByKind unreadable;                // lines
+  PlacesByKind zones;                     // times whose zone is not known
   TimeNs first_time = 0;
   TimeNs last_time = 0;
 

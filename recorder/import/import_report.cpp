@@ -139,7 +139,7 @@ std::string summary_as_text(const ImportSummary& summary) {
   lines.put_places("read all the same", counts.zones);
   lines.put_if(counts.replication, "replication sessions", " (left out)");
   lines.put_if(counts.other_records, "other records");
-  lines.put_if(summary.recording.passwords_hidden, "passwords hidden");
+  lines.put_if(summary.recording.passwords_hidden + counts.passwords_in_errors, "passwords hidden");
   if (counts.records > 0) {
     lines.put("from, to", format_time(counts.first_time) + ", " + format_time(counts.last_time));
   }
@@ -179,7 +179,7 @@ std::string summary_as_json(const ImportSummary& summary) {
   recording.set("data_bytes", summary.recording.data_bytes);
   recording.set("stored_bytes", summary.recording.stored_bytes);
   recording.set("segments", summary.recording.segments);
-  recording.set("passwords_hidden", summary.recording.passwords_hidden);
+  recording.set("passwords_hidden", summary.recording.passwords_hidden + summary.counts.passwords_in_errors);
   out.set("recording", recording);
   return text_of(out);
 }

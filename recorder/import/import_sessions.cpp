@@ -132,7 +132,8 @@ void ImportSessions::open_session(Entry& entry, SessionDescriptor descriptor, bo
   descriptor.attributes.emplace_back(kRepliesAttribute, kOnlyErrors);
   if (descriptor.peer.empty()) descriptor.peer = "unknown";
   descriptor.backend = "unknown";
-  entry.session = std::make_unique<ImportedSession>(recording_, descriptor, traits_, logged_in);
+  entry.session = std::make_unique<ImportedSession>(recording_, descriptor, traits_, logged_in,
+                                                    redact_ ? &counts_.passwords_in_errors : nullptr);
   ++counts_.sessions;
 }
 

@@ -14,9 +14,12 @@ namespace understudy::recorder {
 
 class ImportSessions final : public logs::LogHandler {
  public:
+  static constexpr std::size_t kMaxOpen = 100'000;
   // `max_open`: sessions whose end was not seen; beyond it the one idle for longest is closed.
-  explicit ImportSessions(proxy::TrafficObserver& recording, std::size_t max_open = 100'000)
-      : recording_(recording), max_open_(max_open) {}
+  // `redact`: passwords in errors are hidden here, those in statements by the recording.
+  explicit ImportSessions(proxy::TrafficObserver& recording, std::size_t max_open = kMaxOpen,
+                          bool redact = true)
+      : recording_(recording), max_open_(max_open), redact_(redact) {}
 
   // What follows is of this file. The name is for messages.
   void begin_file(const std::string& name) { file_ = name; }
@@ -68,6 +71,7 @@ class ImportSessions final : public logs::LogHandler {
 
   proxy::TrafficObserver& recording_;
   const std::size_t max_open_;
+  const bool redact_;
   proxy::StatementTraitsCache traits_;
   std::string file_;
   std::unordered_map<std::string, Entry> entries_;

@@ -6,6 +6,7 @@
 #include "formats/wire/backend_builders.h"
 #include "formats/wire/frontend_builders.h"
 #include "formats/wire/message_types.h"
+#include "formats/wire/prose_secrets.h"
 #include "proxy/sql_tokens.h"
 
 namespace understudy::recorder {
@@ -34,19 +35,6 @@ bool may_have_effects(std::string_view sql) {
   return false;
 }
 
-std::vector<wire::ErrorField> fields_of(const ImportedError& error) {
-  std::vector<wire::ErrorField> fields = {{'S', error.severity}, {'V', error.severity}};
-  const auto add = [&fields](char code, std::string_view text) {
-    if (!text.empty()) fields.push_back({code, text});
-  };
-  add('C', error.sqlstate);
-  fields.push_back({'M', error.message});
-  add('D', error.detail);
-  add('H', error.hint);
-  add('W', error.context);
-  return fields;
-}
-
 }  // namespace
 
 std::size_t copies_from_client(std::string_view sql) {
@@ -71,8 +59,11 @@ std::size_t copies_from_client(std::string_view sql) {
 }
 
 ImportedSession::ImportedSession(proxy::TrafficObserver& recording, const SessionDescriptor& descriptor,
-                                 proxy::StatementTraitsCache& traits, bool logged_in)
-    : observer_(recording.open_session(0, descriptor)), traits_(traits), last_(descriptor.opened_at) {
+                                 proxy::StatementTraitsCache& traits, bool logged_in, std::uint64_t* hidden)
+    : observer_(recording.open_session(0, descriptor)),
+      traits_(traits),
+      hidden_(hidden),
+      last_(descriptor.opened_at) {
   if (!logged_in) return;
   wire::append_authentication_ok(bytes_);
   ready(bytes_);
@@ -196,12 +187,35 @@ void ImportedSession::answer(TimeNs at, bool timed) {
   observer_->relayed(Direction::kFromServer, at_least(at), bytes_);
 }
 
+// Messages and contexts quote statements, also such as are in no other line of the log.
+void ImportedSession::append_error(TimeNs at, const ImportedError& error) {
+  struct Text {
+    char code;
+    std::string text;
+  };
+  Text texts[] = {{'M', std::string(error.message)},
+                  {'D', std::string(error.detail)},
+                  {'H', std::string(error.hint)},
+                  {'W', std::string(error.context)}};
+  bool hidden = false;
+  std::vector<wire::ErrorField> fields = {{'S', error.severity}, {'V', error.severity}};
+  if (!error.sqlstate.empty()) fields.push_back({'C', error.sqlstate});
+  for (Text& one : texts) {
+    if (hidden_ != nullptr) hidden = wire::hide_secrets_in_prose(one.text) || hidden;
+    if (one.code == 'M' || !one.text.empty()) fields.push_back({one.code, one.text});
+  }
+  wire::append_error_fields(bytes_, backend::kErrorResponse, fields);
+  if (!hidden) return;
+  ++*hidden_;
+  observer_->redacted({Direction::kFromServer, RedactionKind::kSqlPassword}, at_least(at));
+}
+
 void ImportedSession::fail(TimeNs at, const ImportedError& error) {
   pending_ = false;
   // BEGIN, and then what failed, in one text: there is a transaction too.
   end_transaction(status_ == 'I' && status_after_ != 'T' ? 'I' : 'E');
   bytes_.clear();
-  wire::append_error_fields(bytes_, backend::kErrorResponse, fields_of(error));
+  append_error(at, error);
   ready(bytes_);
   observer_->relayed(Direction::kFromServer, at_least(at), bytes_);
 }
@@ -210,7 +224,7 @@ void ImportedSession::cancel(TimeNs at) { observer_->cancelled(at_least(at)); }
 
 void ImportedSession::say(TimeNs at, const ImportedError& error) {
   bytes_.clear();
-  wire::append_error_fields(bytes_, backend::kErrorResponse, fields_of(error));
+  append_error(at, error);
   observer_->relayed(Direction::kFromServer, at_least(at), bytes_);
 }
 

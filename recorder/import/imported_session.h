@@ -37,9 +37,10 @@ struct ImportedError {
 class ImportedSession {
  public:
   // The session begins with its descriptor's opening. `logged_in`: else what comes is the error that refused
-  // it. Both references must outlive it.
+  // it. `hidden`: errors in which passwords were overwritten are counted there; null: they stay. All that is
+  // borrowed must outlive it.
   ImportedSession(proxy::TrafficObserver& recording, const SessionDescriptor& descriptor,
-                  proxy::StatementTraitsCache& traits, bool logged_in);
+                  proxy::StatementTraitsCache& traits, bool logged_in, std::uint64_t* hidden = nullptr);
 
   // Times that go back are taken for the latest so far. What was asked before and is not answered yet was
   // answered by now. False: a fetch from a portal that is not known, and nothing was recorded.
@@ -66,11 +67,13 @@ class ImportedSession {
   void prepare(const ImportedRequest& request);
   void take_effects(std::string_view text);
   void end_transaction(char status);
+  void append_error(TimeNs at, const ImportedError& error);
   void ready(ByteBuffer& out) const;
   [[nodiscard]] TimeNs at_least(TimeNs at);
 
   const std::unique_ptr<proxy::SessionObserver> observer_;
   proxy::StatementTraitsCache& traits_;
+  std::uint64_t* const hidden_;
   TimeNs last_ = 0;
   ByteBuffer bytes_;   // being put together
   ByteBuffer answer_;  // what a server says before its CommandComplete

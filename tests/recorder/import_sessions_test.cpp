@@ -58,7 +58,10 @@ class Watcher final : public proxy::TrafficObserver {
     void relayed(Direction direction, TimeNs time, ByteView bytes) override {
       note(direction == Direction::kFromClient ? "C" : "S", time, readable(direction, bytes));
     }
-    void redacted(Redaction, TimeNs) override { ADD_FAILURE(); }
+    void redacted(Redaction what, TimeNs time) override {
+      EXPECT_EQ(what, (Redaction{Direction::kFromServer, RedactionKind::kSqlPassword}));
+      note("redacted", time, "");
+    }
     void cancelled(TimeNs time) override { note("cancelled", time, ""); }
     void backend_switched(const std::string&, TimeNs) override { ADD_FAILURE(); }
     void closed(const CloseDetail& why, TimeNs time) override {
@@ -213,6 +216,24 @@ TEST_F(ImportSessionsTest, ErrorsAreOfWhatWasAsked) {
   import();
   EXPECT_TRUE(said(0)[9].starts_with("C 8 P(.selec 2...) B(")) << said(0)[9];
   EXPECT_EQ(said(0)[11], "C 9 Q(select 2; selec 3.)");
+}
+
+TEST_F(ImportSessionsTest, PasswordsInErrorsAreHiddenAndCounted) {
+  connect(0, "7");
+  line(1, "7", "LOG:  statement: select make_role()");
+  line(2, "7", "ERROR:  permission denied");
+  line(2, "7", "DETAIL:  in \"password=hunter2\"");
+  line(2, "7", "CONTEXT:  SQL statement \"ALTER ROLE bob PASSWORD 'hunter2'\"");
+  line(2, "7", "STATEMENT:  select make_role()");
+  line(3, "7", "FATAL:  terminating: postgresql://bob:hunter2@host/db");
+  import();
+  const std::vector<std::string> all = said(0);
+  ASSERT_EQ(all.size(), 7U);
+  EXPECT_EQ(all[2], "redacted 2");
+  EXPECT_TRUE(all[3].ends_with("WSQL statement \"ALTER ROLE bob PASSWORD 'xxxxxxx'\"..) Z(I)")) << all[3];
+  EXPECT_EQ(all[4], "redacted 3");
+  for (const std::string& one : all) EXPECT_EQ(one.find("hunter2"), std::string::npos) << one;
+  EXPECT_EQ(counts().passwords_in_errors, 2U);
 }
 
 TEST_F(ImportSessionsTest, CancelsAreOfWhatWasAsked) {
