@@ -33,6 +33,14 @@ ssize_t read_piece(int descriptor, ByteBuffer& buffer) {
   return got;
 }
 
+// Pipes and their like give what they hold once: no looking ahead.
+bool can_be_read_twice(const std::string& name) {
+  if (name == kStandardInput) return false;
+  struct stat status {};
+  if (::stat(name.c_str(), &status) != 0) throw std::system_error(errno, std::generic_category(), name);
+  return S_ISREG(status.st_mode);
+}
+
 // The beginning of a file, decompressed; what cannot be read is told when the file is read in earnest.
 ByteBuffer beginning_of(const std::string& name, std::uint64_t& bytes) {
   const int descriptor = open_file(name);
@@ -90,9 +98,12 @@ std::optional<TimeNs> first_time(ByteView beginning, logs::LogFormat format, con
 
 std::vector<LogFile> survey_logs(const std::vector<std::string>& names, const LogDialect& dialect) {
   std::vector<LogFile> files;
+  bool all_surveyed = true;
   for (const std::string& name : names) {
     LogFile file{.name = name, .format = dialect.format, .first = {}, .bytes = 0};
-    if (name != kStandardInput) {
+    if (!can_be_read_twice(name)) {
+      all_surveyed = false;
+    } else {
       const ByteBuffer beginning = beginning_of(name, file.bytes);
       if (!file.format) file.format = logs::detect_format(beginning);
       file.first = first_time(beginning, *file.format, dialect);
@@ -100,10 +111,8 @@ std::vector<LogFile> survey_logs(const std::vector<std::string>& names, const Lo
     files.push_back(std::move(file));
   }
   // An empty file has no place of its own.
-  if (std::all_of(files.begin(), files.end(),
-                  [](const LogFile& file) { return file.first || file.bytes == 0; }) &&
-      std::none_of(names.begin(), names.end(),
-                   [](const std::string& name) { return name == kStandardInput; })) {
+  if (all_surveyed && std::all_of(files.begin(), files.end(),
+                                  [](const LogFile& file) { return file.first || file.bytes == 0; })) {
     std::stable_sort(files.begin(), files.end(), [](const LogFile& a, const LogFile& b) {
       return a.first.value_or(0) < b.first.value_or(0);
     });

@@ -22,12 +22,13 @@ struct LogDialect {
 
 struct LogFile {
   std::string name;
-  std::optional<logs::LogFormat> format;  // none: standard input, not looked at yet
+  std::optional<logs::LogFormat> format;  // none: not looked at yet, it can be read only once
   std::optional<TimeNs> first;            // its first record's time
   std::uint64_t bytes = 0;                // as stored; 0: not known
 };
 // What each is, in the order in which they were written: by their first records, or as given where one has
-// none, or is standard input ("-"). Throws std::system_error naming a file that cannot be opened.
+// none, or is no regular file (standard input "-", a pipe): that is read once, by LogFileReader. Throws
+// std::system_error naming a file that cannot be opened.
 [[nodiscard]] std::vector<LogFile> survey_logs(const std::vector<std::string>& names,
                                                const LogDialect& dialect);
 
