@@ -113,7 +113,11 @@ void take(char escape, std::string_view value, LogRecord& record) {
       record.backend_type = value;
       break;
     case 'h':
-      if (record.client.empty()) record.client = value;
+      // The colons of an IPv6 address are not those before a port.
+      if (record.client.empty()) {
+        record.client = value;
+        if (value.find(':') != std::string_view::npos) record.client = "[" + record.client + "]";
+      }
       break;
     case 'r':
       record.client = value;

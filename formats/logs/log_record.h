@@ -22,7 +22,7 @@ struct LogRecord {
   std::string user;          // empty also where there is none
   std::string database;
   std::string application;
-  std::string client;        // host, or "host:port"; "[local]"
+  std::string client;        // host, "host:port", "host(port)", "[IPv6 address]"; "[local]"
   std::string backend_type;  // "client backend"
   std::string severity;      // "LOG", "ERROR"
   std::string sqlstate;      // empty: the log does not say

@@ -41,6 +41,7 @@ struct ImportCounts {
   std::uint64_t replication = 0;          // sessions left out
   PlacesByKind left_out;                  // statements that cannot be said again
   PlacesByKind unreadable;                // lines
+  PlacesByKind doubtful;                  // values that may not be what was sent
   PlacesByKind zones;                     // times whose zone is not known
   TimeNs first_time = 0;
   TimeNs last_time = 0;

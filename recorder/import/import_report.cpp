@@ -136,6 +136,7 @@ std::string summary_as_text(const ImportSummary& summary) {
   lines.put_if(counts.cancels, "  cancelled");
   lines.put_places("left out", counts.left_out);
   lines.put_places("unreadable", counts.unreadable);
+  lines.put_places("doubtful", counts.doubtful);
   lines.put_places("read all the same", counts.zones);
   lines.put_if(counts.replication, "replication sessions", " (left out)");
   lines.put_if(counts.other_records, "other records");
@@ -169,6 +170,7 @@ std::string summary_as_json(const ImportSummary& summary) {
   out.set("found", counts_json(summary.counts));
   out.set("left_out", places_json(summary.counts.left_out));
   out.set("unreadable", places_json(summary.counts.unreadable));
+  out.set("doubtful", places_json(summary.counts.doubtful));
   out.set("unknown_zones", places_json(summary.counts.zones));
   if (summary.counts.records > 0) {
     out.set("first_record_at", format_time(summary.counts.first_time, 9));

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "formats/transcript/known_replies.h"
+#include "proxy/sql_tokens.h"
 
 namespace understudy::recorder {
 namespace {
@@ -13,6 +14,9 @@ using Kind = LogMessage::Kind;
 
 constexpr const char* kNoParameters =
     "failed before its execution was logged: its parameters are not in the log";
+constexpr const char* kNotLogged = "its parameters are not in the log (log_parameter_max_length = 0?)";
+constexpr const char* kMayBeCut =
+    "a parameter that ends in ..., as those that log_parameter_max_length cuts short do";
 constexpr const char* kUserRequest = "canceling statement due to user request";
 constexpr std::string_view kCancelledState = "57014";  // query_canceled
 constexpr std::size_t kMaxBoundBytes = std::size_t{1} << 20;
@@ -22,6 +26,8 @@ constexpr std::size_t kMaxPrepared = 10'000;
 std::string peer_of(std::string_view client) {
   if (client.empty()) return {};
   if (client.starts_with("[local]")) return "unix:";
+  // An IPv6 address whose port is not told.
+  if (client.starts_with('[')) return std::string(client);
   std::string host(client);
   std::string port;
   const std::size_t bracket = host.find('(');
@@ -72,6 +78,16 @@ std::string_view state_of(const LogRecord& record) {
 
 ImportedError error_of(const LogRecord& record) {
   return {record.severity, state_of(record), record.message, record.detail, record.hint, record.context};
+}
+
+// Whether a text asks for parameters. To tell it takes long; nearly all texts without do without a dollar.
+bool has_parameters(std::string_view sql) {
+  if (sql.find('$') == std::string_view::npos) return false;
+  const auto tokens = proxy::read_sql_tokens(sql);
+  if (!tokens) return sql.find("$1") != std::string_view::npos && sql.find("$1") != sql.find("$1$");
+  return std::any_of(tokens->begin(), tokens->end(), [](const proxy::SqlToken& token) {
+    return token.kind == proxy::SqlTokenKind::kParameter;
+  });
 }
 
 TimeNs began(const LogRecord& record, const LogMessage& message) {
@@ -125,6 +141,7 @@ void ImportSessions::finish() {
   for (const std::string& key : order_) {
     if (entries_.at(key).session) ++counts_.without_end;  // the recording's end closes it
   }
+  if (cut_.count > 0 && longest_whole_ <= longest_cut_ + 3) counts_.doubtful[kMayBeCut] = cut_;
 }
 
 void ImportSessions::open_session(Entry& entry, SessionDescriptor descriptor, bool logged_in) {
@@ -275,6 +292,8 @@ void ImportSessions::request(Entry& entry, const LogRecord& record, const LogMes
       counts_.left_out["its parameters cannot be read"].add(file_, record.line);
       return;
     }
+    if (!parameters && has_parameters(message.text)) return leave_out(entry, record, message);
+    if (parameters) note_cut(*parameters, record.line);
   }
   const auto kind = message.kind == Kind::kStatement ? ImportedRequest::Kind::kSimple
                     : message.kind == Kind::kExecute ? ImportedRequest::Kind::kExecute
@@ -292,6 +311,33 @@ void ImportSessions::request(Entry& entry, const LogRecord& record, const LogMes
     entry.session->answer(record.time, true);
   }
   entry.bound = {};
+}
+
+// To execute it without values would be to invent some.
+void ImportSessions::leave_out(Entry& entry, const LogRecord& record, const LogMessage& message) {
+  entry.session->answer(began(record, message), false);
+  entry.extended = !message.duration;
+  entry.bound = {};
+  counts_.left_out[kNotLogged].add(file_, record.line);
+}
+
+// All that were cut have the length that the server was told, and no whole one is longer: which it was, a log
+// does not say, so what ends like that and is as long as any is counted.
+void ImportSessions::note_cut(const std::vector<logs::LogParameter>& parameters, std::uint64_t line) {
+  constexpr std::string_view kEllipsis = "...";
+  constexpr std::size_t kCharacter = 3;  // a character in several bytes is not cut through
+  for (const logs::LogParameter& parameter : parameters) {
+    if (!parameter) continue;
+    if (!parameter->ends_with(kEllipsis) || parameter->size() == kEllipsis.size()) {
+      longest_whole_ = std::max(longest_whole_, parameter->size());
+      continue;
+    }
+    const std::size_t length = parameter->size() - kEllipsis.size();
+    if (length + kCharacter < longest_cut_) continue;
+    if (length > longest_cut_ + kCharacter) cut_ = {};
+    longest_cut_ = std::max(longest_cut_, length);
+    cut_.add(file_, line);
+  }
 }
 
 // What is parsed and bound is executed next, or fails: then its parameters are told here and nowhere else.
@@ -348,15 +394,15 @@ void ImportSessions::error(Entry& entry, const LogRecord& record) {
 bool ImportSessions::ask_failed(Entry& entry, const LogRecord& record) {
   ImportedRequest request{.text = record.statement};
   std::optional<std::vector<logs::LogParameter>> parameters;
-  if (entry.bound.text == record.statement) {
+  const bool bound = entry.bound.text == record.statement;
+  if (bound && (!entry.bound.parameters.empty() || !has_parameters(record.statement))) {
     request.kind = ImportedRequest::Kind::kExecute;
     request.name = entry.bound.name;
     request.portal = entry.bound.portal;
     parameters = entry.bound.parameters;
   } else if ((parameters = logs::read_parameters(record.context))) {
     request.kind = ImportedRequest::Kind::kExecute;
-  } else if (record.statement.find("$1") != std::string::npos &&
-             record.statement.find("$1") != record.statement.find("$1$")) {
+  } else if (has_parameters(record.statement)) {
     entry.session->answer(record.time, false);
     counts_.left_out[kNoParameters].add(file_, record.line);
     return false;
@@ -430,6 +476,12 @@ void ImportSessions::execute(Entry& entry, const logs::PgreplayItem& item) {
   // What pgreplay does not know is part of the name to it: "fetch from S_1/C_2".
   const std::string logged = "execute " + item.name + ": ";
   const LogMessage message = logs::read_log_message(logged);
+  if (message.kind != Kind::kFetch && item.parameters.empty() && has_parameters(prepared->second)) {
+    entry.session->answer(item.time, false);
+    counts_.left_out[kNotLogged].add(file_, item.offset);
+    return;
+  }
+  note_cut(item.parameters, item.offset);
   ask(entry, item.time,
       {.kind = message.kind == Kind::kFetch ? ImportedRequest::Kind::kFetch : ImportedRequest::Kind::kExecute,
        .name = message.name,

@@ -26,7 +26,7 @@ class ImportSessions final : public logs::LogHandler {
   void record(const logs::LogRecord& record) override;
   void unreadable(std::uint64_t line, std::string_view why) override;
   void item(const logs::PgreplayItem& item);
-  // No more files: what is open stays without an end.
+  // No more files: what is open stays without an end. Call it before counts().
   void finish();
 
   [[nodiscard]] const ImportCounts& counts() const { return counts_; }
@@ -66,6 +66,8 @@ class ImportSessions final : public logs::LogHandler {
   [[nodiscard]] bool ask_failed(Entry& entry, const logs::LogRecord& record);
   void refused(Entry& entry, const logs::LogRecord& record);
   void execute(Entry& entry, const logs::PgreplayItem& item);
+  void leave_out(Entry& entry, const logs::LogRecord& record, const logs::LogMessage& message);
+  void note_cut(const std::vector<logs::LogParameter>& parameters, std::uint64_t line);
   void note_copies(const ImportedSession& session, std::uint64_t before);
   void note_time(TimeNs time);
 
@@ -78,6 +80,9 @@ class ImportSessions final : public logs::LogHandler {
   std::list<std::string> order_;  // keys, the one heard of last at the end
   std::uint32_t next_number_ = 1;
   ImportCounts counts_;
+  Places cut_;  // values that log_parameter_max_length may have cut, and their length without the dots
+  std::size_t longest_cut_ = 0;
+  std::size_t longest_whole_ = 0;
 };
 
 }  // namespace understudy::recorder

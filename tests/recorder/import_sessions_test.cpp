@@ -337,6 +337,59 @@ TEST_F(ImportSessionsTest, WhatIsOfNoSessionMakesNone) {
   EXPECT_EQ(counts().replication, 1U);
 }
 
+TEST_F(ImportSessionsTest, WhatHasParametersThatAreNotLoggedIsLeftOut) {
+  connect(0, "7");
+  line(1, "7", "LOG:  execute s: select $1");
+  line(2, "7", "LOG:  execute <unnamed>: create function f(int) as $$ select $1 $$ -- $2");
+  line(3, "7", "LOG:  duration: 0.2 ms  parse s: select $1/0");
+  line(4, "7", "ERROR:  out of memory");
+  line(4, "7", "STATEMENT:  select $1/0");
+  import();
+  EXPECT_EQ(said(0).size(), 3U);
+  EXPECT_TRUE(said(0)[1].starts_with("C 2 P(.create function f")) << said(0)[1];
+  EXPECT_EQ(counts().executed, 1U);
+  EXPECT_EQ(counts().left_out.size(), 2U);
+  EXPECT_EQ(counts().left_out.begin()->second.first, (Lines{"a.log:5"}));
+}
+
+TEST_F(ImportSessionsTest, ValuesThatMayBeCutAreCounted) {
+  const auto execute = [this](const std::string& values) {
+    line(1, "7", "LOG:  execute s: select $1, $2");
+    line(1, "7", "DETAIL:  Parameters: " + values);
+  };
+  execute("$1 = 'abcde', $2 = 'wait...'");  // whole: others are longer
+  execute("$1 = 'abcdefgh...', $2 = NULL");
+  execute("$1 = 'hgfedcba...', $2 = 'abcdefgh'");
+  import();
+  sessions_.finish();
+  ASSERT_EQ(counts().doubtful.size(), 1U);
+  EXPECT_EQ(counts().doubtful.begin()->second.count, 2U);
+  EXPECT_EQ(counts().doubtful.begin()->second.first, (Lines{"a.log:3", "a.log:5"}));
+}
+
+TEST_F(ImportSessionsTest, ValuesThatEndInDotsAreWholeWhereLongerOnesAre) {
+  line(1, "7", "LOG:  execute s: select $1, $2");
+  line(1, "7", "DETAIL:  Parameters: $1 = 'wait...', $2 = 'a longer one'");
+  import();
+  sessions_.finish();
+  EXPECT_TRUE(counts().doubtful.empty());
+}
+
+TEST(ImportPeerTest, AnAddressWithColonsIsNoPort) {
+  const auto peer = [](const std::string& prefix, const std::string& client) {
+    Watcher watcher;
+    ImportSessions sessions(watcher);
+    logs::StderrLog parser(sessions, "%m [%p] " + prefix + " ");
+    parser.feed(as_bytes("2026-11-24 13:31:00.000 UTC [7] " + client + " LOG:  statement: select 1\n"));
+    parser.finish();
+    return watcher.sessions.at(0)->opened.peer;
+  };
+  EXPECT_EQ(peer("%h", "2001:db8::5"), "[2001:db8::5]");
+  EXPECT_EQ(peer("%h", "192.0.2.7"), "192.0.2.7");
+  EXPECT_EQ(peer("%h", "[local]"), "unix:");
+  EXPECT_EQ(peer("%r", "2001:db8::5(49152)"), "[2001:db8::5]:49152");
+}
+
 TEST(ImportPgreplayTest, ItemsAreSessions) {
   using Kind = logs::PgreplayItem::Kind;
   Watcher watcher;
