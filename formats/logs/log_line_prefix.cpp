@@ -179,8 +179,10 @@ struct LogLinePrefix::Attempt {
   SeverityWord severity{};
   std::string_view message{};
   int left = kMaxAttempts;
+  std::uint64_t steps = 0;  // attempts, and places where a name was thought to end
 
   bool from(std::size_t index, std::string_view rest) {
+    ++steps;
     if (--left < 0) return false;
     if (index == elements.size()) return end(rest);
     const Element& element = elements[index];
@@ -229,9 +231,11 @@ struct LogLinePrefix::Attempt {
     const bool literal_next = index + 1 < elements.size() && elements[index + 1].escape == 0;
     const std::size_t limit = std::min(rest.size(), kMaxFieldBytes);
     for (std::size_t length = 0; length <= limit && left > 0; ++length) {
+      ++steps;
       if (literal_next) {
-        length = rest.find(elements[index + 1].literal, length);
-        if (length == std::string_view::npos || length > limit) return false;
+        const std::string& literal = elements[index + 1].literal;
+        length = rest.substr(0, limit + literal.size()).find(literal, length);
+        if (length == std::string_view::npos) return false;
       } else if (index + 1 == elements.size() && read_severity(rest.substr(length)).length == 0) {
         continue;
       }
@@ -241,10 +245,13 @@ struct LogLinePrefix::Attempt {
   }
 };
 
-std::optional<std::string_view> LogLinePrefix::read(std::string_view line, LogRecord& record) const {
+std::optional<std::string_view> LogLinePrefix::read(std::string_view line, LogRecord& record,
+                                                    std::uint64_t& work) const {
   Attempt attempt{.elements = elements_};
   attempt.values.resize(elements_.size());
-  if (!attempt.from(0, line)) return std::nullopt;
+  const bool fits = attempt.from(0, line);
+  work += attempt.steps;
+  if (!fits) return std::nullopt;
   for (std::size_t n = 0; n < elements_.size(); ++n) {
     if (elements_[n].escape != 0 && !attempt.values[n].empty())
       take(elements_[n].escape, attempt.values[n], record);

@@ -24,7 +24,13 @@ class LogLinePrefix {
 
   // Takes `line` apart: fills in what the prefix tells and `record.severity`. None when the line has not
   // this prefix; else what stands behind "LOG:  ".
-  [[nodiscard]] std::optional<std::string_view> read(std::string_view line, LogRecord& record) const;
+  [[nodiscard]] std::optional<std::string_view> read(std::string_view line, LogRecord& record) const {
+    std::uint64_t work = 0;
+    return read(line, record, work);
+  }
+  // `work` is raised by how much that took: by one for about every step.
+  [[nodiscard]] std::optional<std::string_view> read(std::string_view line, LogRecord& record,
+                                                     std::uint64_t& work) const;
 
  private:
   struct Element {

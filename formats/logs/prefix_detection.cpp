@@ -14,6 +14,8 @@ namespace {
 
 constexpr std::size_t kMaxPrefixBytes = 512;
 constexpr std::size_t kMaxCandidates = 60;
+// Steps of reading, for all candidates together: some seconds at most. What a server wrote takes a hundredth.
+constexpr std::uint64_t kMaxWork = 20'000'000;
 
 bool is_digit(char letter) { return letter >= '0' && letter <= '9'; }
 bool is_lower_hex(char letter) { return is_digit(letter) || (letter >= 'a' && letter <= 'f'); }
@@ -275,18 +277,22 @@ bool contradicts(std::string_view message, const LogRecord& record, const LogLin
          (prefix.has('d') && record.database != connection_word(read.text, "database="));
 }
 
-std::size_t lines_that_fit(const std::string& text, std::span<const std::string> lines) {
+// 0 too when that are fewer than `enough`, or it took more than kMaxWork to find out.
+std::size_t lines_that_fit(const std::string& text, std::span<const std::string> lines, std::size_t enough,
+                           std::uint64_t& work) {
   const LogLinePrefix prefix(text);
   if (!prefix.tells_sessions() || !(prefix.has('m') || prefix.has('t') || prefix.has('n'))) return 0;
   std::size_t fitting = 0;
+  std::size_t left = lines.size();
   LogRecord record;
   for (const std::string& line : lines) {
+    if (fitting + left-- < enough || work > kMaxWork) return 0;
     record.clear();
-    const auto message = prefix.read(line, record);
+    const auto message = prefix.read(line, record, work);
     if (message && contradicts(*message, record, prefix)) return 0;
     if (message) ++fitting;
   }
-  return fitting;
+  return fitting < enough ? 0 : fitting;
 }
 
 std::string swapped(std::string text) {
@@ -338,10 +344,13 @@ std::string detect_prefix(std::span<const std::string> lines, const std::string&
     }
   }
   std::string best = likely;
-  std::size_t most = likely.empty() ? 0 : lines_that_fit(likely, lines);
+  std::uint64_t work = 0;
+  std::size_t most = likely.empty() ? 0 : lines_that_fit(likely, lines, 0, work);
+  std::set<std::string> tried;
   for (const std::string& candidate : candidates) {
     for (const std::string& text : {candidate, swapped(candidate), as_application(candidate)}) {
-      const std::size_t fitting = lines_that_fit(text, lines);
+      if (!tried.insert(text).second) continue;
+      const std::size_t fitting = lines_that_fit(text, lines, most, work);
       // Of two that fit as many, the one that tells more.
       if (fitting < most || fitting == 0) continue;
       const auto tells = [](const std::string& one) { return std::count(one.begin(), one.end(), '%'); };

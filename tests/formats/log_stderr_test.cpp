@@ -1,4 +1,6 @@
 // stderr logs with every kind of prefix, given or told from the lines; whole and harmed.
+#include <chrono>
+
 #include "formats/logs/log_line_prefix.h"
 #include "formats/logs/prefix_detection.h"
 #include "formats/logs/stderr_log.h"
@@ -208,6 +210,35 @@ TEST(PrefixDetectionTest, SessionsMustBeToldApart) {
   EXPECT_EQ(detect_prefix(std::vector<std::string>{"2026-11-24 13:31:07.123 UTC LOG:  x"}), "");
   EXPECT_EQ(detect_prefix(std::vector<std::string>{"Nov 24 13:31:07 host kernel: x", ""}), "");
   EXPECT_EQ(detect_prefix({}), "");
+}
+
+// Many candidates, and each can be read into most lines in very many ways, none of which fits.
+TEST(PrefixDetectionTest, LinesMadeToTakeLongDoNot) {
+  const auto line = [](int fields, const char* end) {
+    std::string out = "2026-11-24 13:31:07.123 UTC [7] ";
+    for (int n = 0; n < fields; ++n) out += "u=a ";
+    return out + end;
+  };
+  std::vector<std::string> lines;
+  for (int n = 0; n < 1900; ++n) lines.push_back(line(90, "LOX:  x"));
+  for (int n = 3; n < 63; ++n) lines.push_back(line(n, "LOG:  x"));
+  const auto begin = std::chrono::steady_clock::now();
+  (void)detect_prefix(lines);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(20));
+}
+
+// What is told of a prefix does not hang on how long the line behind it is.
+TEST(LogLinePrefixTest, ALongLineTakesNoLongerThanItsPrefix) {
+  const LogLinePrefix prefix("%a@%u@%d %m ");
+  std::string line = "x@";
+  for (int n = 0; n < 400; ++n) line += "y@";
+  line.append(std::size_t{32} << 20, 'z');
+  LogRecord record;
+  std::uint64_t work = 0;
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_FALSE(prefix.read(line, record, work));
+  EXPECT_GT(work, 400U);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds(500));
 }
 
 TEST(StderrLogTest, AdditionsAndFurtherLines) {
