@@ -111,12 +111,23 @@ class TableFile {
   Output out_;
 };
 
+// A line that is only "\.", before version 18 the end of the data to psql's \copy, in quotes too.
+bool has_end_mark(std::string_view text) {
+  constexpr std::string_view kMark = "\n\\.";
+  for (std::size_t at = text.find(kMark); at != std::string_view::npos; at = text.find(kMark, at + 1)) {
+    const std::string_view rest = text.substr(at + kMark.size());
+    if (rest.starts_with("\n") || rest.starts_with("\r\n")) return true;
+  }
+  return false;
+}
+
 class TableExport final : public StatementSink {
  public:
   TableExport(ExportChoice& choice, const StatementCatalog& catalog, TableFormat format,
               const std::filesystem::path& directory)
       : choice_(choice),
         catalog_(catalog),
+        csv_(format == TableFormat::kCsv),
         sessions_(kTables[0], format, directory),
         statements_(kTables[1], format, directory),
         errors_(kTables[2], format, directory) {}
@@ -175,7 +186,10 @@ class TableExport final : public StatementSink {
   }
   static Cell time(TimeNs time) { return format_time(time, 6); }
   Cell text(std::string_view recorded) {
-    if (is_utf8(recorded)) return std::string(recorded);
+    if (is_utf8(recorded)) {
+      if (csv_ && has_end_mark(recorded)) ++counts.end_marks;
+      return std::string(recorded);
+    }
     ++counts.hexadecimal;
     return "\\x" + hex_text(as_bytes(recorded));
   }
@@ -190,6 +204,7 @@ class TableExport final : public StatementSink {
 
   ExportChoice& choice_;
   const StatementCatalog& catalog_;
+  const bool csv_;
   TableFile sessions_;
   TableFile statements_;
   TableFile errors_;
@@ -262,6 +277,12 @@ void tell(const TableExportCounts& counts) {
   if (counts.hexadecimal > 0)
     std::fprintf(stderr, "understudy export: %s not UTF-8, written as \\x and digits\n",
                  counted(counts.hexadecimal, "text").c_str());
+  if (counts.end_marks > 0)
+    std::fprintf(
+        stderr,
+        "understudy export: %s with a line that is only \\., where psql's \\copy before version 18 ends "
+        "and fails,\nor loses rows: load them with psql 18, with DuckDB, or from --format ndjson\n",
+        counted(counts.end_marks, "text").c_str());
   tell_not_read(counts.bytes_not_read);
 }
 

@@ -18,6 +18,7 @@ struct TableExportCounts {
   std::uint64_t errors = 0;
   std::uint64_t bytes_not_read = 0;  // behind a hole, or before a session could be joined
   std::uint64_t hexadecimal = 0;     // texts that are not UTF-8, written as \x and digits
+  std::uint64_t end_marks = 0;       // texts in CSV with a line that is only \., where psql may end
 };
 
 // Into `directory`, which is made if it is not there. Sessions that are meant and their errors; statements
