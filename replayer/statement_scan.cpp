@@ -26,6 +26,11 @@ class StatementScan::Open final : public StatementListener {
     splitter_.take(event);
     while (const SessionItem* const item = splitter_.next()) {
       statements_.take(*item);
+      if (item->is_message && item->direction == Direction::kFromServer &&
+          item->message.type == wire::backend::kParameterStatus) {
+        if (const auto status = wire::ParameterStatus::decode(item->message.payload))
+          sink_.reported(session, status->name, status->value);
+      }
       if (!item->is_message && item->event.kind == EventKind::kCancelled)
         sink_.cancelled(session, item->time);
     }

@@ -31,6 +31,9 @@ class StatementSink {
   virtual void failed(const ScannedSession& /*session*/, TimeNs /*time*/, std::uint64_t /*statement*/,
                       const wire::ErrorFields& /*error*/) {}
   virtual void cancelled(const ScannedSession& /*session*/, TimeNs /*time*/) {}
+  // The server told of a setting (ParameterStatus).
+  virtual void reported(const ScannedSession& /*session*/, std::string_view /*name*/,
+                        std::string_view /*value*/) {}
   // Behind its last event: nothing more will come.
   virtual void ended(const ScannedSession& /*session*/) {}
 };

@@ -22,11 +22,47 @@ constexpr std::size_t kMostBytes = 64 * 1024;
 constexpr std::size_t kMostVariables = 200;
 constexpr const char* kVariable = "us_";  // and a number
 constexpr const char* kPick = "us_pick";
+// Variables that pgbench has by itself (PostgreSQL documentation, "pgbench Automatic Variables").
+constexpr std::string_view kAutomatic[] = {"client_id", "default_seed", "random_seed", "scale"};
 
 // Nineteen digits may be too many for pgbench.
 bool is_whole_number(std::string_view text) {
   if (text.starts_with('-')) text.remove_prefix(1);
   return !text.empty() && text.size() <= 18 && text.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
+// Whether pgbench would put a variable in place somewhere in this text: it does so in literals and comments
+// too.
+bool names_variable(std::string_view text) {
+  const auto goes_on = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           static_cast<unsigned char>(c) >= 0x80;
+  };
+  for (std::size_t colon = text.find(':'); colon != std::string_view::npos; colon = text.find(':', colon)) {
+    std::size_t end = ++colon;
+    while (end < text.size() && goes_on(text[end])) ++end;
+    const std::string_view name = text.substr(colon, end - colon);
+    if (name.starts_with(kVariable) ||
+        std::find(std::begin(kAutomatic), std::end(kAutomatic), name) != std::end(kAutomatic))
+      return true;
+  }
+  return false;
+}
+
+bool has_high_bytes(std::string_view text) {
+  return std::any_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) >= 0x80; });
+}
+
+// As a shell takes it for one word.
+std::string shell_word(const std::string& text) {
+  const bool plain = !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           std::string_view("/._-+,:@%=").find(c) != std::string_view::npos;
+  });
+  if (plain) return text;
+  std::string out = "'";
+  for (const char c : text) out += c == '\'' ? "'\\''" : std::string(1, c);
+  return out + "'";
 }
 
 bool is_integer_type(const std::string& name) { return name == "int2" || name == "int4" || name == "int8"; }
@@ -56,7 +92,8 @@ struct Transaction {
 // One statement in pgbench's words.
 class ScriptWriter {
  public:
-  explicit ScriptWriter(Transaction& transaction) : transaction_(transaction) {}
+  ScriptWriter(Transaction& transaction, const ScriptSettings& settings)
+      : transaction_(transaction), settings_(settings) {}
 
   void put(const Statement& statement) {
     if (!statement.text) return fail("a statement was prepared before the recording, or by SQL");
@@ -76,6 +113,7 @@ class ScriptWriter {
   }
 
   void put_query(const std::string& sql) {
+    if (names_variable(sql)) return fail(kNamesVariable);
     const auto split = split_constants(sql);
     if (!split || split->parameters > 0 || split->constants.empty()) return put_text(sql, {});
     std::vector<std::string> values;
@@ -96,6 +134,12 @@ class ScriptWriter {
     const auto texts =
         statement.bind ? bound_texts(text, *statement.bind, why) : std::vector<std::optional<std::string>>();
     if (!texts) return fail(std::move(why));
+    if (names_variable(text.sql)) return fail(kNamesVariable);
+    for (const std::optional<std::string>& one : *texts) {
+      if (one && names_variable(*one)) return fail(kNamesVariable);
+      if (one && !settings_.safe_encoding && has_high_bytes(*one))
+        return fail("its client_encoding hides ASCII characters in longer ones");
+    }
     std::vector<std::string> values;
     for (std::size_t i = 0; i < texts->size(); ++i) values.push_back(literal(text, i, (*texts)[i]));
     put_text(text.sql, values);
@@ -114,8 +158,7 @@ class ScriptWriter {
   }
 
   void put_text(std::string_view sql, const std::vector<std::string>& values) {
-    if (sql.find(kVariable) != std::string_view::npos) return fail("it has names such as the variables'");
-    const ScriptText script = to_script(sql, {}, values);
+    const ScriptText script = to_script(sql, settings_, values);
     if (!script.refusal.empty()) return fail(script.refusal);
     for (const ScriptStatement& statement : script.statements) {
       // PREPARE TRANSACTION ends a transaction that another statement must end again.
@@ -126,7 +169,10 @@ class ScriptWriter {
       fail("too large");
   }
 
+  static constexpr const char* kNamesVariable = "it has a colon and the name of a variable, as in a:scale";
+
   Transaction& transaction_;
+  const ScriptSettings& settings_;
 };
 
 struct Kind {
@@ -149,15 +195,21 @@ class PgbenchExport final : public StatementSink {
     Transaction& transaction = open_[session.descriptor.id];
     if (statement.end != Statement::End::kDone && transaction.trouble.empty())
       transaction.trouble = "a statement failed, or is not known to have run";
-    if (transaction.trouble.empty()) ScriptWriter(transaction).put(statement);
+    if (transaction.trouble.empty())
+      ScriptWriter(transaction, settings_[session.descriptor.id]).put(statement);
     if (statement.tag == "BEGIN" || statement.tag == "START TRANSACTION") transaction.block = true;
     if (statement.tag == "COMMIT" || statement.tag == "ROLLBACK" || statement.tag == "PREPARE TRANSACTION")
       transaction.block = false;
     if (!transaction.block) take(session);
   }
 
+  void reported(const ScannedSession& session, std::string_view name, std::string_view value) override {
+    settings_[session.descriptor.id].follow(name, value);
+  }
+
   void ended(const ScannedSession& session) override {
     counts.bytes_not_read += session.bytes_not_read;
+    settings_.erase(session.descriptor.id);
     const auto open = open_.find(session.descriptor.id);
     if (open == open_.end()) return;
     if (!open->second.script.empty()) ++counts.left_out["it was open when its session ended"];
@@ -201,6 +253,7 @@ class PgbenchExport final : public StatementSink {
   ExportChoice& choice_;
   std::mt19937_64 random_;  // seeded the same always: an export can be repeated
   std::unordered_map<SessionId, Transaction> open_;
+  std::unordered_map<SessionId, ScriptSettings> settings_;
   std::map<std::string, Kind> kinds_;
 };
 
@@ -246,7 +299,7 @@ PgbenchExportCounts export_pgbench(const Recording& recording, ExportChoice& cho
     Output file((directory / name).string());
     write_script(*script, *kind, file);
     file.finish();
-    command += " -f " + (directory / name).string() + "@" + std::to_string(kind->count);
+    command += " -f " + shell_word((directory / name).string() + "@" + std::to_string(kind->count));
   }
   if (transactions.counts.scripts > 0) out.line(command);
   return transactions.counts;

@@ -207,8 +207,9 @@ class ScriptScanner {
     if (parameters_.empty()) return copy(length);
     if (error != std::errc() || number == 0 || number > parameters_.size())
       return refuse("it has a parameter without a value");
-    if (!current_.text.empty() && (is_word(current_.text.back()) || current_.text.back() == '\''))
-      current_.text += ' ';
+    // Behind a colon a value would be the name of a variable, or a cast.
+    const char last = current_.text.empty() ? ' ' : current_.text.back();
+    if (is_word(last) || last == '\'' || last == ':') current_.text += ' ';
     // $1[2] and ($1).name would else be taken for the type's.
     const bool enclosed = next == '[' || next == '.';
     const std::string& value = parameters_[number - 1];
@@ -243,6 +244,12 @@ class ScriptScanner {
 };
 
 }  // namespace
+
+void ScriptSettings::follow(std::string_view name, std::string_view value) {
+  if (name == "standard_conforming_strings") standard_strings = value != "off";
+  // Once unsafe, never sure again: psql may not have followed.
+  if (name == "client_encoding") safe_encoding = safe_encoding && is_safe_encoding(value);
+}
 
 ScriptText to_script(std::string_view sql, const ScriptSettings& settings,
                      std::span<const std::string> parameters) {

@@ -31,6 +31,9 @@ struct ScriptSettings {
   bool standard_strings = true;  // standard_conforming_strings
   // In client_encoding no byte of a character longer than one looks like ASCII.
   bool safe_encoding = true;
+
+  // What the server told of a setting.
+  void follow(std::string_view name, std::string_view value);
 };
 
 // `parameters`: literals to put where $1, $2, ... stand; when there are none, $1 is left as it is.

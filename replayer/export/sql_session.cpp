@@ -101,10 +101,7 @@ void SqlSession::server_message(const wire::Message& message) {
   const auto status = wire::ParameterStatus::decode(message.payload);
   if (!status) return;
   if (!settings_put_) reported_[std::string(status->name)] = std::string(status->value);
-  if (status->name == "standard_conforming_strings") settings_.standard_strings = status->value != "off";
-  // Once unsafe, never sure again: psql may not have followed.
-  if (status->name == "client_encoding")
-    settings_.safe_encoding = settings_.safe_encoding && is_safe_encoding(status->value);
+  settings_.follow(status->name, status->value);
 }
 
 void SqlSession::query(const wire::Message& message) {

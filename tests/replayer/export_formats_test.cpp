@@ -144,6 +144,49 @@ TEST_F(ExportFormatsTest, PgbenchGetsTransactionsWithTheirNumbersAsVariables) {
   EXPECT_THAT(file("transaction-2.sql"), HasSubstr("\nselect (:us_1)::int4, 'it''s'::text;\n"));
 }
 
+TEST_F(ExportFormatsTest, PgbenchReadsStringsAsTheirSessionDid) {
+  say(query("set standard_conforming_strings = off"),
+      complete("SET") + setting("standard_conforming_strings", "off") + ready());
+  say(query("select 'it\\'s', ';'"), complete("SELECT 1") + ready());
+  say(query("set client_encoding = sjis"), complete("SET") + setting("client_encoding", "SJIS") + ready());
+  say(query("select '\x95\x5c'"), complete("SELECT 1") + ready());
+  say(parse("", "select $1") + bind("", "", {{"\x95\x5c"}}) + execute("") + sync(),
+      kParsed + kBound + complete("SELECT 1") + ready());
+  const Outcome outcome = exported("pgbench", into_directory());
+  EXPECT_THAT(outcome.err, HasSubstr("left out 2: its client_encoding hides"));
+  EXPECT_THAT(file("transaction-1.sql") + file("transaction-2.sql") + file("transaction-3.sql"),
+              HasSubstr("\nselect E'it\\'s', ';';\n"));
+}
+
+TEST_F(ExportFormatsTest, PgbenchIsNotGivenWhatItWouldTakeForVariables) {
+  for (const char* sql : {"select 'a:scale'", "select a[1:client_id]", "select 1 -- :us_1"})
+    say(query(sql), complete("SELECT 1") + ready());
+  say(parse("", "select $1") + bind("", "", {{"x:default_seed"}}) + execute("") + sync(),
+      kParsed + kBound + complete("SELECT 1") + ready());
+  // None of its own.
+  say(query("select us_1, 'a:scales', '12:30' from b"), complete("SELECT 1") + ready());
+  say(parse("", "select a[1:$1]", {23}) + bind("", "", {{"2"}}) + execute("") + sync(),
+      kParsed + kBound + complete("SELECT 1") + ready());
+  const Outcome outcome = exported("pgbench", into_directory());
+  EXPECT_THAT(outcome.err, HasSubstr("left out 4: it has a colon and the name of a variable"));
+  EXPECT_THAT(outcome.err, HasSubstr("2 transactions, 2 kinds of them"));
+  EXPECT_THAT(file("transaction-1.sql") + file("transaction-2.sql"), HasSubstr("a[1: (:us_1)::int4]"));
+}
+
+TEST_F(ExportFormatsTest, PgbenchsCommandIsForAShell) {
+  say(query("select 1"), complete("SELECT 1") + ready());
+  const std::string directory = (directory_ / "it's o").string();
+  const Outcome outcome = exported("pgbench", {"--output", directory});
+  EXPECT_THAT(outcome.out, HasSubstr(" -f '" + (directory_ / "it'\\''s o/transaction-1.sql@1'\n").string()));
+}
+
+TEST_F(ExportFormatsTest, ALineThatEndsACopyIsToldInCsv) {
+  say(query("select '\n\\.\n'"), complete("SELECT 1") + ready());
+  say(query("select '\n\\.', '\n\\. '"), complete("SELECT 1") + ready());
+  EXPECT_THAT(exported("csv", into_directory()).err, HasSubstr("1 text with a line that is only \\., where"));
+  EXPECT_THAT(exported("ndjson", into_directory()).err, Not(HasSubstr("a line that is only")));
+}
+
 TEST_F(ExportFormatsTest, PgbenchDoesNotRunAgainWhatIsRunOnce) {
   for (const char* sql :
        {"drop table t", "select 1; create table t (x int)", "prepare p as select 1", "execute p"})

@@ -43,6 +43,14 @@ TEST(ScriptText, ManyStatementsStayOneMessage) {
   EXPECT_EQ(one_message(script.statements), "insert a\\;\ninsert b -- why\n;\n");
 }
 
+// :'5' would be a variable, of psql or pgbench.
+TEST(ScriptText, AValueBehindAColonIsNoVariable) {
+  const std::vector<std::string> values = {"'5'"};
+  const ScriptText script = to_script("select a[1:$1]", {}, values);
+  ASSERT_EQ(script.statements.size(), 1U);
+  EXPECT_EQ(script.statements[0].text, "select a[1: '5']");
+}
+
 TEST(ScriptText, KnowsTheFirstWord) {
   const ScriptText script = to_script("/* x */ commit and chain", {});
   ASSERT_EQ(script.statements.size(), 1U);
