@@ -97,7 +97,7 @@ enum class RedactionKind : std::uint8_t {
   kSasl = 1,        // SASL initial response, challenge, response or final message; removed whole
   kAuthSalt = 2,    // AuthenticationMD5Password; removed whole
   kCancelKey = 3,   // BackendKeyData follows in the bytes with its key zeroed (length and pid kept)
-  kSqlPassword = 4  // the client's next bytes hold 'x' where a password in SQL was (lengths kept)
+  kSqlPassword = 4  // that side's next bytes hold 'x' where a password in SQL was (lengths kept)
 };
 struct Redaction {
   Direction direction = Direction::kFromClient;
