@@ -228,12 +228,16 @@ def test_pgbench_runs_the_recorded_transactions(make_server, make_proxy, scratch
                    capture_output=True, timeout=120)
     with proxy.connect(autocommit=True) as client:
         client.execute("INSERT INTO pgbench_history (tid, filler) VALUES (%s, %s)", (4711, "it's :us \\ text"))
+        client.execute("SELECT 1 / ((ARRAY[7, 8, 9])[%t::int:%t::int] = '{8,9}')::int", (2, 3))  # no variable, no cast
+        client.execute("SELECT 1 / ((ARRAY[7, 8, 9])[2:3] = '{8,9}')::int")
+        client.execute("INSERT INTO pgbench_history (tid, filler) VALUES (4711, 'a:scale')")  # pgbench would fill it in
         with client.cursor() as cursor, cursor.copy("COPY pgbench_history (tid) FROM STDIN") as copy:
             copy.write("1\n")
     assert proxy.stop() == 0
-    exported = export(scratch / "recording", "--format", "pgbench", "--output", scratch / "scripts")
+    exported = export(scratch / "recording", "--format", "pgbench", "--output", scratch / "it's; scripts")
     assert "left out 1: COPY" in exported.stderr
-    first = (scratch / "scripts/transaction-1.sql").read_text()
+    assert "left out 1: it has a colon and the name of a variable" in exported.stderr
+    first = (scratch / "it's; scripts/transaction-1.sql").read_text()
     assert first.count("\\set us_") >= 5 and "random(1, " in first and "CASE WHEN" in first, first
     command = shlex.split(exported.stdout)
     assert command[0] == "pgbench"
