@@ -64,6 +64,35 @@ bool has_table(const std::vector<std::string>& tables, const std::string& table)
   return tables.empty() || table.empty() || std::find(tables.begin(), tables.end(), table) != tables.end();
 }
 
+// What refers back to a group can take time without bound. Other escapes mean one thing here and another in
+// PostgreSQL, where mask-sql has the pattern looked for: \d is a "d" here, \b a backspace there.
+void check_escapes(std::string_view pattern, const std::string& where) {
+  bool in_brackets = false;
+  for (std::size_t i = 0; i < pattern.size(); ++i) {
+    if (in_brackets && pattern[i] == '[' && i + 1 < pattern.size() &&
+        std::string_view(":.=").find(pattern[i + 1]) != std::string_view::npos) {  // [:alpha:]
+      const char end[] = {pattern[i + 1], ']', '\0'};
+      i = std::min(pattern.find(end, i + 2), pattern.size() - 2) + 1;
+    } else if (in_brackets && pattern[i] == ']') {
+      in_brackets = false;
+    } else if (!in_brackets && pattern[i] == '[') {
+      in_brackets = true;
+      if (i + 1 < pattern.size() && pattern[i + 1] == '^') ++i;
+      if (i + 1 < pattern.size() && pattern[i + 1] == ']') ++i;
+    } else if (pattern[i] == '\\' && i + 1 < pattern.size()) {
+      const char next = pattern[++i];
+      if (!in_brackets && std::isdigit(static_cast<unsigned char>(next)) != 0)
+        throw RulesError(where + "back-references are not to be had");
+      const bool same = in_brackets ? std::string_view("]-^").find(next) == std::string_view::npos
+                                    : std::string_view("<>`'").find(next) == std::string_view::npos;
+      const bool is_class = !in_brackets && std::string_view("wWsS").find(next) != std::string_view::npos;
+      if (!same || (std::isalnum(static_cast<unsigned char>(next)) != 0 && !is_class))
+        throw RulesError(where + "\"\\" + std::string(1, next) +
+                         "\" does not mean the same everywhere; write [0-9], [[:space:]] and the like");
+    }
+  }
+}
+
 }  // namespace
 
 std::uint32_t type_oid(std::string_view name) {
@@ -141,13 +170,7 @@ void Rules::add(std::string_view line, std::size_t number, const std::string& fi
 }
 
 void Rules::compile(const Rule& rule, const std::string& where) {
-  // What refers back to a group can take time without bound.
-  for (std::size_t i = 0; i + 1 < rule.pattern.size(); ++i) {
-    if (rule.pattern[i] != '\\') continue;
-    if (std::isdigit(static_cast<unsigned char>(rule.pattern[i + 1])) != 0)
-      throw RulesError(where + "back-references are not to be had");
-    ++i;
-  }
+  check_escapes(rule.pattern, where);
   auto compiled = std::make_unique<regex_t>();
   if (const int error = regcomp(compiled.get(), rule.pattern.c_str(), REG_EXTENDED | REG_NOSUB); error != 0) {
     char text[200];
@@ -176,9 +199,16 @@ const Rule* Rules::for_type(std::uint32_t oid) const {
   return nullptr;
 }
 
+bool Rules::has_types() const {
+  return std::any_of(rules_.begin(), rules_.end(),
+                     [](const Rule& rule) { return rule.kind == Rule::Kind::kType; });
+}
+
 const Rule* Rules::for_text(std::string_view value) const {
   if (patterns_.empty() || value.empty()) return nullptr;
-  if (value.size() > kMaxSearchedBytes) return &rules_[patterns_.front().rule];
+  // regexec() stops at a NUL, and what is behind it is not judged.
+  if (value.size() > kMaxSearchedBytes || value.find('\0') != std::string_view::npos)
+    return &rules_[patterns_.front().rule];
   const std::string text(value);
   for (const Pattern& pattern : patterns_) {
     if (regexec(pattern.compiled.get(), text.c_str(), 0, nullptr, 0) != REG_NOMATCH)

@@ -56,6 +56,7 @@ class Rules {
   // The first column rule that could be of one of these tables: for rows that are not taken apart.
   [[nodiscard]] const Rule* for_whole_row(const std::vector<std::string>& tables) const;
   [[nodiscard]] bool has_patterns() const { return !patterns_.empty(); }
+  [[nodiscard]] bool has_types() const;
 
  private:
   struct Pattern {

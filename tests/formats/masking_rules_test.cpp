@@ -47,6 +47,10 @@ TEST(MaskingRules, ThatMeanNothingAreToldWithFileAndLine) {
   EXPECT_NE(problem("pattern [").find("POSIX"), std::string::npos);
   EXPECT_NE(problem("pattern (a)\\1").find("back-references"), std::string::npos);
   EXPECT_EQ(problem("pattern a\\\\1"), "");
+  for (const char* const same : {"\\w+@\\s", "a\\.b", "[.-]x", "[[:digit:]]+", "[]a]\\."})
+    EXPECT_EQ(problem(std::string("pattern ") + same), "") << same;
+  for (const char* const other : {"\\d+", "a\\b", "[\\w]", "[^]\\d]", "\\<a", "[[:alpha:]\\d]", "[\\]]"})
+    EXPECT_NE(problem(std::string("pattern ") + other).find("everywhere"), std::string::npos) << other;
   EXPECT_NE(problem("").find("no rule"), std::string::npos);
 }
 
