@@ -329,6 +329,13 @@ BEGIN
   INSERT INTO understudy_rules VALUES
 RULES,
     (0, 'none', '', '', '');
+  FOR tab IN
+    SELECT format('%I.%I', n.nspname, c.relname) AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind = 'm' AND c.relispopulated AND n.nspname NOT LIKE 'pg\_%'
+  LOOP
+    RAISE 'materialized view % has values of its own: empty it first, with REFRESH MATERIALIZED VIEW % WITH NO DATA',
+      tab.name, tab.name;
+  END LOOP;
   -- Foreign keys, triggers and rules rest meanwhile: both ends of a key get the same tokens.
   SET LOCAL session_replication_role = replica;
   FOR tab IN
@@ -351,7 +358,14 @@ RULES,
       CROSS JOIN LATERAL (
         SELECT u.kind, u.name, u.family FROM understudy_rules u
         WHERE u.kind = 'none'
-           OR (u.kind = 'column' AND u.name = a.attname::text AND u.tab IN ('', c.relname::text))
+           OR (u.kind = 'column' AND u.name = a.attname::text
+               AND (u.tab IN ('', c.relname::text)
+                    -- A rule for a table is for its partitions and for those that inherit from it.
+                    OR u.tab IN (WITH RECURSIVE above AS (
+                                   SELECT i.inhparent FROM pg_inherits i WHERE i.inhrelid = c.oid
+                                   UNION
+                                   SELECT i.inhparent FROM pg_inherits i JOIN above ON i.inhrelid = above.inhparent)
+                                 SELECT p.relname::text FROM above JOIN pg_class p ON p.oid = above.inhparent)))
            OR (u.kind = 'type' AND u.name = a.atttypid::text)
            OR (u.kind = 'pattern' AND a.atttypid IN (19, 25, 1042, 1043))
         ORDER BY strpos('column type pattern none', u.kind), u.number

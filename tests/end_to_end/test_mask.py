@@ -147,10 +147,29 @@ def test_what_cannot_be_judged_is_hidden(server, scratch):
     assert b"select to_jsonb(t) from t" in contents
 
 
+def test_rules_for_a_table_are_for_its_partitions_and_materialized_views_are_refused(server, scratch):
+    rules, key = files(scratch, "column people.ssn\n")
+    with server.connect() as connection:
+        connection.execute("CREATE TABLE people (id int, ssn text) PARTITION BY LIST (id)")
+        connection.execute("CREATE TABLE ones PARTITION OF people FOR VALUES IN (1) PARTITION BY LIST (id)")
+        connection.execute("CREATE TABLE ones_only PARTITION OF ones FOR VALUES IN (1)")
+        connection.execute("CREATE TABLE others (ssn text)")
+        connection.execute("INSERT INTO people VALUES (1, 'abc-123')")
+        connection.execute("INSERT INTO others VALUES ('abc-123')")
+        connection.execute("CREATE MATERIALIZED VIEW seen AS SELECT ssn AS s FROM people")
+        with pytest.raises(subprocess.CalledProcessError):
+            apply(server, rules, key)
+        assert connection.execute("SELECT ssn FROM people").fetchone()[0] == "abc-123"
+        connection.execute("REFRESH MATERIALIZED VIEW seen WITH NO DATA")
+        apply(server, rules, key)
+        assert connection.execute("SELECT ssn FROM people").fetchone()[0] != "abc-123"
+        assert connection.execute("SELECT ssn FROM others").fetchone()[0] == "abc-123"
+
+
 def test_what_is_wrong_is_told_with_file_and_line(scratch):
     rules, key = files(scratch, "column email\ncolumn a.b.c\n")
     for lines, said in (("column email\ncolum a\n", "line 2"), ("column a.b.c", "TABLE.NAME"), ("pattern (", "POSIX"),
-                        ("type nothing", "no type"), ("# nothing\n", "no rule in it"), (r"pattern (a)\1", "line 1")):
+                        ("type nothing", "no type"), ("# nothing\n", "no rule in it"), (r"pattern (a)\1", "line 1"), (r"pattern \d+", "everywhere")):
         rules.write_text(lines)
         result = run_understudy("mask-sql", "--rules", rules)
         assert result.returncode == 1 and said in result.stderr and str(rules) in result.stderr, result.stderr
