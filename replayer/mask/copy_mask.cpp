@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 namespace understudy::replayer {
 namespace {
@@ -19,31 +20,36 @@ std::optional<char> unescape(char letter) {
 
 }  // namespace
 
-void CopyMask::begin(const ResultShape* shape, bool binary) {
-  judged_ = shape != nullptr && shape->copy && shape->copy->format != CopyShape::Format::kOther && !binary;
+void CopyMask::begin(const ResultShape* shape, bool binary, std::size_t columns) {
+  judged_ = shape != nullptr && shape->copy && shape->copy->format != CopyShape::Format::kOther && !binary &&
+            (!shape->by_position || shape->columns.size() == columns);
   shape_ = shape != nullptr ? *shape : ResultShape{};
   column_ = 0;
   inside_field_ = false;
+  escaped_ = false;
   header_ = judged_ && shape_.copy->header;
 }
 
 void CopyMask::data(ValueMasker& masker, std::span<Byte> bytes) {
   const bool csv = judged_ && shape_.copy->format == CopyShape::Format::kCsv;
   const bool quoted = csv && std::find(bytes.begin(), bytes.end(), Byte{'"'}) != bytes.end();
+  const bool ends_line =
+      quoted && bytes.back() == '\n' && std::count(bytes.begin(), bytes.end(), Byte{'"'}) % 2 == 0;
   if (!judged_ || quoted) {
     ++masker.counts().hidden;
     ValueMasker::blot(bytes);
-    // Where the next message begins in a quoted field is not known.
-    judged_ = judged_ && !bytes.empty() && bytes.back() == '\n';
+    // What comes next is a line's beginning, or it is not known whether it is in quotes.
+    judged_ = judged_ && ends_line;
+    column_ = 0;
+    inside_field_ = false;
+    header_ = false;
     return;
   }
   const Byte delimiter = csv ? ',' : '\t';
   std::size_t begin = 0;
   for (std::size_t i = 0; i < bytes.size(); ++i) {
-    if (!csv && bytes[i] == '\\') {
-      ++i;
-      continue;
-    }
+    const bool escaped = std::exchange(escaped_, !csv && !escaped_ && bytes[i] == '\\');
+    if (escaped || escaped_) continue;
     if (bytes[i] != delimiter && bytes[i] != '\n') continue;
     field(masker, bytes.subspan(begin, i - begin), !inside_field_);
     inside_field_ = false;
@@ -68,7 +74,7 @@ void CopyMask::field(ValueMasker& masker, std::span<Byte> bytes, bool whole) {
   const Rule* rule = shape_.any;
   if (shape_.by_position && column_ < shape_.columns.size()) rule = shape_.columns[column_];
   if (!whole) {
-    if (rule == nullptr && !masker.rules().has_patterns()) return;
+    if (rule == nullptr && !masker.rules().has_patterns() && !masker.rules().has_types()) return;
     ++masker.counts().hidden;
     return ValueMasker::blot(bytes);
   }

@@ -11,8 +11,8 @@ namespace understudy::replayer {
 
 class CopyMask {
  public:
-  // A copy begins. `shape`: of its statement; null: nothing can be told of it.
-  void begin(const ResultShape* shape, bool binary);
+  // A copy begins, of so many columns. `shape`: of its statement; null: nothing can be told of it.
+  void begin(const ResultShape* shape, bool binary, std::size_t columns);
   void data(ValueMasker& masker, std::span<Byte> bytes);
 
  private:
@@ -23,6 +23,7 @@ class CopyMask {
   ResultShape shape_;
   std::size_t column_ = 0;
   bool inside_field_ = false;  // its beginning was in the message before
+  bool escaped_ = false;       // the message before ended with a backslash
   bool header_ = false;        // the line at hand names columns
 };
 

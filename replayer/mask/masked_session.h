@@ -19,7 +19,10 @@ class MaskedSession {
   explicit MaskedSession(ValueMasker& masker) : masker_(masker), mask_(masker) {}
 
   // Its opening is told: its bytes begin between messages.
-  void begin() { begun_ = true; }
+  void begin() {
+    begun_ = true;
+    mask_.begin();
+  }
   // The session's next event. Calls `emit` for what is ready.
   void take(const Event& event, const Emit& emit);
   // Events are missing here, or the session cannot be read: what follows is left out, and counted.

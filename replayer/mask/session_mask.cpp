@@ -41,12 +41,23 @@ bool may_be_any(std::uint32_t type_oid, std::string_view value) {
   return shape != masking::Shape::kInteger && shape != masking::Shape::kNumber;
 }
 
+// Whether ReadyForQuery answers it.
+bool ends_with_ready(char type) {
+  return type == frontend::kQuery || type == frontend::kFunctionCall || type == frontend::kSync;
+}
+
 }  // namespace
 
 void SessionMask::push(char type, Portal portal, bool of_statement) {
   if (skipping_ && type != frontend::kSync) return;
   skipping_ = false;
-  if (pending_.size() >= kMaxPending) pending_.clear();  // answers are then of nothing known, and hidden
+  if (pending_.size() >= kMaxPending) {
+    lost_ =
+        true;  // answers are of nothing known, and hidden, until those to what is dropped here are through
+    for (const Pending& dropped : pending_) lost_ends_ += ends_with_ready(dropped.type) ? 1 : 0;
+    lost_inside_ = !ends_with_ready(pending_.back().type);
+    pending_.clear();
+  }
   pending_.push_back(
       {.type = type, .of_statement = of_statement, .portal = std::move(portal), .result = 0, .fields = {}});
 }
@@ -87,17 +98,23 @@ bool SessionMask::client(char type, std::span<Byte> payload) {
   }
 }
 
-const StatementValues* SessionMask::prepared_by(const StatementValues& values) const {
-  for (const ResultShape& shape : values.results) {
-    const auto found = named_.find(shape.refers_to);
-    if (!shape.refers_to.empty() && found != named_.end()) return found->second.get();
+// What its EXECUTEs refer to. Names that it gives itself count, unless there was one of that name before:
+// which of the two is meant is not followed.
+NamedValues SessionMask::executed_by(const std::shared_ptr<const StatementValues>& values) const {
+  NamedValues found;
+  for (const std::string& name : values->executes) {
+    const auto known = named_.find(name);
+    const bool own = std::any_of(values->results.begin(), values->results.end(),
+                                 [&](const ResultShape& shape) { return shape.defines == name; });
+    if (known != named_.end() && !own) found.emplace(name, known->second);
+    if (known == named_.end() && own) found.emplace(name, values);
   }
-  return nullptr;
+  return found;
 }
 
 std::shared_ptr<const StatementValues> SessionMask::mask_sql(std::span<Byte> sql) {
   auto values = masker_.read(as_text(sql));
-  masker_.mask_statement(sql, *values, prepared_by(*values));
+  masker_.mask_statement(sql, *values, executed_by(values));
   for (const ResultShape& shape : values->results) {
     if (!shape.defines.empty()) remember(named_, shape.defines, values);
   }
@@ -209,9 +226,10 @@ void SessionMask::copy_end() {
 }
 
 void SessionMask::copy_begins(bool from_client, std::span<Byte> payload) {
-  copy_.begin(shape(), !payload.empty() && payload[0] != 0);
+  const std::size_t columns = payload.size() < 3 ? 0 : load_be16(payload.data() + 1);
+  copy_.begin(shape(), !payload.empty() && payload[0] != 0, columns);
   copying_ = from_client ? Copying::kIn : Copying::kOut;
-  if (!from_client || pending_.empty() || pending_.front().type != frontend::kExecute) return;
+  if (!from_client || front() == nullptr || front()->type != frontend::kExecute) return;
   // The Syncs already sent, up to a CopyDone that came early, are read as part of the copy and ignored.
   for (auto at = pending_.begin() + 1; at != pending_.end();) {
     if (at->type == frontend::kCopyDone) {
@@ -242,8 +260,8 @@ bool SessionMask::server(char type, std::span<Byte> payload) {
       return true;
     case backend::kParameterDescription:
       if (const auto message = wire::ParameterDescription::decode(payload);
-          message && !pending_.empty() && pending_.front().portal.statement) {
-        auto& types = pending_.front().portal.statement->parameter_types;
+          message && front() != nullptr && front()->portal.statement) {
+        auto& types = front()->portal.statement->parameter_types;
         types.clear();
         for (std::size_t i = 0; i < message->types.size(); ++i) types.push_back(message->types[i]);
       }
@@ -262,9 +280,9 @@ bool SessionMask::server(char type, std::span<Byte> payload) {
     case backend::kCommandComplete:
     case backend::kEmptyQueryResponse:
     case backend::kPortalSuspended:
-      if (!pending_.empty() && pending_.front().type == frontend::kQuery) {
-        ++pending_.front().result;
-        pending_.front().fields.clear();
+      if (front() != nullptr && front()->type == frontend::kQuery) {
+        ++front()->result;
+        front()->fields.clear();
       } else {
         pop(frontend::kExecute);
       }
@@ -305,16 +323,17 @@ bool SessionMask::server(char type, std::span<Byte> payload) {
 }
 
 void SessionMask::pop(char type) {
-  if (!pending_.empty() && pending_.front().type == type) pending_.pop_front();
+  if (front() == nullptr) return;
+  if (pending_.front().type == type) pending_.pop_front();
   // A CopyDone of no copy says nothing to the server.
   while (!pending_.empty() && pending_.front().type == frontend::kCopyDone) pending_.pop_front();
 }
 
 const ResultShape* SessionMask::shape() const {
-  if (pending_.empty() || !pending_.front().portal.statement) return nullptr;
-  const StatementValues& values = *pending_.front().portal.statement->values;
-  if (!values.understood || pending_.front().result >= values.results.size()) return nullptr;
-  const ResultShape* const shape = &values.results[pending_.front().result];
+  if (front() == nullptr || !front()->portal.statement) return nullptr;
+  const StatementValues& values = *front()->portal.statement->values;
+  if (!values.understood || front()->result >= values.results.size()) return nullptr;
+  const ResultShape* const shape = &values.results[front()->result];
   if (shape->refers_to.empty()) return shape;
   const auto named = named_.find(shape->refers_to);
   if (named == named_.end()) return nullptr;
@@ -326,18 +345,18 @@ const ResultShape* SessionMask::shape() const {
 
 void SessionMask::describe_rows(std::span<Byte> payload) {
   const auto message = wire::RowDescription::decode(payload);
-  if (!message || pending_.empty()) return;
+  if (!message || front() == nullptr) return;
   std::vector<Field> fields;
   for (const wire::FieldDescription& field : message->fields)
     fields.push_back({.name = std::string(field.name), .type_oid = field.type_oid, .format = field.format});
-  Pending& front = pending_.front();
-  if (front.type == frontend::kQuery) {
-    front.fields = std::move(fields);
+  Pending& asked = *front();
+  if (asked.type == frontend::kQuery) {
+    asked.fields = std::move(fields);
     return;
   }
-  if (front.portal.statement) {
-    front.portal.statement->fields = std::move(fields);
-    front.portal.statement->described = true;
+  if (asked.portal.statement) {
+    asked.portal.statement->fields = std::move(fields);
+    asked.portal.statement->described = true;
   }
   pop(frontend::kDescribe);
 }
@@ -346,32 +365,38 @@ bool SessionMask::data_row(std::span<Byte> payload) {
   const auto message = wire::DataRow::decode(payload);
   if (!message) return false;
   const ResultShape* const result = shape();
-  const Pending* const front = pending_.empty() ? nullptr : &pending_.front();
+  const Pending* const asked = front();
   static const std::vector<Field> kNone;
-  const std::vector<Field>& fields = front == nullptr                     ? kNone
-                                     : front->type == frontend::kQuery    ? front->fields
-                                     : front->portal.statement != nullptr ? front->portal.statement->fields
+  const std::vector<Field>& fields = asked == nullptr                     ? kNone
+                                     : asked->type == frontend::kQuery    ? asked->fields
+                                     : asked->portal.statement != nullptr ? asked->portal.statement->fields
                                                                           : kNone;
+  const bool by_position = result != nullptr && result->by_position;
+  const bool fits = !by_position || result->columns.size() == message->columns.size();
   std::size_t i = 0;
   for (const wire::Value& value : message->columns) {
     Field field = i < fields.size() ? fields[i] : Field{};
-    if (front != nullptr && front->type != frontend::kQuery) {  // what Bind asked for
-      const auto& formats = front->portal.formats;
+    if (asked != nullptr && asked->type != frontend::kQuery) {  // what Bind asked for
+      const auto& formats = asked->portal.formats;
       field.format = formats.empty()       ? std::int16_t{0}
                      : formats.size() == 1 ? formats[0]
                      : i < formats.size()  ? formats[i]
                                            : std::int16_t{0};
     }
     const std::span<Byte> bytes = writable(payload, value.bytes);
-    if (result == nullptr || result->hidden) {
+    // Of which column it is, neither place nor name tells.
+    const bool untold = !fits || (!by_position && i >= fields.size());
+    const Rule* const of_any =
+        result != nullptr && untold ? masker_.rules().for_whole_row(result->tables) : nullptr;
+    if (result == nullptr || result->hidden || (untold && of_any == nullptr && result->any == nullptr)) {
       if (!bytes.empty()) masker_.hide(bytes, field.type_oid, field.format != 0);
     } else {
-      const Rule* rule = result->by_position && i < result->columns.size() ? result->columns[i] : nullptr;
+      const Rule* rule = by_position && fits ? result->columns[i] : nullptr;
       if (const auto label = result->labels.find(field.name);
           rule == nullptr && label != result->labels.end())
         rule = label->second;
       if (rule == nullptr) rule = masker_.rules().for_column(result->tables, field.name);
-      if (rule == nullptr) rule = result->any;
+      if (rule == nullptr) rule = result->any != nullptr ? result->any : of_any;
       masker_.mask(bytes, {.column_rule = rule, .type_oid = field.type_oid, .binary = field.format != 0});
     }
     ++i;
@@ -379,78 +404,9 @@ bool SessionMask::data_row(std::span<Byte> payload) {
   return true;
 }
 
-// ---- Errors
-
-bool SessionMask::error(std::span<Byte> payload, bool is_error) {
-  const auto message = wire::ErrorResponse::decode(payload);
-  if (!message) return false;
-  const std::string table(message->field('t'));
-  // A text that is not understood may have said anything, and may be told of.
-  const bool of_unknown = !pending_.empty() && pending_.front().portal.statement &&
-                          !pending_.front().portal.statement->values->understood;
-  for (const wire::ErrorField& field : message->fields) {
-    if (std::string_view("MDHWq").find(field.code) == std::string_view::npos) continue;
-    const std::span<Byte> text = writable(payload, field.text);
-    if (of_unknown) {
-      ++masker_.counts().hidden;
-      ValueMasker::blot(text);
-      continue;
-    }
-    if (field.code == 'D') constraint_detail(text, table);
-    repeat_tokens(text);
-    mask_by_pattern(text);
-  }
-  if (is_error) failed();
-  return true;
-}
-
-// "Key (email)=(a@b) already exists.", "Failing row contains (1, a@b)."
-void SessionMask::constraint_detail(std::span<Byte> text, const std::string& table) {
-  const std::string_view all = as_text(text);
-  if (const std::size_t row = all.find("row contains ("); row != std::string_view::npos) {
-    const std::size_t begin = row + 14;
-    const std::size_t end = all.rfind(')');
-    if (end == std::string_view::npos || end < begin) return;
-    ++masker_.counts().hidden;
-    return ValueMasker::blot(text.subspan(begin, end - begin));
-  }
-  const std::size_t open = all.find(" (");
-  const std::size_t equal = all.find(")=(");
-  const std::size_t close = all.rfind(')');
-  if (open == std::string_view::npos || equal == std::string_view::npos || open > equal || close < equal + 3)
-    return;
-  const std::string names(all.substr(open + 2, equal - open - 2));
-  const std::span<Byte> values = text.subspan(equal + 3, close - equal - 3);
-  std::vector<std::string> tables;
-  if (!table.empty()) tables.push_back(table);
-  if (names.find(", ") == std::string::npos) {
-    if (const Rule* const rule = masker_.rules().for_column(tables, names)) masker_.mask_text(values, *rule);
-    return;
-  }
-  // Of several columns: where a value ends is not certain.
-  for (std::size_t begin = 0; begin < names.size();) {
-    const std::size_t end = std::min(names.find(", ", begin), names.size());
-    if (masker_.rules().for_column(tables, names.substr(begin, end - begin)) != nullptr) {
-      ++masker_.counts().hidden;
-      return ValueMasker::blot(values);
-    }
-    begin = end + 2;
-  }
-}
-
-// Values masked before, wherever they stand in a text.
-void SessionMask::repeat_tokens(std::span<Byte> text) {
-  for (const auto& [value, token] : masker_.seen()) {
-    if (value.size() > text.size()) continue;
-    for (std::size_t at = as_text(text).find(value); at != std::string_view::npos;
-         at = as_text(text).find(value, at + value.size()))
-      std::copy(token.begin(), token.end(), text.begin() + static_cast<std::ptrdiff_t>(at));
-  }
-}
-
 void SessionMask::failed() {
   copying_ = Copying::kNothing;
-  if (pending_.empty()) return;
+  if (front() == nullptr) return;
   const char type = pending_.front().type;
   if (type == frontend::kQuery || type == frontend::kFunctionCall) return;  // ReadyForQuery ends it
   while (!pending_.empty() && pending_.front().type != frontend::kSync) pending_.pop_front();
@@ -459,11 +415,14 @@ void SessionMask::failed() {
 
 void SessionMask::ready() {
   copying_ = Copying::kNothing;
-  const auto ends = [](const Pending& pending) {
-    return pending.type == frontend::kQuery || pending.type == frontend::kFunctionCall ||
-           pending.type == frontend::kSync;
-  };
-  while (!pending_.empty() && !ends(pending_.front())) pending_.pop_front();
+  in_step_ = true;
+  if (lost_ends_ > 0) {
+    --lost_ends_;
+    if (lost_ends_ == 0) lost_ = lost_inside_;
+    return;
+  }
+  lost_ = false;
+  while (!pending_.empty() && !ends_with_ready(pending_.front().type)) pending_.pop_front();
   if (!pending_.empty()) pending_.pop_front();
 }
 

@@ -20,6 +20,8 @@ class SessionMask {
   // Borrowed.
   explicit SessionMask(ValueMasker& masker) : masker_(masker) {}
 
+  // Its opening is told: nothing was asked before.
+  void begin() { in_step_ = true; }
   // A whole message's payload. False when the message cannot be read, so that nothing behind it can be
   // either.
   [[nodiscard]] bool client(char type, std::span<Byte> payload);
@@ -59,16 +61,22 @@ class SessionMask {
   void copy_end();
   void copy_begins(bool from_client, std::span<Byte> payload);
   std::shared_ptr<const StatementValues> mask_sql(std::span<Byte> sql);
-  [[nodiscard]] const StatementValues* prepared_by(const StatementValues& values) const;
+  [[nodiscard]] NamedValues executed_by(const std::shared_ptr<const StatementValues>& values) const;
 
   void describe_rows(std::span<Byte> payload);
   [[nodiscard]] bool data_row(std::span<Byte> payload);
   [[nodiscard]] bool error(std::span<Byte> payload, bool is_error);
-  void constraint_detail(std::span<Byte> text, const std::string& table);
+  [[nodiscard]] bool tells_masked(const StatementValues& values) const;
+  [[nodiscard]] bool constraint_detail(std::span<Byte> text, const std::vector<std::string>& tables);
   void repeat_tokens(std::span<Byte> text);
   void failed();
   void ready();
   void pop(char type);
+  // What is being answered; null: nothing that is known.
+  [[nodiscard]] Pending* front() { return lost_ || pending_.empty() ? nullptr : &pending_.front(); }
+  [[nodiscard]] const Pending* front() const {
+    return lost_ || pending_.empty() ? nullptr : &pending_.front();
+  }
   void push(char type, Portal portal = {}, bool of_statement = false);
   // What the rows at hand are of; null: not to be told.
   [[nodiscard]] const ResultShape* shape() const;
@@ -77,10 +85,13 @@ class SessionMask {
   ValueMasker& masker_;
   std::map<std::string, std::shared_ptr<Statement>, std::less<>> statements_;
   std::map<std::string, Portal, std::less<>> portals_;
-  // What PREPARE and DECLARE gave names.
-  std::map<std::string, std::shared_ptr<const StatementValues>, std::less<>> named_;
+  NamedValues named_;
   std::deque<Pending> pending_;
-  bool skipping_ = false;  // the server passes over everything up to a Sync not sent yet
+  bool in_step_ = false;       // nothing is being answered but what is pending
+  bool lost_ = false;          // what is being answered is pending no more
+  bool lost_inside_ = false;   // and after that, the beginning of what ends with another
+  std::size_t lost_ends_ = 0;  // so many ReadyForQuery are to come until it is through
+  bool skipping_ = false;      // the server passes over everything up to a Sync not sent yet
   enum class Copying : std::uint8_t { kNothing, kIn, kOut };
   Copying copying_ = Copying::kNothing;
   CopyMask copy_;

@@ -49,6 +49,28 @@ std::string type_of_cast(const Object::Ptr& cast) {
   return names && names->size() > 0 ? tree::name_part(names, names->size() - 1) : std::string();
 }
 
+// a = b, a IN (b, c): true or false, whatever it is compared for.
+bool is_equality(const Object::Ptr& expression) {
+  const std::string kind = tree::text(expression, "kind");
+  const std::string op = tree::name_part(tree::list(expression, "name"), 0);  // the schema, if it has one
+  return (kind == "AEXPR_OP" || kind == "AEXPR_IN") && (op == "=" || op == "<>");
+}
+
+// (row).*
+bool is_star_of_row(const Var& expression) {
+  const auto path = tree::list(tree::node(expression, "A_Indirection"), "indirection");
+  return path && path->size() > 0 && tree::node(path->get(static_cast<unsigned>(path->size() - 1)), "A_Star");
+}
+
+// HEADER and HEADER true; what is not understood counts as none, and the line is masked.
+bool is_on(const Var& argument) {
+  if (argument.isEmpty()) return true;
+  const std::string word = tree::text(tree::node(argument, "String"), "sval");
+  if (word == "true" || word == "on" || word == "match") return true;
+  if (const auto number = tree::node(argument, "Integer")) return number->optValue<int>("ival", 0) == 1;
+  return tree::flag(tree::node(argument, "Boolean"), "boolval");
+}
+
 // Every offset as it was. The parser's lexer takes time that grows with the square of how deep comments nest.
 std::string without_comments(std::string_view sql, const std::vector<SqlToken>& tokens) {
   std::string text(sql.size(), ' ');
@@ -119,7 +141,8 @@ class Reader {
     } else if (type == "FetchStmt") {
       shape.refers_to = tree::text(body, "portalname");
     } else if (type == "ExplainStmt") {
-      shape.hidden = judge_->mentioned() != nullptr || rules_.has_patterns();
+      shape.hidden = judge_->mentioned() != nullptr || rules_.has_patterns() || rules_.has_types() ||
+                     tree::node(body->get("query"), "ExecuteStmt");
     }
   }
 
@@ -160,7 +183,7 @@ class Reader {
       const Var value = target ? target->get("val") : Var();
       const auto column = tree::node(value, "ColumnRef");
       const auto fields = tree::list(column, "fields");
-      if (!target || (fields && fields->size() > 0 && label_of(value).empty()))
+      if (!target || (fields && fields->size() > 0 && label_of(value).empty()) || is_star_of_row(value))
         shape.by_position = false;  // a star
       shape.columns.push_back(judge_->value_of(value).rule);
     }
@@ -191,12 +214,13 @@ class Reader {
     const auto element = tree::node(option, "DefElem");
     const std::string name = tree::text(element, "defname");
     const Var argument = element && element->has("arg") ? element->get("arg") : Var();
-    const auto word = tree::node(argument, "String");
-    const std::string value = tree::text(word, "sval");
-    if (name == "format" && value == "csv") {
+    const std::string value = tree::text(tree::node(argument, "String"), "sval");
+    if (name == "header") {
+      copy.header = is_on(argument);
+    } else if (copy.format == CopyShape::Format::kOther) {
+      return;  // whatever comes in which order
+    } else if (name == "format" && value == "csv") {
       copy.format = CopyShape::Format::kCsv;
-    } else if (name == "header") {
-      copy.header = true;
     } else if (name != "freeze" && !(name == "format" && value == "text")) {
       copy.format = CopyShape::Format::kOther;
     }
@@ -227,17 +251,29 @@ class Reader {
     if ((key == "RangeSubselect" || key == "CommonTableExpr") && values_of(body)) return walk_values(body);
     if (!kExpressions.contains(key)) return walk(member, role);
     const Mention mention = judge_->columns_in(member);
-    ValueRole inner = mention.columns ? ValueRole{.placed = true, .rule = mention.rule} : role;
+    // What goes to a masked column is of it, whatever other columns stand beside it; not what those are
+    // compared with.
+    const bool own =
+        mention.rule != nullptr || role.rule == nullptr || (key == "A_Expr" && is_equality(body));
+    ValueRole inner = mention.columns && own ? ValueRole{.placed = true, .rule = mention.rule} : role;
     inner.list = key == "A_Expr" &&
                  (tree::text(body, "kind") == "AEXPR_OP_ANY" || tree::text(body, "kind") == "AEXPR_OP_ALL");
     walk(member, inner);
   }
 
-  // What is asked in a subquery has columns of its own.
+  // What is asked in a subquery has columns of its own; what it answers with goes where it stands, or is
+  // compared with what stands before it.
   void walk_query(const std::string& key, const Object::Ptr& body, const ValueRole& role) {
+    const std::string kind = key == "SubLink" ? tree::text(body, "subLinkType") : "";
+    ValueRole answer = role.rule != nullptr ? role : ValueRole{};
+    if (kind == "ANY_SUBLINK" || kind == "ALL_SUBLINK")
+      answer = {.placed = false, .rule = judge_->columns_in(body->get("testexpr")).rule};
     for (const auto& [name, member] : *body) {
-      const bool outside = key == "SubLink" && name == "testexpr";
-      walk_member(name, member, outside ? role : ValueRole{});
+      if (name == "subselect" && kind != "EXISTS_SUBLINK") {
+        walk_source(tree::node(member, "SelectStmt"), {}, answer);
+        continue;
+      }
+      walk_member(name, member, name == "testexpr" ? role : ValueRole{});
     }
   }
 
@@ -274,7 +310,8 @@ class Reader {
     for (unsigned i = 0; columns && i < columns->size(); ++i)
       roles.push_back(role_of_column(table_, tree::text(tree::node(columns->get(i), "ResTarget"), "name")));
     // Columns that are not named may be any.
-    const ValueRole other{.placed = !roles.empty(), .rule = roles.empty() ? judge_->any_of(table_) : nullptr};
+    const ValueRole other{
+        .placed = !roles.empty(), .rule = roles.empty() ? judge_->any_of(table_) : nullptr, .assigned = true};
     for (const auto& [key, member] : *body) {
       if (key == "selectStmt") {
         walk_source(tree::node(member, "SelectStmt"), roles, other);
@@ -324,13 +361,7 @@ class Reader {
 
   void walk_update(const Object::Ptr& body) {
     table_ = tree::text(tree::object(body, "relation"), "relname");
-    for (const auto& [key, member] : *body) {
-      if (key == "targetList" && member.type() == typeid(Array::Ptr)) {
-        walk_assignments(member.extract<Array::Ptr>());
-      } else {
-        walk_member(key, member, ValueRole{});
-      }
-    }
+    walk_conflict(body);
   }
 
   void walk_conflict(const Object::Ptr& body) {
@@ -357,7 +388,9 @@ class Reader {
   void walk_execute(const Object::Ptr& body) {
     const Array::Ptr parameters = tree::list(body, "params");
     for (unsigned i = 0; parameters && i < parameters->size(); ++i)
-      walk(parameters->get(i), {.execute_parameter = static_cast<int>(i)});
+      walk(parameters->get(i),
+           {.execute_parameter = static_cast<int>(i), .execute_of = out_.executes.size()});
+    out_.executes.push_back(tree::text(body, "name"));
   }
 
   void take_parameter(const Object::Ptr& body, const ValueRole& role) {

@@ -21,9 +21,11 @@ namespace understudy::replayer {
 struct ValueRole {
   bool placed = false;                  // it is of some column
   const masking::Rule* rule = nullptr;  // that masks it
+  bool assigned = false;                // it goes to a column, whichever
   std::uint32_t cast_oid = 0;           // the type it is cast to
   bool list = false;                    // = ANY (it): an array of the column's type
   int execute_parameter = -1;           // of EXECUTE: which of the prepared statement's it is
+  std::size_t execute_of = 0;           // and which of `executes` that is
 };
 
 // A constant in the text.
@@ -61,6 +63,7 @@ struct StatementValues {
   std::vector<ValueRole> parameters;         // $1, ...
   const masking::Rule* mentioned = nullptr;  // some masked column it is about
   std::vector<ResultShape> results;          // of each statement of the text
+  std::vector<std::string> executes;         // names of prepared statements that it runs
 };
 
 [[nodiscard]] StatementValues read_statement_values(std::string_view sql, const masking::Rules& rules);

@@ -1,6 +1,7 @@
 #include "replayer/mask/value_masker.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "formats/masking/value_shape.h"
 #include "replayer/export/binary_value.h"
@@ -12,7 +13,6 @@ namespace {
 using masking::Rule;
 using masking::Shape;
 
-constexpr std::uint32_t kFirstUserOid = 16'384;
 constexpr std::size_t kMaxSeenBytes = std::size_t{1} << 20;
 constexpr std::size_t kMaxStatementBytes = std::size_t{8} << 20;
 constexpr std::size_t kMaxKeptStatement = 16 << 10;
@@ -82,6 +82,50 @@ bool is_of_type(std::uint32_t oid, Shape shape) {
   }
 }
 
+// Whether a value written like this may be of that type.
+bool may_be_of_type(std::uint32_t oid, std::string_view text) {
+  const Shape shape = masking::shape_of(text);
+  if (is_text_type(oid) || is_of_type(oid, shape)) return true;
+  if (is_number_type(oid)) return shape == Shape::kInteger || shape == Shape::kNumber;
+  if (text.empty()) return false;
+  switch (oid) {
+    case 114:
+    case 3802:
+      return std::string_view("{[\"").find(text.front()) != std::string_view::npos;
+    case 142:
+      return text.front() == '<';
+    case 16:
+      return text == "t" || text == "f" || text == "true" || text == "false";
+    case 1186:  // interval
+      return shape == Shape::kText &&
+             std::string_view("0123456789+-@P").find(text.front()) != std::string_view::npos;
+    default:
+      return false;
+  }
+}
+
+// Of these nothing is looked for in a text: what they may say is known. Not of records, user-defined types
+// and whatever else may hold texts.
+bool is_plain_scalar(std::uint32_t oid) {
+  constexpr std::uint32_t kScalars[] = {16,   17,   18,   20,   21,   23,   26,   27,   28,
+                                        29,   650,  700,  701,  790,  829,  869,  1082, 1083,
+                                        1114, 1184, 1186, 1266, 1560, 1562, 1700, 2950};
+  return std::find(std::begin(kScalars), std::end(kScalars), oid) != std::end(kScalars);
+}
+
+// In a record or an array each part is looked at by itself too: a pattern may be bound to a text's ends.
+const Rule* rule_for_parts(const masking::Rules& rules, std::string_view text) {
+  if (const Rule* const rule = rules.for_text(text)) return rule;
+  if (!rules.has_patterns() || text.empty() || (text.front() != '(' && text.front() != '{')) return nullptr;
+  constexpr std::string_view kBetween = ",(){}\"\\";
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find_first_of(kBetween), text.size());
+    if (const Rule* const rule = rules.for_text(text.substr(0, end))) return rule;
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return nullptr;
+}
+
 }  // namespace
 
 void ValueMasker::blot(std::span<Byte> text) {
@@ -103,6 +147,7 @@ void ValueMasker::remember(std::string_view value, std::string_view token) {
 void ValueMasker::hide(std::span<Byte> value, std::uint32_t type_oid, bool binary) {
   ++counts_.hidden;
   if (type_oid == 3802 && binary && !value.empty()) value = value.subspan(1);  // jsonb's version
+  const std::string before(binary && !is_text_type(type_oid) ? std::string_view() : view(value));
   if (is_document_type(type_oid) || is_text_type(type_oid) || !binary) {
     const bool json = type_oid == 114 || type_oid == 3802;
     std::fill(value.begin(), value.end(), is_number_type(type_oid) || (json && value.size() < 2) ? '0' : 'x');
@@ -110,13 +155,16 @@ void ValueMasker::hide(std::span<Byte> value, std::uint32_t type_oid, bool binar
   } else {
     std::fill(value.begin(), value.end(), Byte{0});
   }
+  remember(before, view(value).substr(0, before.size()));
 }
 
 void ValueMasker::mask_text(std::span<Byte> text, const Rule& rule) {
   const auto token = tokens_.mask(view(text), rule.family);
   if (!token || token->size() != text.size()) {
     ++counts_.hidden;
-    return blot(text);
+    const std::string before(view(text));
+    blot(text);
+    return remember(before, view(text));
   }
   remember(view(text), *token);
   put(text, *token);
@@ -139,25 +187,33 @@ bool ValueMasker::mask_binary(std::span<Byte> value, const Rule& rule, std::uint
 void ValueMasker::mask(std::span<Byte> value, const ValuePlace& place) {
   if (value.empty()) return;
   const std::uint32_t oid = place.type_oid;
+  const std::uint32_t element = element_of(oid);
   const Rule* rule = place.column_rule != nullptr ? place.column_rule : rules_.for_type(oid);
-  const bool text_bytes = is_text_type(oid) || is_document_type(oid) || ((oid == 0 || oid >= kFirstUserOid));
-  if (rule == nullptr && oid == 0 && !place.binary) {
-    for (const Rule& each : rules_.all()) {
-      if (rule == nullptr && each.kind == Rule::Kind::kType &&
-          is_of_type(masking::type_oid(each.type), masking::shape_of(view(value))))
-        rule = &each;
-    }
+  if (rule == nullptr && element != 0) rule = rules_.for_type(element);
+  if (rule == nullptr && oid == 0) rule = for_unknown_type(value, place.binary);
+  if (rule == nullptr && element != 0 && rules_.has_patterns() && !is_plain_scalar(element)) {
+    if (!mask_elements(value, nullptr, element, place.binary)) hide(value, oid, place.binary);
+    return;
   }
-  if (rule == nullptr && text_bytes) rule = rules_.for_text(view(value));
+  if (rule == nullptr && element == 0 && !is_plain_scalar(oid)) rule = rule_for_parts(rules_, view(value));
   if (rule == nullptr) return;
-  if (place.list && oid == 0 && !place.binary && mask_array_text(value, *rule, 0)) return;
+  if (place.list && oid == 0 && !place.binary && mask_array_text(value, rule, 0)) return;
   mask_value(value, *rule, oid, place.binary);
+}
+
+// The rule for a type that this may be of: all that is known is how it is written. Of bytes nothing is.
+const Rule* ValueMasker::for_unknown_type(std::span<Byte> value, bool binary) const {
+  for (const Rule& rule : rules_.all()) {
+    if (rule.kind == Rule::Kind::kType &&
+        (binary || may_be_of_type(masking::type_oid(rule.type), view(value))))
+      return &rule;
+  }
+  return nullptr;
 }
 
 void ValueMasker::mask_value(std::span<Byte> value, const Rule& rule, std::uint32_t oid, bool binary) {
   if (const std::uint32_t element = element_of(oid); element != 0) {
-    if (!(binary ? mask_array(value, rule, element) : mask_array_text(value, rule, element)))
-      hide(value, oid, binary);
+    if (!mask_elements(value, &rule, element, binary)) hide(value, oid, binary);
   } else if (binary && !is_text_type(oid)) {
     if (!mask_binary(value, rule, oid)) hide(value, oid, true);
   } else if (has_token(oid, view(value))) {
@@ -167,9 +223,22 @@ void ValueMasker::mask_value(std::span<Byte> value, const Rule& rule, std::uint3
   }
 }
 
+bool ValueMasker::mask_elements(std::span<Byte> value, const Rule* rule, std::uint32_t element_oid,
+                                bool binary) {
+  return binary ? mask_array(value, rule, element_oid) : mask_array_text(value, rule, element_oid);
+}
+
+void ValueMasker::mask_element(std::span<Byte> value, const Rule* rule, std::uint32_t oid, bool binary) {
+  if (rule == nullptr) {
+    mask(value, {.type_oid = oid, .binary = binary});
+  } else {
+    mask_value(value, *rule, oid, binary);
+  }
+}
+
 // Dimensions, whether there are NULLs, the elements' type; size and lower bound of each dimension; lengths
 // and values.
-bool ValueMasker::mask_array(std::span<Byte> value, const Rule& rule, std::uint32_t element_oid) {
+bool ValueMasker::mask_array(std::span<Byte> value, const Rule* rule, std::uint32_t element_oid) {
   constexpr std::uint32_t kMaxDimensions = 6;
   for (const bool change : {false, true}) {  // not before all of it is known to be one
     ByteReader in(value);
@@ -183,15 +252,25 @@ bool ValueMasker::mask_array(std::span<Byte> value, const Rule& rule, std::uint3
       const std::size_t at = in.offset();
       (void)in.bytes(length);
       if (change && !in.failed() && length > 0)
-        mask_value(value.subspan(at, length), rule, element_oid, true);
+        mask_element(value.subspan(at, length), rule, element_oid, true);
     }
     if (in.failed()) return false;
   }
   return true;
 }
 
+// Whether a pattern is found in an element with backslashes.
+bool ValueMasker::escaped_fits(std::string_view element) const {
+  std::string plain;
+  for (std::size_t i = 0; i < element.size(); ++i) {
+    if (element[i] == '\\' && i + 1 < element.size()) ++i;
+    plain += element[i];
+  }
+  return rules_.for_text(plain) != nullptr;
+}
+
 // {one,"two, three",NULL}: a token is quoted as its value was, for it has the same punctuation.
-bool ValueMasker::mask_array_text(std::span<Byte> value, const Rule& rule, std::uint32_t element_oid) {
+bool ValueMasker::mask_array_text(std::span<Byte> value, const Rule* rule, std::uint32_t element_oid) {
   const std::string_view text = view(value);
   if (text.size() < 2 || text.front() != '{' || text.back() != '}') return false;
   for (std::size_t at = 1; at < text.size();) {
@@ -209,13 +288,13 @@ bool ValueMasker::mask_array_text(std::span<Byte> value, const Rule& rule, std::
     const bool escaped = view(element).find('\\') != std::string_view::npos;
     if (escaped && element_oid == 17) {  // bytea: "\\x00ff"
       if (view(element).starts_with("\\\\"))
-        mask_value(element.subspan(1), rule, element_oid, false);
+        mask_element(element.subspan(1), rule, element_oid, false);
       else
         hide(element, element_oid, false);
     } else if (escaped) {
-      hide(element, element_oid, false);
+      if (rule != nullptr || escaped_fits(view(element))) hide(element, element_oid, false);
     } else if (quoted || (view(element) != "NULL" && view(element) != "null")) {
-      mask_value(element, rule, element_oid, false);
+      mask_element(element, rule, element_oid, false);
     }
     at = end + (quoted ? 1 : 0);
   }
@@ -242,13 +321,12 @@ std::shared_ptr<const StatementValues> ValueMasker::read(std::string_view sql) {
 const Rule* ValueMasker::rule_for_literal(const ConstantPlace& place, std::string_view value,
                                           const StatementValues& values, const ValueRole& role) const {
   if (role.rule != nullptr) return role.rule;
-  const Shape shape = masking::shape_of(value);
   const bool string = place.kind != ConstantPlace::Kind::kNumber;
   for (const Rule& rule : rules_.all()) {
     if (rule.kind != Rule::Kind::kType) continue;
     const std::uint32_t oid = masking::type_oid(rule.type);
-    const bool fits = role.cast_oid == oid || (string && (is_text_type(oid) || is_of_type(oid, shape))) ||
-                      (!string && role.placed && is_number_type(oid));
+    const bool fits = role.cast_oid == oid || (string && may_be_of_type(oid, value)) ||
+                      (!string && (role.placed || role.assigned) && is_number_type(oid));
     if (fits) return &rule;
   }
   if (!string) return nullptr;
@@ -313,13 +391,9 @@ void ValueMasker::mask_constant(std::span<Byte> sql, const ConstantPlace& place,
   if (rule == nullptr) return;
   if (role.rule == nullptr && !role.placed) ++counts_.unplaced;
   const bool escapes = (whole.front() | 0x20) == 'e';
-  if (escapes && !unescape_backslashes(value)) {
-    ++counts_.hidden;
-    std::fill(inside.begin(), inside.end(), 'x');
-    return;
-  }
+  if (escapes && !unescape_backslashes(value)) return hide(inside, 0, false);
   const std::span<Byte> plain(reinterpret_cast<Byte*>(value.data()), value.size());
-  if (!role.list || !mask_array_text(plain, *rule, 0)) mask_text(plain, *rule);
+  if (!role.list || !mask_array_text(plain, rule, 0)) mask_text(plain, *rule);
   for (std::size_t at = 0; !dollar && at < value.size(); ++at) {
     const char c = value[at];
     if (c == '\'' || (escapes && c == '\\')) value.insert(at++, 1, c);
@@ -331,19 +405,50 @@ void ValueMasker::mask_constant(std::span<Byte> sql, const ConstantPlace& place,
   }
 }
 
+void ValueMasker::hide_constant(std::span<Byte> sql, const ConstantPlace& place) {
+  const std::span<Byte> token = sql.subspan(place.begin, place.end - place.begin);
+  if (place.kind != ConstantPlace::Kind::kString) {
+    static const Rule kAny;
+    if (place.kind != ConstantPlace::Kind::kNumber)
+      return mask_constant(sql, place, {}, {.placed = true, .rule = &kAny});
+    ++counts_.hidden;
+    for (Byte& byte : token) {
+      if (byte >= '1' && byte <= '9') byte = '0';
+    }
+    return;
+  }
+  const std::string_view whole = view(token);
+  const std::size_t open = whole.front() == '$' ? whole.find('$', 1) : whole.find('\'');
+  const std::size_t close = whole.front() == '$' ? open : 0;
+  if (open == std::string_view::npos || whole.size() < open + close + 2) return blot(token);
+  hide(token.subspan(open + 1, token.size() - open - close - 2), 0, false);
+}
+
 void ValueMasker::mask_statement(std::span<Byte> sql, const StatementValues& values,
-                                 const StatementValues* prepared) {
+                                 const NamedValues& named) {
   if (!values.understood) {
     ++counts_.not_understood;
     return blot(sql);
   }
   for (const ConstantPlace& place : values.constants) {
     ValueRole role = place.role;
-    const auto index = static_cast<std::size_t>(role.execute_parameter);
-    if (role.execute_parameter >= 0 && prepared != nullptr && index < prepared->parameters.size()) {
-      role = prepared->parameters[index];
-      role.placed = true;
+    if (role.execute_parameter < 0) {
+      mask_constant(sql, place, values, role);
+      continue;
     }
+    const auto found =
+        role.execute_of < values.executes.size() ? named.find(values.executes[role.execute_of]) : named.end();
+    if (found == named.end() || !found->second) {  // of a statement that was not seen
+      hide_constant(sql, place);
+      continue;
+    }
+    const auto index = static_cast<std::size_t>(role.execute_parameter);
+    const StatementValues& prepared = *found->second;
+    role = index < prepared.parameters.size() ? prepared.parameters[index] : ValueRole{};
+    // Of no column, as Bind's parameters are: a text may be of a masked one that the statement is about.
+    if (!role.placed && role.rule == nullptr && place.kind == ConstantPlace::Kind::kString)
+      role.rule = prepared.mentioned;
+    role.placed = true;
     mask_constant(sql, place, values, role);
   }
 }

@@ -35,6 +35,9 @@ struct ValuePlace {
   bool list = false;  // of an unknown type: an array
 };
 
+// What PREPARE and DECLARE gave names; null: not to be told.
+using NamedValues = std::map<std::string, std::shared_ptr<const StatementValues>, std::less<>>;
+
 class ValueMasker {
  public:
   // Both are borrowed.
@@ -50,8 +53,9 @@ class ValueMasker {
   // Overwrites a text that is not to be told, one that might be anything.
   static void blot(std::span<Byte> text);
 
-  // A text of SQL, in place; its values are known to the caller. `prepared`: what EXECUTE refers to, or null.
-  void mask_statement(std::span<Byte> sql, const StatementValues& values, const StatementValues* prepared);
+  // A text of SQL, in place; its values are known to the caller. `named`: what EXECUTE refers to; what is not
+  // there has its arguments hidden.
+  void mask_statement(std::span<Byte> sql, const StatementValues& values, const NamedValues& named);
   // What is said of the text, from memory if it was seen before.
   [[nodiscard]] std::shared_ptr<const StatementValues> read(std::string_view sql);
 
@@ -67,12 +71,18 @@ class ValueMasker {
                                                       const ValueRole& role) const;
   void mask_constant(std::span<Byte> sql, const ConstantPlace& place, const StatementValues& values,
                      const ValueRole& role);
+  void hide_constant(std::span<Byte> sql, const ConstantPlace& place);
   void mask_number(std::span<Byte> token, bool negative, const masking::Rule& rule);
   void mask_value(std::span<Byte> value, const masking::Rule& rule, std::uint32_t type_oid, bool binary);
-  // Of an array, each element. False when it cannot be read.
-  [[nodiscard]] bool mask_array(std::span<Byte> value, const masking::Rule& rule, std::uint32_t element_oid);
-  [[nodiscard]] bool mask_array_text(std::span<Byte> value, const masking::Rule& rule,
+  [[nodiscard]] const masking::Rule* for_unknown_type(std::span<Byte> value, bool binary) const;
+  // Of an array, each element; without a rule, each by its own. False when it cannot be read.
+  [[nodiscard]] bool mask_elements(std::span<Byte> value, const masking::Rule* rule,
+                                   std::uint32_t element_oid, bool binary);
+  [[nodiscard]] bool mask_array(std::span<Byte> value, const masking::Rule* rule, std::uint32_t element_oid);
+  [[nodiscard]] bool mask_array_text(std::span<Byte> value, const masking::Rule* rule,
                                      std::uint32_t element_oid);
+  void mask_element(std::span<Byte> value, const masking::Rule* rule, std::uint32_t oid, bool binary);
+  [[nodiscard]] bool escaped_fits(std::string_view element) const;
   [[nodiscard]] bool mask_binary(std::span<Byte> value, const masking::Rule& rule, std::uint32_t type_oid);
 
   const masking::Rules& rules_;

@@ -50,7 +50,7 @@ void mask_statement(std::string_view sql) {
   ValueMasker masker(rules(), kKey);
   ByteBuffer text(sql.begin(), sql.end());
   const auto values = masker.read(sql);
-  masker.mask_statement(text, *values, values.get());
+  masker.mask_statement(text, *values, {{"p", values}});
   if (values->understood) return;
   for (const Byte byte : text) require(byte <= ' ' || byte == 'x');
 }

@@ -1,56 +1,14 @@
 // A session's events, masked: which answer is of which statement, what waits for what, and what is left out.
 #include <gtest/gtest.h>
 
-#include "replayer/mask/masked_session.h"
-#include "tests/replayer/support.h"
+#include "tests/replayer/mask_fixture.h"
 
 namespace understudy::replayer {
 namespace {
 
 using namespace test;
 
-// Everything a session says, with `*` for what changed.
-class MaskSession : public ::testing::Test {
- protected:
-  void client(const std::string& bytes) { say(EventKind::kClientBytes, bytes); }
-  void server(const std::string& bytes) { say(EventKind::kServerBytes, bytes); }
-  // What came out of the side's bytes since the last call, letters that changed as '*'.
-  std::string heard() {
-    std::string out;
-    for (std::size_t i = 0; i < said_.size() && i < out_.size(); ++i)
-      out += said_[i] == out_[i] ? said_[i] : '*';
-    said_.clear();
-    out_.clear();
-    return out;
-  }
-  bool changed() {
-    const bool differs = said_ != out_;
-    EXPECT_EQ(said_.size(), out_.size());
-    said_.clear();
-    out_.clear();
-    return differs;
-  }
-  void say(EventKind kind, const std::string& bytes) {
-    said_ += bytes;
-    session_.take({.session = kA, .time = ++now_, .kind = kind, .data = as_bytes(bytes)}, emit_);
-  }
-
-  const masking::Rules rules_{"column email", "rules"};
-  ValueMasker masker_{rules_, "0123456789abcdef"};
-  MaskedSession session_{masker_};
-  TimeNs now_ = 0;
-  std::string said_;
-  std::string out_;
-  std::vector<Gap> gaps_;
-  MaskedSession::Emit emit_ = [this](TimeNs, EventKind kind, ByteView data) {
-    Gap gap;
-    if (kind == EventKind::kGap && decode(data, gap)) {
-      gaps_.push_back(gap);
-    } else {
-      out_ += as_text(data);
-    }
-  };
-};
+using MaskSession = MaskFixture;
 
 TEST_F(MaskSession, PiecesComeOutOnceTheirMessageIsWhole) {
   session_.begin();
@@ -75,7 +33,7 @@ TEST_F(MaskSession, RowsAreOfTheStatementThatIsAnswered) {
 TEST_F(MaskSession, ASyncThatACopySwallowsIsNotWaitedFor) {
   session_.begin();
   client(parse("", "COPY t (id, email) FROM STDIN") + bind("", "") + execute("") + sync());
-  server(empty('1') + empty('2') + copy_in_response());
+  server(empty('1') + empty('2') + copy_asked(2));
   (void)changed();
   client(copy_data("1\tqqqqqq\n"));
   EXPECT_EQ(heard().substr(5), "1\t******\n");
@@ -98,7 +56,7 @@ TEST_F(MaskSession, CopyDataThatCameBeforeItWasAskedForIsHidden) {
 TEST_F(MaskSession, AFieldCutByAMessagesEndIsHidden) {
   session_.begin();
   client(query("COPY t (id, email) FROM STDIN"));
-  server(copy_in_response());
+  server(copy_asked(2));
   (void)changed();
   client(copy_data("7\tqqq"));
   EXPECT_EQ(heard().substr(5), "7\t***");

@@ -18,7 +18,7 @@ std::string masked(const std::string& sql) {
   ValueMasker masker(rules(), "0123456789abcdef");
   std::string text = sql;
   const auto values = masker.read(sql);
-  masker.mask_statement(std::span<Byte>(reinterpret_cast<Byte*>(text.data()), text.size()), *values, nullptr);
+  masker.mask_statement(std::span<Byte>(reinterpret_cast<Byte*>(text.data()), text.size()), *values, {});
   EXPECT_EQ(text.size(), sql.size());
   std::string out;
   for (std::size_t i = 0; i < sql.size(); ++i) {
@@ -52,6 +52,26 @@ TEST(MaskStatement, ValuesByTheColumnsTheyGoTo) {
             "UPDATE users SET email = '?', n = 'qqqq' WHERE id = 77");
   EXPECT_EQ(masked("INSERT INTO t (id) VALUES (77) ON CONFLICT (id) DO UPDATE SET email = 'qqqq'"),
             "INSERT INTO t (id) VALUES (77) ON CONFLICT (id) DO UPDATE SET email = '?'");
+}
+
+TEST(MaskStatement, ColumnsBesideAConstantDoNotTakeItFromTheMaskedOne) {
+  EXPECT_EQ(masked("UPDATE users SET email = CASE WHEN id = 1 THEN 'qqqq' ELSE nick END"),
+            "UPDATE users SET email = CASE WHEN id = 1 THEN '?' ELSE nick END");
+  EXPECT_EQ(masked("UPDATE users SET email = coalesce(nick, 'qqqq')"),
+            "UPDATE users SET email = coalesce(nick, '?')");
+  EXPECT_EQ(masked("SELECT 1 FROM users WHERE email = coalesce(nick, 'qqqq')"),
+            "SELECT 1 FROM users WHERE email = coalesce(nick, '?')");
+  EXPECT_EQ(masked("SELECT 1 FROM users WHERE nick = coalesce(name, 'qqqq')"),
+            "SELECT 1 FROM users WHERE nick = coalesce(name, 'qqqq')");
+}
+
+TEST(MaskStatement, WhatASubqueryAnswersWithGoesWhereItStands) {
+  EXPECT_EQ(masked("UPDATE t SET code = (SELECT 55555 FROM u WHERE id = 77 LIMIT 7)"),
+            "UPDATE t SET code = (SELECT ? FROM u WHERE id = 77 LIMIT 7)");
+  EXPECT_EQ(masked("SELECT 1 FROM t WHERE code IN (SELECT 55555)"),
+            "SELECT 1 FROM t WHERE code IN (SELECT ?)");
+  EXPECT_EQ(masked("SELECT 1 FROM t WHERE id IN (SELECT 77 WHERE n = 77) AND EXISTS (SELECT 77)"),
+            "SELECT 1 FROM t WHERE id IN (SELECT 77 WHERE n = 77) AND EXISTS (SELECT 77)");
 }
 
 TEST(MaskStatement, ListsOfValuesByTheirNames) {
@@ -101,6 +121,7 @@ TEST(MaskStatement, ResultsAreFollowedThroughNamesAndExpressions) {
   EXPECT_EQ(results("WITH w (a) AS (SELECT email FROM t) SELECT a FROM w"), "* a email");
   EXPECT_EQ(results("SELECT t FROM t"), "* t");
   EXPECT_EQ(results("SELECT * FROM t"), "by name");
+  EXPECT_EQ(results("SELECT (u).* FROM users u").substr(0, 7), "by name");
   EXPECT_EQ(results("SELECT id FROM t UNION SELECT email FROM t"), "* email");
   EXPECT_EQ(results("INSERT INTO t (email) VALUES ('x') RETURNING id, email AS e"), "-* e");
   EXPECT_EQ(results("SELECT (SELECT email FROM t LIMIT 1) FROM u"), "* email");
