@@ -42,11 +42,12 @@ std::vector<std::string> column_names(std::string_view list) {
 }  // namespace
 
 // Whether masked values are in what the statement does, by whatever name.
-bool SessionMask::tells_masked(const StatementValues& values) const {
+bool SessionMask::tells_masked(const Portal& portal) const {
+  const StatementValues& values = *portal.statement->values;
   const auto of_name = [&](const std::string& name) {
-    const auto found = named_.find(name);
+    const auto found = portal.named.find(name);
     return !name.empty() &&
-           (found == named_.end() || !found->second->understood || found->second->mentioned != nullptr);
+           (found == portal.named.end() || !found->second->understood || found->second->mentioned != nullptr);
   };
   if (!values.understood || values.mentioned != nullptr) return true;
   if (std::any_of(values.executes.begin(), values.executes.end(), of_name)) return true;
@@ -66,7 +67,7 @@ bool SessionMask::error(std::span<Byte> payload, bool is_error) {
   // server speaks of itself.
   const bool between = pending_.empty() && in_step_ && !lost_;
   const bool of_unknown = values != nullptr ? !values->understood : !between;
-  const bool masked = values != nullptr && tells_masked(*values);
+  const bool masked = values != nullptr && tells_masked(front()->portal);
   const std::string code(message->field('C'));
   std::vector<std::string> tables;
   // A foreign key's error may be of the other table's columns.

@@ -98,47 +98,51 @@ bool SessionMask::client(char type, std::span<Byte> payload) {
   }
 }
 
-// What its EXECUTEs refer to. Names that it gives itself count, unless there was one of that name before:
-// which of the two is meant is not followed.
-NamedValues SessionMask::executed_by(const std::shared_ptr<const StatementValues>& values) const {
+// What the names stand for that it refers to, now: later they may be of something else. Those that it gives
+// itself count, unless there was one of that name before: which of the two is meant is not followed.
+NamedValues SessionMask::named_in(const std::shared_ptr<const StatementValues>& values) const {
   NamedValues found;
-  for (const std::string& name : values->executes) {
+  const auto add = [&](const std::string& name) {
     const auto known = named_.find(name);
     const bool own = std::any_of(values->results.begin(), values->results.end(),
                                  [&](const ResultShape& shape) { return shape.defines == name; });
     if (known != named_.end() && !own) found.emplace(name, known->second);
     if (known == named_.end() && own) found.emplace(name, values);
+  };
+  for (const std::string& name : values->executes) add(name);
+  for (const ResultShape& shape : values->results) {
+    if (!shape.refers_to.empty()) add(shape.refers_to);
   }
   return found;
 }
 
-std::shared_ptr<const StatementValues> SessionMask::mask_sql(std::span<Byte> sql) {
-  auto values = masker_.read(as_text(sql));
-  masker_.mask_statement(sql, *values, executed_by(values));
-  for (const ResultShape& shape : values->results) {
-    if (!shape.defines.empty()) remember(named_, shape.defines, values);
+// What it says, and what its names stood for before it.
+SessionMask::Portal SessionMask::mask_sql(std::span<Byte> sql) {
+  auto statement = std::make_shared<Statement>();
+  statement->values = masker_.read(as_text(sql));
+  NamedValues named = named_in(statement->values);
+  masker_.mask_statement(sql, *statement->values, named);
+  for (const ResultShape& shape : statement->values->results) {
+    if (!shape.defines.empty()) remember(named_, shape.defines, statement->values);
   }
-  return values;
+  return {.statement = std::move(statement), .formats = {}, .named = std::move(named)};
 }
 
 bool SessionMask::query(std::span<Byte> payload) {
   const auto message = wire::Query::decode(payload);
   if (!message) return false;
-  auto statement = std::make_shared<Statement>();
-  statement->values = mask_sql(writable(payload, message->sql));
-  push(frontend::kQuery, {.statement = std::move(statement), .formats = {}});
+  push(frontend::kQuery, mask_sql(writable(payload, message->sql)));
   return true;
 }
 
 bool SessionMask::parse(std::span<Byte> payload) {
   const auto message = wire::Parse::decode(payload);
   if (!message) return false;
-  auto statement = std::make_shared<Statement>();
+  Portal portal = mask_sql(writable(payload, message->sql));
   for (std::size_t i = 0; i < message->parameter_types.size(); ++i)
-    statement->parameter_types.push_back(message->parameter_types[i]);
-  statement->values = mask_sql(writable(payload, message->sql));
-  remember(statements_, message->statement, statement);
-  push(frontend::kParse, {.statement = std::move(statement), .formats = {}});
+    portal.statement->parameter_types.push_back(message->parameter_types[i]);
+  remember(statements_, message->statement, portal.statement);
+  push(frontend::kParse, std::move(portal));
   return true;
 }
 
@@ -193,6 +197,7 @@ void SessionMask::name_target(char type, std::span<Byte> payload) {
   } else if (const auto found = portals_.find(name); found != portals_.end()) {
     portal = found->second;
   }
+  if (type == frontend::kExecute && portal.statement) portal.named = named_in(portal.statement->values);
   push(type, std::move(portal), of_statement);
   if (type != frontend::kClose) return;
   if (of_statement) {
@@ -335,8 +340,9 @@ const ResultShape* SessionMask::shape() const {
   if (!values.understood || front()->result >= values.results.size()) return nullptr;
   const ResultShape* const shape = &values.results[front()->result];
   if (shape->refers_to.empty()) return shape;
-  const auto named = named_.find(shape->refers_to);
-  if (named == named_.end()) return nullptr;
+  const NamedValues& names = front()->portal.named;
+  const auto named = names.find(shape->refers_to);
+  if (named == names.end()) return nullptr;
   for (const ResultShape& defined : named->second->results) {
     if (defined.defines == shape->refers_to) return &defined;
   }

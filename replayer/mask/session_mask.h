@@ -42,6 +42,7 @@ class SessionMask {
   struct Portal {
     std::shared_ptr<Statement> statement;
     std::vector<std::int16_t> formats;
+    NamedValues named;  // what names it refers to stand for, once it is executed
   };
   // What will be answered.
   struct Pending {
@@ -60,13 +61,13 @@ class SessionMask {
   void copy_data(std::span<Byte> payload, bool from_client);
   void copy_end();
   void copy_begins(bool from_client, std::span<Byte> payload);
-  std::shared_ptr<const StatementValues> mask_sql(std::span<Byte> sql);
-  [[nodiscard]] NamedValues executed_by(const std::shared_ptr<const StatementValues>& values) const;
+  [[nodiscard]] Portal mask_sql(std::span<Byte> sql);
+  [[nodiscard]] NamedValues named_in(const std::shared_ptr<const StatementValues>& values) const;
 
   void describe_rows(std::span<Byte> payload);
   [[nodiscard]] bool data_row(std::span<Byte> payload);
   [[nodiscard]] bool error(std::span<Byte> payload, bool is_error);
-  [[nodiscard]] bool tells_masked(const StatementValues& values) const;
+  [[nodiscard]] bool tells_masked(const Portal& portal) const;
   [[nodiscard]] bool constraint_detail(std::span<Byte> text, const std::vector<std::string>& tables);
   void repeat_tokens(std::span<Byte> text);
   void failed();

@@ -335,15 +335,20 @@ const Rule* ValueMasker::rule_for_literal(const ConstantPlace& place, std::strin
   return role.placed ? nullptr : values.mentioned;
 }
 
+void ValueMasker::hide_digits(std::span<Byte> number) {
+  ++counts_.hidden;
+  const std::string before(view(number));
+  for (Byte& byte : number) {
+    if (byte >= '1' && byte <= '9') byte = '0';
+  }
+  remember(before, view(number));
+}
+
 void ValueMasker::mask_number(std::span<Byte> token, bool negative, const Rule& rule) {
   const std::string text = (negative ? "-" : "") + std::string(view(token));
   const Shape shape = masking::shape_of(text);
   if (shape != Shape::kInteger && shape != Shape::kNumber) {  // 1e5, 0x1F: as it is written, it has no token
-    ++counts_.hidden;
-    for (Byte& byte : token) {
-      if (byte >= '1' && byte <= '9') byte = '0';
-    }
-    return;
+    return hide_digits(token);
   }
   const auto masked = tokens_.mask(text, rule.family);
   remember(text, *masked);
@@ -411,11 +416,7 @@ void ValueMasker::hide_constant(std::span<Byte> sql, const ConstantPlace& place)
     static const Rule kAny;
     if (place.kind != ConstantPlace::Kind::kNumber)
       return mask_constant(sql, place, {}, {.placed = true, .rule = &kAny});
-    ++counts_.hidden;
-    for (Byte& byte : token) {
-      if (byte >= '1' && byte <= '9') byte = '0';
-    }
-    return;
+    return hide_digits(token);
   }
   const std::string_view whole = view(token);
   const std::size_t open = whole.front() == '$' ? whole.find('$', 1) : whole.find('\'');

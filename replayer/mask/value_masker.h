@@ -72,6 +72,7 @@ class ValueMasker {
   void mask_constant(std::span<Byte> sql, const ConstantPlace& place, const StatementValues& values,
                      const ValueRole& role);
   void hide_constant(std::span<Byte> sql, const ConstantPlace& place);
+  void hide_digits(std::span<Byte> number);
   void mask_number(std::span<Byte> token, bool negative, const masking::Rule& rule);
   void mask_value(std::span<Byte> value, const masking::Rule& rule, std::uint32_t type_oid, bool binary);
   [[nodiscard]] const masking::Rule* for_unknown_type(std::span<Byte> value, bool binary) const;

@@ -121,6 +121,29 @@ TEST_F(MaskUnjudged, EachExecuteIsOfItsOwnName) {
     EXPECT_EQ(text.find(value), std::string::npos) << text;
 }
 
+TEST_F(MaskUnjudged, NamesAreOfWhatTheyStoodForWhenTheyWereUsed) {
+  session_.begin();
+  client(query("PREPARE p AS SELECT email AS a FROM t"));
+  server(complete("PREPARE") + ready());
+  client(query("EXECUTE p; DEALLOCATE p; PREPARE p AS SELECT name AS a FROM t"));
+  (void)changed();
+  server(row_description({"a"}) + row({"qqqqqq"}) + complete("SELECT 1"));
+  EXPECT_EQ(heard().find("qqqqqq"), std::string::npos);
+  server(complete("DEALLOCATE") + complete("PREPARE") + ready());
+  client(query("EXECUTE p"));
+  (void)changed();
+  server(row_description({"a"}) + row({"qqqqqq"}) + complete("SELECT 1") + ready());
+  EXPECT_FALSE(changed());
+}
+
+TEST_F(MaskUnjudged, HiddenValuesThatErrorsRepeat) {
+  session_.begin();
+  client(query("EXECUTE p ('qqqqqq')"));
+  (void)changed();
+  server(error({{'C', "22P02"}, {'M', "invalid: qqqqqq"}}) + ready());
+  EXPECT_EQ(heard().find("qqqqqq"), std::string::npos);
+}
+
 TEST_F(MaskUnjudged, PlansOfPreparedStatements) {
   session_.begin();
   client(query("PREPARE b AS SELECT name FROM t WHERE email = $1"));
