@@ -58,8 +58,13 @@ void SessionMask::push(char type, Portal portal, bool of_statement) {
     lost_inside_ = !ends_with_ready(pending_.back().type);
     pending_.clear();
   }
-  pending_.push_back(
-      {.type = type, .of_statement = of_statement, .portal = std::move(portal), .result = 0, .fields = {}});
+  pending_.push_back({.type = type,
+                      .of_statement = of_statement,
+                      .portal = std::move(portal),
+                      .result = 0,
+                      .fields = {},
+                      .name = {},
+                      .before = {}});
 }
 
 // ---- The client's
@@ -141,8 +146,13 @@ bool SessionMask::parse(std::span<Byte> payload) {
   Portal portal = mask_sql(writable(payload, message->sql));
   for (std::size_t i = 0; i < message->parameter_types.size(); ++i)
     portal.statement->parameter_types.push_back(message->parameter_types[i]);
+  if (skipping_) return true;  // the server does not read it
+  const auto known = statements_.find(message->statement);
+  auto before = known != statements_.end() ? known->second : nullptr;
   remember(statements_, message->statement, portal.statement);
   push(frontend::kParse, std::move(portal));
+  pending_.back().name = message->statement;
+  pending_.back().before = std::move(before);
   return true;
 }
 
@@ -413,10 +423,30 @@ bool SessionMask::data_row(std::span<Byte> payload) {
 void SessionMask::failed() {
   copying_ = Copying::kNothing;
   if (front() == nullptr) return;
-  const char type = pending_.front().type;
-  if (type == frontend::kQuery || type == frontend::kFunctionCall) return;  // ReadyForQuery ends it
-  while (!pending_.empty() && pending_.front().type != frontend::kSync) pending_.pop_front();
+  if (ends_with_ready(pending_.front().type)) return forget_undefined();
+  const auto sync = std::find_if(pending_.begin(), pending_.end(),
+                                 [](const Pending& each) { return each.type == frontend::kSync; });
+  // What was not prepared has not taken the place of what had its name.
+  for (auto each = sync; each != pending_.begin();) {
+    --each;
+    if (each->type != frontend::kParse) continue;
+    const auto own = statements_.find(each->name);
+    if (own == statements_.end() || own->second != each->portal.statement) continue;
+    if (each->before)
+      own->second = each->before;
+    else
+      statements_.erase(own);
+  }
+  pending_.erase(pending_.begin(), sync);
   skipping_ = pending_.empty();
+}
+
+// Whether names that a failed text was to give are still those of before is not followed.
+void SessionMask::forget_undefined() {
+  const Pending& asked = pending_.front();
+  if (!asked.portal.statement) return;
+  const auto& results = asked.portal.statement->values->results;
+  for (std::size_t i = asked.result; i < results.size(); ++i) named_.erase(results[i].defines);
 }
 
 void SessionMask::ready() {

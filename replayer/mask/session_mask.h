@@ -49,8 +49,10 @@ class SessionMask {
     char type = 0;              // the client's message; CopyDone: one that came before the copy began
     bool of_statement = false;  // a Describe
     Portal portal;
-    std::size_t result = 0;     // of a Query: which of its statements is being answered
-    std::vector<Field> fields;  // of the rows of a Query
+    std::size_t result = 0;             // of a Query: which of its statements is being answered
+    std::vector<Field> fields;          // of the rows of a Query
+    std::string name;                   // of a Parse
+    std::shared_ptr<Statement> before;  // and what had that name
   };
 
   [[nodiscard]] bool query(std::span<Byte> payload);
@@ -71,6 +73,7 @@ class SessionMask {
   [[nodiscard]] bool constraint_detail(std::span<Byte> text, const std::vector<std::string>& tables);
   void repeat_tokens(std::span<Byte> text);
   void failed();
+  void forget_undefined();
   void ready();
   void pop(char type);
   // What is being answered; null: nothing that is known.

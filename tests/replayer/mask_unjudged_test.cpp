@@ -136,6 +136,27 @@ TEST_F(MaskUnjudged, NamesAreOfWhatTheyStoodForWhenTheyWereUsed) {
   EXPECT_FALSE(changed());
 }
 
+TEST_F(MaskUnjudged, WhatWasNotPreparedTakesNoNamesPlace) {
+  session_.begin();
+  client(parse("s", "SELECT email AS a FROM t") + sync());
+  server(empty('1') + ready());
+  client(parse("s", "SELECT name AS a FROM t") + sync());
+  server(error({{'C', "42P05"}, {'M', "exists"}}) + ready());
+  client(bind("", "s") + execute("") + sync());
+  (void)changed();
+  server(empty('2') + row({"qqqqqq"}) + complete("SELECT 1") + ready());
+  EXPECT_EQ(heard().find("qqqqqq"), std::string::npos);
+
+  client(query("PREPARE p AS SELECT email AS a FROM t"));
+  server(complete("PREPARE") + ready());
+  client(query("PREPARE p AS SELECT name AS a FROM t"));
+  server(error({{'C', "42P05"}, {'M', "exists"}}) + ready());
+  client(query("EXECUTE p"));
+  (void)changed();
+  server(row_description({"a"}) + row({"qqqqqq"}) + complete("SELECT 1") + ready());
+  EXPECT_EQ(heard().find("qqqqqq"), std::string::npos);
+}
+
 TEST_F(MaskUnjudged, HiddenValuesThatErrorsRepeat) {
   session_.begin();
   client(query("EXECUTE p ('qqqqqq')"));
