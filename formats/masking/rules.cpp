@@ -64,6 +64,15 @@ bool has_table(const std::vector<std::string>& tables, const std::string& table)
   return tables.empty() || table.empty() || std::find(tables.begin(), tables.end(), table) != tables.end();
 }
 
+// In a regular expression, too: one that looks for a blank and a '#' says " [#]". A comment taken for a part
+// of it would let everything pass.
+std::string_view without_comment(std::string_view line) {
+  for (std::size_t at = line.find('#'); at != std::string_view::npos; at = line.find('#', at + 1)) {
+    if (at == 0 || line[at - 1] == ' ' || line[at - 1] == '\t') return trim(line.substr(0, at));
+  }
+  return line;
+}
+
 // What refers back to a group can take time without bound. Other escapes mean one thing here and another in
 // PostgreSQL, where mask-sql has the pattern looked for: \d is a "d" here, \b a backspace there.
 void check_escapes(std::string_view pattern, const std::string& where) {
@@ -136,10 +145,7 @@ void Rules::add(std::string_view line, std::size_t number, const std::string& fi
   Rule rule;
   rule.line = number;
   const std::string_view kind = take_word(line);
-  if (kind != "pattern") {  // a regular expression may hold "#"
-    if (const std::size_t comment = line.find(" #"); comment != std::string_view::npos)
-      line = trim(line.substr(0, comment));
-  }
+  line = without_comment(line);
   rule.family = take_family(line);
   if (line.empty())
     throw RulesError(where +

@@ -8,6 +8,7 @@
 #include <stdexcept>
 
 #include "formats/command.h"
+#include "formats/transcript/segment_name.h"
 #include "proxy/clock.h"
 #include "recorder/capture/waiting_recorder.h"
 #include "recorder/commands.h"
@@ -63,6 +64,16 @@ void refuse_mixture(const std::vector<LogFile>& files) {
 bool asked_to_end(const Signals& signals) {
   const auto signal = signals.poll(-1, 0);
   return signal == SIGTERM || signal == SIGINT;
+}
+
+// The same statements would be in it twice.
+void refuse_used(const std::filesystem::path& output) {
+  std::error_code error;
+  for (std::filesystem::directory_iterator at(output, error), end; !error && at != end; at.increment(error)) {
+    if (parse_segment_name(at->path().filename().string()))
+      throw std::invalid_argument("--output " + output.string() +
+                                  ": there is a recording in it already; name another directory");
+  }
 }
 
 int import_logs(const ImportOptions& options) {
@@ -123,6 +134,7 @@ int run_import(int argc, char** argv) {
   std::optional<ImportOptions> options;
   try {
     options = read_import_options(argc, argv);
+    if (options) refuse_used(options->recording.directory);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "understudy import: %s\nSee understudy import --help.\n", error.what());
     return kExitUsage;

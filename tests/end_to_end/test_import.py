@@ -351,6 +351,8 @@ def test_secrets_in_a_log_stay_there(make_server, scratch):
     raw = b"".join(subprocess.run(["zstd", "-dcq", str(path)], check=True, capture_output=True).stdout
                    for path in (scratch / "imported").glob("*.transcript"))
     assert b"CREATE ROLE carol PASSWORD" in raw and b"tiger" not in raw
+    again = run_understudy("import", log_file(production, "csv"), "--output", scratch / "imported")
+    assert again.returncode == 2 and "there is a recording in it already" in again.stderr
 
 
 @pytest.mark.parametrize("arguments, status, told", [

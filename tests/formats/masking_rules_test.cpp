@@ -31,6 +31,14 @@ TEST(MaskingRules, AreReadLineByLine) {
   EXPECT_EQ(rules.for_text("XX"), nullptr);
 }
 
+// Taken for a part of it, a comment would have the expression found nowhere, and everything pass.
+TEST(MaskingRules, ACommentBehindAPatternIsNoPartOfIt) {
+  const Rules rules("pattern [a-z.]+@[a-z.]+\t# mails\npattern x[#]y as person # and\n", "rules");
+  EXPECT_EQ(rules.all()[0].text(), "pattern [a-z.]+@[a-z.]+");
+  EXPECT_EQ(rules.all()[1].text(), "pattern x[#]y as person");
+  EXPECT_NE(rules.for_text("a@b.c"), nullptr);
+}
+
 TEST(MaskingRules, OfAWholeRowAreThoseThatMayBeOfItsTable) {
   const Rules rules("column users.ssn\n", "rules");
   EXPECT_NE(rules.for_whole_row({"users"}), nullptr);
