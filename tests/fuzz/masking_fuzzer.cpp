@@ -74,7 +74,8 @@ void mask_session(ByteView input) {
   ByteReader in(input);
   while (in.remaining() > 2) {
     const bool from_client = in.u8() % 2 == 0;
-    const ByteView piece = in.bytes(std::min<std::size_t>(in.u8(), in.remaining()));
+    const std::size_t wanted = in.u8();
+    const ByteView piece = in.bytes(std::min(wanted, in.remaining()));
     fed += piece.size();
     session.take({.session = {1, 1},
                   .time = ++now,
