@@ -13,7 +13,7 @@ import pytest
 from postgres_server import BIN, Server
 from processes import until_parent_ends
 from understudy_process import Proxy, binary, run_understudy
-from waiting import await_condition, scaled
+from waiting import await_condition
 
 ROUNDS = 20
 
@@ -166,10 +166,12 @@ def test_follow_shows_statements_as_they_are_recorded_across_rotation(make_serve
         everything, errors = Follower(recording, "--from", "0s"), Follower(recording, "--from", "0s", "--where", "sqlstate = 22*")
         everything.await_statement("before")
         client.execute("PREPARE p AS SELECT 'prepared', repeat('x', $1)")
-        # Incompressible, so that segments fill up.
-        for _ in range(scaled(8, least=4)):
+
+        def rotated():
+            """A segment ends when there is more to write than fits. Incompressible, so that this is soon."""
             client.execute("SELECT string_agg(md5(random()::text), '') FROM generate_series(1, 20000)")
-        await_condition(lambda: len(list(recording.glob("*.transcript"))) >= 2, "a rotation")
+            return len(list(recording.glob("*.transcript"))) >= 2
+        await_condition(rotated, "a rotation")
         with pytest.raises(psycopg.errors.DivisionByZero):
             client.execute("SELECT 1 / 0")
         client.execute("SELECT 'behind'")
