@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "formats/command.h"
+#include "recorder/summary_lines.h"
 
 namespace understudy::recorder {
 namespace {
@@ -14,27 +15,6 @@ namespace {
 using Poco::JSON::Array;
 using Poco::JSON::Object;
 using Kinds = std::map<std::string, Unread>;
-
-std::string counted(std::uint64_t number, const std::string& what) {
-  return std::to_string(number) + " " + what + (number == 1 ? "" : "s");
-}
-
-class Lines {
- public:
-  void put(const std::string& label, const std::string& value) {
-    constexpr std::size_t kColumn = 26;
-    text_ += label;
-    text_.append(label.size() < kColumn ? kColumn - label.size() : 1, ' ');
-    text_ += value + "\n";
-  }
-  void put_if(std::uint64_t number, const std::string& label, const std::string& value) {
-    if (number > 0) put(label, value);
-  }
-  [[nodiscard]] const std::string& text() const { return text_; }
-
- private:
-  std::string text_;
-};
 
 Unread total(const Kinds& kinds) {
   Unread sum;
@@ -49,13 +29,13 @@ std::string sum_text(const Unread& sum) {
   return counted(sum.connections, "connection") + ", " + format_size(sum.bytes);
 }
 
-void put_kinds(Lines& lines, const std::string& label, const Kinds& kinds) {
+void put_kinds(SummaryLines& lines, const std::string& label, const Kinds& kinds) {
   if (kinds.empty()) return;
   lines.put(label, sum_text(total(kinds)));
   for (const auto& [name, kind] : kinds) lines.put("  " + name, sum_text(kind));
 }
 
-void put_sessions(Lines& lines, const CaptureCounts& counts) {
+void put_sessions(SummaryLines& lines, const CaptureCounts& counts) {
   lines.put("sessions on record", std::to_string(counts.whole + counts.joined + counts.partial) + ", " +
                                       format_size(counts.session_bytes));
   lines.put("  whole", std::to_string(counts.whole));
@@ -71,7 +51,7 @@ void put_sessions(Lines& lines, const CaptureCounts& counts) {
                    " for sessions that are not on record");
 }
 
-void put_losses(Lines& lines, const CaptureSummary& summary) {
+void put_losses(SummaryLines& lines, const CaptureSummary& summary) {
   const CaptureCounts& counts = summary.sessions;
   const bool nothing = counts.lost_bytes + counts.passed_over_bytes == 0;
   lines.put("bytes lost", nothing ? "none"
@@ -192,15 +172,13 @@ bool is_in_part(const CaptureSummary& summary) {
 }
 
 std::string summary_as_text(const CaptureSummary& summary) {
-  Lines lines;
+  SummaryLines lines;
   put_sessions(lines, summary.sessions);
   put_losses(lines, summary);
   if (summary.tcp.packets > 0) {
     lines.put("from, to", format_time(summary.first_packet) + ", " + format_time(summary.last_packet));
   }
-  lines.put("written", summary.output + ", run " + std::to_string(summary.run) + ": " +
-                           format_size(summary.recording.stored_bytes) + " in " +
-                           counted(summary.recording.segments, "segment"));
+  lines.put_written(summary.output, summary.run, summary.recording);
   return lines.text();
 }
 

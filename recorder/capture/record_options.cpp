@@ -2,9 +2,9 @@
 
 #include <cstdio>
 #include <cxxopts.hpp>
-#include <stdexcept>
 
 #include "formats/command.h"
+#include "recorder/given_options.h"
 
 namespace understudy::recorder {
 namespace {
@@ -63,12 +63,6 @@ cxxopts::Options command_options() {
   return options;
 }
 
-[[noreturn]] void refuse(const std::string& what) { throw std::invalid_argument(what); }
-
-std::string text_of(const cxxopts::ParseResult& given, const char* name) {
-  return given.count(name) == 0 ? std::string() : given[name].as<std::string>();
-}
-
 void take_ports(const cxxopts::ParseResult& given, RecordOptions& options) {
   if (given.count("port") != 0) {
     options.reassembly.ports = given["port"].as<std::vector<std::uint16_t>>();
@@ -107,10 +101,7 @@ void take_live(const cxxopts::ParseResult& given, RecordOptions& options) {
 RecordOptions options_of(const cxxopts::ParseResult& given) {
   RecordOptions options;
   options.live.interface = text_of(given, "interface");
-  options.files = given.unmatched();
-  for (const std::string& file : options.files) {
-    if (file.size() > 1 && file.front() == '-') refuse("unknown option " + file);
-  }
+  options.files = file_arguments(given);
   const bool files = given.count("pcap") != 0;
   if (files == !options.live.interface.empty()) refuse("expected one of --pcap FILE... and --interface NAME");
   if (files && options.files.empty()) refuse("--pcap: expected the names of capture files");

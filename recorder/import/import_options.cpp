@@ -2,9 +2,10 @@
 
 #include <cstdio>
 #include <cxxopts.hpp>
-#include <stdexcept>
 
+#include "formats/command.h"
 #include "formats/logs/log_line_prefix.h"
+#include "recorder/given_options.h"
 
 namespace understudy::recorder {
 namespace {
@@ -27,7 +28,7 @@ constexpr const char* kNotes =
 cxxopts::Options command_options() {
   cxxopts::Options options("understudy import", "Turns a server's logs into a recording.\n");
   options.custom_help("FILE... --output DIR [OPTIONS]");
-  options.set_width(100);
+  options.set_width(kHelpColumns);
   auto add = options.add_options();
   add("output", "the recording's directory; created (mode 0700) if absent", cxxopts::value<std::string>(),
       "DIR");
@@ -39,12 +40,6 @@ cxxopts::Options command_options() {
   add("h,help", "this text");
   add_recorder_options(options, false);
   return options;
-}
-
-[[noreturn]] void refuse(const std::string& what) { throw std::invalid_argument(what); }
-
-std::string text_of(const cxxopts::ParseResult& given, const char* name) {
-  return given.count(name) == 0 ? std::string() : given[name].as<std::string>();
 }
 
 std::optional<logs::LogFormat> format_of(const std::string& word) {
@@ -59,10 +54,7 @@ std::optional<logs::LogFormat> format_of(const std::string& word) {
 
 ImportOptions options_of(const cxxopts::ParseResult& given) {
   ImportOptions options;
-  options.files = given.unmatched();
-  for (const std::string& file : options.files) {
-    if (file.size() > 1 && file.front() == '-') refuse("unknown option " + file);
-  }
+  options.files = file_arguments(given);
   if (options.files.empty()) refuse("expected the names of log files, or - for standard input");
   options.recording.directory = text_of(given, "output");
   if (options.recording.directory.empty()) refuse("expected --output DIR");

@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "formats/command.h"
+#include "recorder/summary_lines.h"
 
 namespace understudy::recorder {
 namespace {
@@ -15,40 +16,19 @@ namespace {
 using Poco::JSON::Array;
 using Poco::JSON::Object;
 
-std::string counted(std::uint64_t number, const std::string& what) {
-  return std::to_string(number) + " " + what + (number == 1 ? "" : "s");
+void put_places(SummaryLines& lines, const std::string& label, const PlacesByKind& kinds) {
+  std::uint64_t sum = 0;
+  for (const auto& [kind, places] : kinds) sum += places.count;
+  lines.put_count(sum, label);
+  if (sum == 0) return;
+  for (const auto& [kind, places] : kinds) {
+    std::string more = "  " + kind + ": " + std::to_string(places.count) + "\n    ";
+    for (const std::string& place : places.first) more += (&place == places.first.data() ? "" : ", ") + place;
+    lines.put_more(more + (places.count > places.first.size() ? ", ...\n" : "\n"));
+  }
 }
 
-class Lines {
- public:
-  void put(const std::string& label, const std::string& value) {
-    constexpr std::size_t kColumn = 26;
-    text_ += label;
-    text_.append(label.size() < kColumn ? kColumn - label.size() : 1, ' ');
-    text_ += value + "\n";
-  }
-  void put_if(std::uint64_t number, const std::string& label, const std::string& more = {}) {
-    if (number > 0) put(label, std::to_string(number) + more);
-  }
-  void put_places(const std::string& label, const PlacesByKind& kinds) {
-    std::uint64_t sum = 0;
-    for (const auto& [kind, places] : kinds) sum += places.count;
-    if (sum == 0) return;
-    put(label, std::to_string(sum));
-    for (const auto& [kind, places] : kinds) {
-      text_ += "  " + kind + ": " + std::to_string(places.count) + "\n    ";
-      for (const std::string& place : places.first)
-        text_ += (&place == places.first.data() ? "" : ", ") + place;
-      text_ += places.count > places.first.size() ? ", ...\n" : "\n";
-    }
-  }
-  [[nodiscard]] const std::string& text() const { return text_; }
-
- private:
-  std::string text_;
-};
-
-void put_files(Lines& lines, const ImportSummary& summary) {
+void put_files(SummaryLines& lines, const ImportSummary& summary) {
   std::uint64_t bytes = 0;
   std::set<std::string> formats;
   std::set<std::string> prefixes;
@@ -119,34 +99,32 @@ bool is_in_part(const ImportSummary& summary) {
 
 std::string summary_as_text(const ImportSummary& summary) {
   const ImportCounts& counts = summary.counts;
-  Lines lines;
+  SummaryLines lines;
   put_files(lines, summary);
   lines.put("sessions", std::to_string(counts.sessions));
-  lines.put_if(counts.refused_logins, "  refused at their login");
-  lines.put_if(counts.begun_before, "  begun unseen", " (before the log, or log_connections is off)");
-  lines.put_if(counts.without_end, "  without an end", " (after the log, or log_disconnections is off)");
-  lines.put_if(counts.given_up, "  given up", " (too many were open at once)");
+  lines.put_count(counts.refused_logins, "  refused at their login");
+  lines.put_count(counts.begun_before, "  begun unseen", " (before the log, or log_connections is off)");
+  lines.put_count(counts.without_end, "  without an end", " (after the log, or log_disconnections is off)");
+  lines.put_count(counts.given_up, "  given up", " (too many were open at once)");
   lines.put("statements", std::to_string(counts.statements()) + ": " + std::to_string(counts.simple) +
                               " simple, " + std::to_string(counts.executed) + " extended, " +
                               std::to_string(counts.fetches) +
                               (counts.fetches == 1 ? " fetch from a portal" : " fetches from portals"));
   lines.put("  with a duration", std::to_string(counts.timed));
-  lines.put_if(counts.copies, "  COPY FROM STDIN", " (without data: no log has it)");
+  lines.put_count(counts.copies, "  COPY FROM STDIN", " (without data: no log has it)");
   lines.put("errors", std::to_string(counts.errors));
-  lines.put_if(counts.cancels, "  cancelled");
-  lines.put_places("left out", counts.left_out);
-  lines.put_places("unreadable", counts.unreadable);
-  lines.put_places("doubtful", counts.doubtful);
-  lines.put_places("read all the same", counts.zones);
-  lines.put_if(counts.replication, "replication sessions", " (left out)");
-  lines.put_if(counts.other_records, "other records");
-  lines.put_if(summary.recording.passwords_hidden + counts.passwords_in_errors, "passwords hidden");
+  lines.put_count(counts.cancels, "  cancelled");
+  put_places(lines, "left out", counts.left_out);
+  put_places(lines, "unreadable", counts.unreadable);
+  put_places(lines, "doubtful", counts.doubtful);
+  put_places(lines, "read all the same", counts.zones);
+  lines.put_count(counts.replication, "replication sessions", " (left out)");
+  lines.put_count(counts.other_records, "other records");
+  lines.put_count(summary.recording.passwords_hidden + counts.passwords_in_errors, "passwords hidden");
   if (counts.records > 0) {
     lines.put("from, to", format_time(counts.first_time) + ", " + format_time(counts.last_time));
   }
-  lines.put("written", summary.output + ", run " + std::to_string(summary.run) + ": " +
-                           format_size(summary.recording.stored_bytes) + " in " +
-                           counted(summary.recording.segments, "segment"));
+  lines.put_written(summary.output, summary.run, summary.recording);
   return lines.text();
 }
 

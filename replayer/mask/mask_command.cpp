@@ -141,7 +141,7 @@ int run_mask(int argc, char** argv) {
 int run_mask_sql(int argc, char** argv) {
   cxxopts::Options options("understudy mask-sql",
                            "Prints SQL that masks a database as mask does a recording.\n");
-  options.set_width(100);
+  options.set_width(kHelpColumns);
   options.custom_help("--rules RULES [options]");
   options.positional_help("");
   auto add = options.add_options();
