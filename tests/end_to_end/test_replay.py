@@ -231,12 +231,13 @@ def cancel_when_asleep(server, connection):
 
 def test_a_cancel_stops_the_statement_of_a_pipeline_that_it_had_stopped(pair, scratch):
     # PostgreSQL's postmaster signals the backend and then its process group: when it is interrupted between the two, the
-    # second signal stops the next statement as well. What is recorded then is another story, and so is what is replayed.
+    # second signal stops the next statement as well (of a busy machine often). What is recorded then is another story,
+    # and so is what is replayed: either is tried until the server was not interrupted.
     recording = next(path for path in (scratch / f"recording-{n}" for n in range(10))
                      if cancel_in_a_pipeline(pair.production, path) == 1)
-    for last in (False, True):
+    for _ in range(10):
         assert replay(recording, pair.uri, "--speed", "max")["cancels"] == 1
-        if pair.target.value("SELECT count(*) FROM stopped") == 3 or last:
+        if pair.target.value("SELECT count(*) FROM stopped") == 3:
             break
     assert len(pair.assert_same("stopped")) == 3
 
