@@ -140,7 +140,8 @@ std::string sessions_json(const std::vector<SessionStatus>& sessions) {
 }
 
 std::string failovers_json(const std::vector<FailoverEvent>& events) {
-  Array list;
+  Array failovers;
+  Array restarts;
   for (const FailoverEvent& event : events) {
     Object json = object();
     json.set("time", format_time(event.at));
@@ -149,9 +150,12 @@ std::string failovers_json(const std::vector<FailoverEvent>& events) {
     json.set("timeline", event.timeline);
     json.set("without_primary_seconds", seconds(event.without_primary));
     json.set("sessions_moved", event.sessions_moved);
-    list.add(json);
+    (event.restart ? restarts : failovers).add(json);
   }
-  return listed("failovers", list);
+  Object json = object();
+  json.set("failovers", failovers);
+  json.set("restarts", restarts);
+  return text_of(json);
 }
 
 std::string error_json(const std::string& error) {

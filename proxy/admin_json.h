@@ -24,6 +24,7 @@ using PoolList = std::vector<std::pair<std::string, ServerPool::Counts>>;
 // `held`: clients that wait until the proxy is resumed.
 [[nodiscard]] std::string pools_json(const PoolList& pools, std::uint64_t held, bool paused);
 [[nodiscard]] std::string sessions_json(const std::vector<SessionStatus>& sessions);
+// Restarts in a list of their own.
 [[nodiscard]] std::string failovers_json(const std::vector<FailoverEvent>& events);
 
 [[nodiscard]] std::string error_json(const std::string& error);

@@ -229,8 +229,10 @@ std::string metrics_text(const MetricsSources& sources) {
     page.one(counter.name, "counter", counter.help,
              (sources.statistics.*counter.number).load(std::memory_order_relaxed));
   }
-  page.one("understudy_failovers_total", "counter",
-           "Times that a primary took over from another, or came back.", sources.failovers);
+  page.one("understudy_failovers_total", "counter", "Times that a primary took over from another.",
+           sources.failovers);
+  page.one("understudy_restarts_total", "counter",
+           "Times that the primary was away and came back as the same, on its timeline.", sources.restarts);
   put_sessions(page, sources);
   put_backends(page, sources.topology);
   put_reads(page, sources.topology, sources.reads);

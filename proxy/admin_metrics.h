@@ -26,6 +26,7 @@ struct MetricsSources {
   LatencyCounts latency;
   std::optional<SessionTally> tally;  // nothing: a worker was too slow to tell, and its series are left out
   std::uint64_t failovers = 0;
+  std::uint64_t restarts = 0;  // of a primary that stayed it
   unsigned workers = 0;
   bool paused = false;
   bool draining = false;

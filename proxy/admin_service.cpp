@@ -85,6 +85,7 @@ AdminReply AdminService::metrics() const {
                                .latency = proxy_.latency(),
                                .tally = proxy_.tally(kWorkerPatience),
                                .failovers = proxy_.failover_count(),
+                               .restarts = proxy_.restart_count(),
                                .workers = proxy_.worker_count(),
                                .paused = proxy_.paused(),
                                .draining = proxy_.draining(),

@@ -18,13 +18,13 @@ void FailoverLog::note(const Topology& topology, TimeNs now, std::uint64_t sessi
   const BackendState& primary = topology.backends[*topology.primary];
   const std::string name = primary.address.to_string();
   const TimeNs lost_at = std::exchange(lost_at_, 0);
-  const bool same = known_ && lost_at == 0 && name == primary_ && primary.timeline == timeline_;
-  if (known_ && !same) {
+  const bool same = name == primary_ && primary.timeline == timeline_;
+  if (known_ && !(same && lost_at == 0)) {
     if (!events_.empty()) events_.back().sessions_moved = sessions_moved - moved_before_;
     moved_before_ = sessions_moved;
-    events_.push_back({now, primary_, name, primary.timeline, lost_at == 0 ? 0 : now - lost_at, 0});
+    events_.push_back({now, primary_, name, primary.timeline, lost_at == 0 ? 0 : now - lost_at, 0, same});
     if (events_.size() > kKept) events_.pop_front();
-    ++count_;
+    ++(same ? restarts_ : failovers_);
   }
   known_ = true;
   primary_ = name;
@@ -38,9 +38,14 @@ std::vector<FailoverEvent> FailoverLog::events(std::uint64_t sessions_moved) con
   return events;
 }
 
-std::uint64_t FailoverLog::count() const {
+std::uint64_t FailoverLog::failovers() const {
   const std::lock_guard lock(mutex_);
-  return count_;
+  return failovers_;
+}
+
+std::uint64_t FailoverLog::restarts() const {
+  const std::lock_guard lock(mutex_);
+  return restarts_;
 }
 
 }  // namespace understudy::proxy

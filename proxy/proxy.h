@@ -59,7 +59,8 @@ class Proxy {
   [[nodiscard]] std::vector<FailoverEvent> failovers() const {
     return failovers_.events(shared_.statistics.sessions_moved.load());
   }
-  [[nodiscard]] std::uint64_t failover_count() const { return failovers_.count(); }
+  [[nodiscard]] std::uint64_t failover_count() const { return failovers_.failovers(); }
+  [[nodiscard]] std::uint64_t restart_count() const { return failovers_.restarts(); }
   [[nodiscard]] LatencyCounts latency() const;
   // What the observer has counted, as Prometheus reads it, is part of the metrics. `text`: any thread. Before
   // start().

@@ -146,8 +146,9 @@ std::string sessions_text(const Array::Ptr& sessions) {
   return line + (sessions->size() > 0 ? ")\n" : "\n");
 }
 
-std::string failovers_text(const Array::Ptr& failovers) {
-  if (failovers->size() == 0) return "failovers: none\n";
+// `what`: "failovers" or "restarts".
+std::string failovers_text(const std::string& what, const Array::Ptr& failovers) {
+  if (failovers->size() == 0) return what + ": none\n";
   std::vector<std::vector<std::string>> rows;
   const std::size_t hidden = failovers->size() > kFailoversShown ? failovers->size() - kFailoversShown : 0;
   for (std::size_t index = hidden; index < failovers->size(); ++index) {
@@ -156,7 +157,7 @@ std::string failovers_text(const Array::Ptr& failovers) {
                     "timeline " + std::to_string(number(event, "timeline")),
                     std::to_string(number(event, "sessions_moved")) + " sessions moved"});
   }
-  return "failovers: " + std::to_string(failovers->size()) + "\n" + table(rows);
+  return what + ": " + std::to_string(failovers->size()) + "\n" + table(rows);
 }
 
 std::string counted(const Object::Ptr& json, const char* name, const char* what) {
@@ -213,7 +214,9 @@ std::string status_as_text(const CtlStatus& status) {
   result += backends_text(list(backends, "backends")) + shadow_text(backends);
   result += pools_text(pools);
   result += sessions_text(list(parse(status.sessions), "sessions"));
-  return result + failovers_text(list(parse(status.failovers), "failovers"));
+  const Object::Ptr failovers = parse(status.failovers);
+  return result + failovers_text("failovers", list(failovers, "failovers")) +
+         failovers_text("restarts", list(failovers, "restarts"));
 }
 
 std::string status_as_json(const CtlStatus& status) {
@@ -232,7 +235,9 @@ std::string status_as_json(const CtlStatus& status) {
   if (const Object::Ptr shadow = backends->getObject("shadow")) json.set("shadow", shadow);
   json.set("pools", parse(status.pools));
   json.set("sessions", sessions);
-  json.set("failovers", list(parse(status.failovers), "failovers"));
+  const Object::Ptr failovers = parse(status.failovers);
+  json.set("failovers", list(failovers, "failovers"));
+  json.set("restarts", list(failovers, "restarts"));
   std::ostringstream out;
   json.stringify(out);
   return out.str() + "\n";

@@ -73,7 +73,7 @@ def test_every_endpoint_of_a_proxy_with_one_backend(server, make_admin):
         assert (two["state"], two["in_transaction"]) == ("READY", True)
         client.execute("SET application_name = 'changed'")
         assert admin.read("sessions")["sessions"][0]["application_name"] == "changed"
-        assert admin.read("failovers") == {"failovers": []}
+        assert admin.read("failovers") == {"failovers": [], "restarts": []}
         status, headers, _ = admin.get("/metrics")
         assert (status, headers["Content-Type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
         metrics = admin.metrics()
@@ -198,13 +198,32 @@ def test_a_failover_is_told(cluster, make_admin):
         assert event["sessions_moved"] == 2
         assert event["without_primary_seconds"] > 0
         metrics = admin.metrics()
-        assert metrics["understudy_failovers_total"] == "1"
+        assert metrics["understudy_failovers_total"] == "1" and metrics["understudy_restarts_total"] == "0"
         assert metrics["understudy_sessions_moved_total"] == "2"
         assert metrics[f'understudy_backend_timeline{{backend="{second.address}"}}'] == "2"
         assert metrics[f'understudy_backend_up{{backend="{first.address}"}}'] == "0"
         assert {one["backend"] for one in admin.read("sessions")["sessions"]} == {second.address}
         told = admin.ctl("status").stdout
         assert f"{first.address} -> {second.address}" in told and "2 sessions moved" in told
+
+
+def test_a_restart_of_the_primary_is_no_failover(cluster, make_admin):
+    cluster.restore()
+    primary = cluster.primary
+    admin = make_admin(primary.address, "--backend", cluster.replicas[0].address, "--auth", "trust", "--health-user",
+                       "postgres")
+    await_condition(lambda: admin.get("/readyz")[0] == 200, "a primary")
+    primary.server.stop()
+    await_condition(lambda: admin.get("/readyz")[0] == 503, "no primary")
+    primary.server.start()
+    await_condition(lambda: admin.get("/readyz")[0] == 200, "the primary again")
+    told = admin.read("failovers")
+    assert told["failovers"] == []
+    assert [(one["from"], one["to"]) for one in told["restarts"]] == [(primary.address, primary.address)]
+    metrics = admin.metrics()
+    assert (metrics["understudy_failovers_total"], metrics["understudy_restarts_total"]) == ("0", "1")
+    status = admin.ctl("status").stdout
+    assert f"failovers: none\nrestarts: 1\n  {told['restarts'][0]['time']}  {primary.address}" in status
 
 
 def test_a_planned_switchover_behind_a_pause_is_seen_by_nobody(cluster, make_admin):
@@ -645,7 +664,7 @@ def test_ctl_tells_a_status(server, make_admin):
         assert told.returncode == 0
         assert told.stdout.startswith("ready\n")
         assert f"{server.tcp}  up  primary" in told.stdout
-        assert "sessions: 1 (1 READY)" in told.stdout and "failovers: none" in told.stdout
+        assert "sessions: 1 (1 READY)" in told.stdout and "failovers: none\nrestarts: none" in told.stdout
         as_json = json.loads(admin.ctl("status", "--json").stdout)
         assert as_json["ready"] is True and as_json["sessions"] == {"total": 1, "by_state": {"READY": 1}}
         assert json.loads(admin.ctl("pause", "--json").stdout) == {"paused": True, "quiet": True, "busy": 0}

@@ -86,6 +86,13 @@ TEST(AdminJsonTest, TimesAreIso8601) {
   EXPECT_EQ(event->getValue<int>("sessions_moved"), 9);
 }
 
+TEST(AdminJsonTest, RestartsAreAListOfTheirOwn) {
+  const auto json = parse(failovers_json({{1, "a:1", "b:2", 4, 1, 9}, {2, "b:2", "b:2", 4, 1, 8, true}}));
+  ASSERT_EQ(json->getArray("failovers")->size(), 1U);
+  ASSERT_EQ(json->getArray("restarts")->size(), 1U);
+  EXPECT_EQ(json->getArray("restarts")->getObject(0)->getValue<int>("sessions_moved"), 8);
+}
+
 class FailoverLogTest : public testing::Test {
  protected:
   FailoverLogTest() {
@@ -128,12 +135,25 @@ TEST_F(FailoverLogTest, ASwitchWithoutAGapAndAReturnAreTold) {
   const auto events = log_.events(10);
   ASSERT_EQ(events.size(), 2U);
   EXPECT_EQ(events[0], (FailoverEvent{200, "a:1", "b:2", 2, 0, 4}));
-  EXPECT_EQ(events[1], (FailoverEvent{400, "b:2", "b:2", 2, 100, 6}));
+  EXPECT_EQ(events[1], (FailoverEvent{400, "b:2", "b:2", 2, 100, 6, true}));
+}
+
+TEST_F(FailoverLogTest, AServerThatComesBackIsARestartOnlyOnItsTimeline) {
+  primary(0, 1, 100);
+  primary(std::nullopt, 0, 200);
+  primary(0, 1, 300);
+  EXPECT_EQ(log_.failovers(), 0U);
+  EXPECT_EQ(log_.restarts(), 1U);
+  primary(std::nullopt, 0, 400);
+  primary(0, 2, 500);
+  EXPECT_EQ(log_.failovers(), 1U);
+  EXPECT_EQ(log_.restarts(), 1U);
+  EXPECT_FALSE(log_.events(0).back().restart);
 }
 
 TEST_F(FailoverLogTest, OnlyTheLastHundredAreKeptButAllAreCounted) {
   for (std::uint32_t number = 0; number <= 150; ++number) primary(number % 2, number + 1, number + 1);
-  EXPECT_EQ(log_.count(), 150U);
+  EXPECT_EQ(log_.failovers(), 150U);
   const auto events = log_.events(0);
   ASSERT_EQ(events.size(), 100U);
   EXPECT_EQ(events.back().timeline, 151U);

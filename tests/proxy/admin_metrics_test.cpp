@@ -33,6 +33,7 @@ class AdminMetricsTest : public testing::Test {
                          .latency = histogram_.counts(),
                          .tally = tally_,
                          .failovers = 2,
+                         .restarts = 7,
                          .workers = 3,
                          .paused = true,
                          .draining = false,
@@ -99,6 +100,11 @@ TEST_F(AdminMetricsTest, EveryCounterHasItsOwnSeries) {
     EXPECT_NE(all.find(" " + std::to_string(770'000 + index) + "\n"), std::string::npos)
         << "number " << index;
   }
+}
+
+TEST_F(AdminMetricsTest, RestartsAreNoFailovers) {
+  EXPECT_EQ(value("understudy_failovers_total"), "2");
+  EXPECT_EQ(value("understudy_restarts_total"), "7");
 }
 
 TEST_F(AdminMetricsTest, BackendsAreLabelled) {

@@ -19,7 +19,9 @@ CtlStatus sample() {
           {200, R"({"sessions":[{"state":"READY"},{"state":"QUERY"},{"state":"READY","in_transaction":true},
              {"state":"AUTHENTICATING","waiting":true},{"state":"FAILOVER","moving":true}]})"},
           {200, R"({"failovers":[{"time":"2026-11-24T13:31:07.123456Z","from":"db3:5432","to":"db1:5432",
-             "timeline":3,"without_primary_seconds":1.5,"sessions_moved":16}]})"}};
+             "timeline":3,"without_primary_seconds":1.5,"sessions_moved":16}],
+             "restarts":[{"time":"2026-11-24T14:00:00.000000Z","from":"db1:5432","to":"db1:5432","timeline":3,
+             "without_primary_seconds":0.5,"sessions_moved":7}]})"}};
 }
 
 TEST(CtlReportTest, StatusIsReadable) {
@@ -33,7 +35,9 @@ TEST(CtlReportTest, StatusIsReadable) {
             "  a?[31mda@shop  3 servers  1 idle  2 waiting\n"
             "sessions: 5 (1 QUERY, 1 READY, 1 READY in a transaction, 1 moving, 1 waiting for a resume)\n"
             "failovers: 1\n"
-            "  2026-11-24T13:31:07.123456Z  db3:5432 -> db1:5432  timeline 3  16 sessions moved\n");
+            "  2026-11-24T13:31:07.123456Z  db3:5432 -> db1:5432  timeline 3  16 sessions moved\n"
+            "restarts: 1\n"
+            "  2026-11-24T14:00:00.000000Z  db1:5432 -> db1:5432  timeline 3  7 sessions moved\n");
 }
 
 TEST(CtlReportTest, WhoElseAnswersIsTold) {
