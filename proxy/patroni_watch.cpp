@@ -1,6 +1,7 @@
 #include "proxy/patroni_watch.h"
 
 #include <algorithm>
+#include <stdexcept>
 #include <utility>
 
 #include "proxy/clock.h"
@@ -20,7 +21,20 @@ std::vector<Address> addresses_of(const PatroniSettings& settings) {
   return addresses;
 }
 
+// A certificate that nobody would be shown is a mistake, as is half of one.
+void refuse_certificate_in_vain(const PatroniSettings& settings) {
+  if (settings.certificate_file.empty() != settings.key_file.empty()) {
+    throw std::runtime_error("patroni_tls_cert_file and patroni_tls_key_file are given both or not at all");
+  }
+  if (!settings.certificate_file.empty() && std::ranges::none_of(settings.endpoints, &PatroniEndpoint::tls)) {
+    throw std::runtime_error(
+        "patroni_tls_cert_file is shown to https endpoints only, and patroni names none: write "
+        "https://HOST:PORT");
+  }
+}
+
 std::shared_ptr<const ServerTls> load_patroni_tls(const PatroniSettings& settings) {
+  refuse_certificate_in_vain(settings);
   if (std::ranges::none_of(settings.endpoints, &PatroniEndpoint::tls)) return nullptr;
   TlsSettings::Servers tls;
   tls.mode = ServerTlsMode::kVerifyFull;

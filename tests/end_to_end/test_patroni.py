@@ -52,6 +52,21 @@ def test_under_load_a_switchover_and_the_loss_of_the_primary_are_no_errors(make_
         assert report.acknowledged > 60
 
 
+def test_patroni_that_wants_certificates_is_shown_one(make_proxy, scratch):
+    authority = Authority(scratch)
+    ours = authority.issue("proxy")
+    with PatroniCluster(members=2, authority=authority) as cluster:
+        first, standby = cluster.leader, cluster.sync_standby()
+        proxy = make_proxy(None, "--patroni", cluster.endpoints, "--patroni-tls-ca-file", authority.certificate,
+                           "--patroni-tls-cert-file", ours.certificate, "--patroni-tls-key-file", ours.key, *GUARDED)
+        proxy.await_log(f" primary_found backend={first.address}")
+        with proxy.connect() as client:
+            cluster.switchover(standby)
+            cluster.await_leader(first)
+            proxy.await_log(f" primary_found backend={standby.address}")
+            assert client.execute("SELECT inet_server_port()").fetchone() == (standby.port,)
+
+
 # ---- What answers in Patroni's place
 
 class Stand:
@@ -185,3 +200,39 @@ def test_https_is_verified(server, make_proxy, scratch):
         deceived = make_proxy(None, *endpoint, "--patroni-tls-ca-file", stranger.certificate, *GUARDED)
         deceived.await_log(" patroni_failed .*certificate")
         assert "primary_found" not in deceived.log()
+
+
+def test_who_shows_no_certificate_that_is_wanted_is_told(server, make_proxy, scratch):
+    authority, stranger = Authority(scratch), Authority(scratch, "stranger")
+    issued, ours, theirs = (authority.issue("patroni"), authority.issue("proxy"), stranger.issue("other"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(issued.certificate, issued.key)
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(authority.certificate)
+    with Stand({"/cluster": {"members": [member(server)]}}, tls=context) as patroni:
+        def proxy(*options):
+            return make_proxy(None, "--patroni", f"https://{patroni.address}", "--patroni-tls-ca-file",
+                              authority.certificate, *options, *GUARDED)
+
+        known = proxy("--patroni-tls-cert-file", ours.certificate, "--patroni-tls-key-file", ours.key)
+        known.await_log(" primary_found ")
+        assert works(known)
+        asked = len(patroni.asked)
+        nobody = proxy()
+        nobody.await_log(" patroni_failed .*certificate")
+        unknown = proxy("--patroni-tls-cert-file", theirs.certificate, "--patroni-tls-key-file", theirs.key)
+        unknown.await_log(" patroni_failed .*(certificate|unknown ca)")
+        assert asked > 0
+        assert "primary_found" not in nobody.log() + unknown.log()
+
+
+def test_half_of_a_certificate_or_one_for_nobody_is_refused(scratch):
+    ours = Authority(scratch).issue("proxy")
+    certificate, key = ["--patroni-tls-cert-file", ours.certificate], ["--patroni-tls-key-file", ours.key]
+    for endpoint, options, why in [("https://127.0.0.1:1", certificate, "both or not at all"),
+                                   ("https://127.0.0.1:1", key, "both or not at all"),
+                                   ("127.0.0.1:1", certificate, "both or not at all"),
+                                   ("http://127.0.0.1:1", certificate + key, "write https://")]:
+        refused = run_understudy("proxy", "--listen", f"127.0.0.1:{free_port()}", "--patroni", endpoint, *options,
+                                 "--auth", "trust")
+        assert refused.returncode != 0 and why in refused.stderr, refused

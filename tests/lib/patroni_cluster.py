@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import signal
+import ssl
 import subprocess
 
 import psycopg
@@ -28,7 +29,7 @@ name: {name}
 restapi:
   listen: 127.0.0.1:{rest}
   connect_address: 127.0.0.1:{rest}
-etcd3:
+{tls}etcd3:
   host: 127.0.0.1:{etcd}
 bootstrap:
   dcs:
@@ -67,6 +68,18 @@ watchdog: {{mode: 'off'}}
 """
 
 
+# Who asks must show a certificate.
+TLS = """  certfile: {certificate}
+  keyfile: {key}
+  cafile: {authority}
+  verify_client: required
+ctl:
+  certfile: {certificate}
+  keyfile: {key}
+  cacert: {authority}
+"""
+
+
 def _start(command, log_path):
     """Told to end when this thread does: Patroni then ends its server, which knows nothing of us."""
     with open(log_path, "ab") as log:
@@ -78,16 +91,21 @@ def _start(command, log_path):
 class Member:
     """One of them: Patroni, and its PostgreSQL."""
 
-    def __init__(self, number, etcd_port):
+    def __init__(self, number, etcd_port, authority=None):
         self.name = f"node{number}"
         self.directory = pathlib.Path(make_directory(self.name))
         self.port, self.rest = free_port(), free_port()
         self.process = None
         self._configuration = self.directory / "patroni.yml"
+        self._scheme = "https" if authority else "http"
         self._configuration.write_text(CONFIGURATION.format(
-            scope=SCOPE, name=self.name, rest=self.rest, etcd=etcd_port, ttl=TTL_S, port=self.port,
+            tls=self._tls(authority) if authority else "", scope=SCOPE, name=self.name, rest=self.rest, etcd=etcd_port, ttl=TTL_S, port=self.port,
             directory=self.directory, bin=BIN), encoding="utf-8")
         give_to_server(self._configuration)
+
+    def _tls(self, authority):
+        issued = authority.issue(self.name)
+        return TLS.format(certificate=issued.certificate, key=issued.key, authority=authority.certificate)
 
     def __repr__(self):
         return f"{self.name} (port {self.port})"
@@ -98,7 +116,7 @@ class Member:
 
     @property
     def endpoint(self):
-        return f"http://127.0.0.1:{self.rest}"
+        return f"{self._scheme}://127.0.0.1:{self.rest}"
 
     def start(self):
         self.process = _start(["/usr/bin/patroni", self._configuration], self.directory / "log")
@@ -139,16 +157,22 @@ class Member:
 
 
 class PatroniCluster:
-    """`members` of them; synchronous. The first becomes the primary."""
+    """`members` of them; synchronous. The first becomes the primary. With an `authority` their REST API is https, for
+    those who show one of its certificates."""
 
-    def __init__(self, members=3):
+    def __init__(self, members=3, authority=None):
         self._etcd_directory = pathlib.Path(make_directory("etcd"))
         self._etcd = None
         self.members = []
+        self._tls = None
+        if authority:
+            ours = authority.issue("test")
+            self._tls = ssl.create_default_context(cafile=authority.certificate)
+            self._tls.load_cert_chain(ours.certificate, ours.key)
         try:
             self._start_etcd()
             for number in range(1, members + 1):
-                self.members.append(Member(number, self._etcd_port))
+                self.members.append(Member(number, self._etcd_port, authority))
             self.members[0].start()
             self._await(lambda: self._roles().get("node1") == "leader", "the first member to lead")
             for member in self.members[1:]:
@@ -176,11 +200,15 @@ class PatroniCluster:
         """What /cluster says, of whichever member answers; {} when none does."""
         for member in self.members:
             with contextlib.suppress(OSError, http.client.HTTPException, ValueError):
-                connection = http.client.HTTPConnection("127.0.0.1", member.rest, timeout=2)
-                with contextlib.closing(connection):
+                with contextlib.closing(self._reach(member)) as connection:
                     connection.request("GET", "/cluster")
                     return json.loads(connection.getresponse().read())
         return {}
+
+    def _reach(self, member):
+        if self._tls:
+            return http.client.HTTPSConnection("127.0.0.1", member.rest, timeout=2, context=self._tls)
+        return http.client.HTTPConnection("127.0.0.1", member.rest, timeout=2)
 
     def _roles(self):
         return {one["name"]: one["role"] for one in self.cluster().get("members", [])
