@@ -241,7 +241,10 @@ bool ClientSession::server_is_reusable() const {
 // more of the client it is told, as without a proxy, and ends.
 void ClientSession::finish_pooled() {
   const bool whole = tracker_.client_at_boundary() && !tracker_.pipeline_open();
-  if (whole && state() == SessionState::kReady) return close(CloseReason::kClientLeft, {});
+  if (whole && state() == SessionState::kReady) {
+    if (failover_ && failover_->continuity.is_asking()) return;  // its answer is not for the next client
+    return close(CloseReason::kClientLeft, {});
+  }
   const bool wants_more =
       !whole || tracker_.awaits_sync() || tracker_.awaits_copy_data() || tracker_.streams_replication();
   if (!wants_more || pooled_->told) return;

@@ -59,6 +59,8 @@ struct ContinuityLimits {
   bool own_writes_only = false;
   // Functions that are not PostgreSQL's own leave the session's settings alone.
   bool trust_functions = false;
+  // May put questions of its own to the server: not where it only listens.
+  bool asks = true;
 };
 
 class Continuity {
@@ -70,9 +72,11 @@ class Continuity {
 
   // What to send of the client's bytes (judged before by the tracker), good until the next call.
   [[nodiscard]] ByteView to_server(ByteView bytes);
-  // Nothing more of the client's is to be read now: a write of it is being committed, or its COMMIT waits
-  // until the transaction's id is known.
-  [[nodiscard]] bool holds_client() const { return wrapped_.has_value() || holding_; }
+  // Nothing more of the client's is to be read now: a write of it is being committed, its COMMIT waits until
+  // the transaction's id is known, or the server is asked what the session still holds.
+  [[nodiscard]] bool holds_client() const { return wrapped_.has_value() || holding_ || asking_held_; }
+  // A question of the proxy's own is not answered yet.
+  [[nodiscard]] bool is_asking() const;
   // What of the server's bytes the client shall see, likewise.
   [[nodiscard]] ByteView to_client(ByteView bytes);
   // What the proxy itself has to say after either call; empties it.
@@ -238,6 +242,10 @@ class Continuity {
   [[nodiscard]] bool announces_end(ByteView payload) const;
   [[nodiscard]] bool may_leave() const { return !server_leaves_ && !unfit_; }
 
+  // continuity_held.cpp
+  void ask_what_is_held();
+  void take_held(ByteView payload);
+
   // continuity_split.cpp
   [[nodiscard]] bool answered_by_replica(std::string_view sql) const;
   [[nodiscard]] bool judge_message(char type, ByteView payload, struct BatchNames& names, Batch& batch) const;
@@ -293,6 +301,8 @@ class Continuity {
   bool held_message_ = false;      // the message now passing waits to be judged
   ByteBuffer waiting_;             // from a COMMIT on, until the transaction's id is known
   bool holding_ = false;
+  std::uint8_t released_ = 0;  // kinds of what pins that may be gone, and the server was not asked
+  bool asking_held_ = false;
   bool ask_later_ = false;  // what waits has not been asked for: what came before may fail
 
   // The server's side.

@@ -41,7 +41,7 @@ void Continuity::server_lost() {
   regained_.reset();
   floor_.raise();
   times_asked_ = 0;
-  swallowing_ = holding_ = ask_later_ = false;
+  swallowing_ = holding_ = ask_later_ = asking_held_ = false;
   stage_ = Stage::kNoServer;
 }
 

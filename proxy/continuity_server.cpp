@@ -198,6 +198,7 @@ void Continuity::own_reply(char type, ByteView payload) {
       rolled_back_ = as_text(payload).starts_with("ROLLBACK");
       return;
     case backend::kDataRow:
+      if (requests_.front().asks_held != 0) return take_held(payload);
       if (requests_.front().silent) return;  // of a setting that was made by set_config()
       return requests_.front().asks_position ? take_position(payload) : take_mark(payload);
     default:
@@ -209,6 +210,7 @@ void Continuity::own_answered() {
   const OpenRequest own = std::move(requests_.front());
   requests_.pop_front();
   const std::string error = std::exchange(own_error_, {});
+  if (own.asks_held != 0) asking_held_ = false;
   if (own.silent) return silent_answered(!error.empty());
   if (wrapped_) {
     if (wrapped_->answered) wrapped_->ending ? wrapped_ended() : end_wrapped();

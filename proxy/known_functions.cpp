@@ -77,7 +77,6 @@ constexpr std::string_view kPlainWriters[] = {
 };
 static_assert(std::is_sorted(std::begin(kPlainWriters), std::end(kPlainWriters)));
 
-constexpr std::string_view kAdvisoryLock = "session-level advisory lock";
 constexpr std::pair<std::string_view, std::string_view> kPinning[] = {
     {"dblink_connect", "dblink connection"},
     {"dblink_connect_u", "dblink connection"},
@@ -108,5 +107,7 @@ std::string_view pinning_state(std::string_view name) {
                                          [&](const auto& known) { return known.first == name; });
   return found == std::end(kPinning) ? std::string_view() : found->second;
 }
+
+bool is_advisory_unlock(std::string_view name) { return name.starts_with("pg_advisory_unlock"); }
 
 }  // namespace understudy::proxy

@@ -19,8 +19,13 @@ namespace understudy::proxy {
 // One of PostgreSQL's own that writes or tells others something, and does nothing to the session.
 [[nodiscard]] bool is_plain_writer(std::string_view name);
 
+inline constexpr std::string_view kAdvisoryLock = "session-level advisory lock";
+
 // Leaves something in the session that cannot be set again elsewhere: what that is, in words; empty if it
 // does not. set_config is not one of these: it depends on its arguments.
 [[nodiscard]] std::string_view pinning_state(std::string_view name);
+
+// May give back what kAdvisoryLock says.
+[[nodiscard]] bool is_advisory_unlock(std::string_view name);
 
 }  // namespace understudy::proxy

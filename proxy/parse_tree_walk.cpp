@@ -7,6 +7,7 @@
 
 #include "formats/wire/sql_text.h"
 #include "proxy/known_functions.h"
+#include "proxy/statement_traits.h"
 
 namespace understudy::proxy {
 
@@ -84,8 +85,10 @@ class Walk {
     if (var.type() == typeid(Array::Ptr)) {
       for (const Var& item : *var.extract<Array::Ptr>()) visit(item);
     } else if (var.type() == typeid(Object::Ptr)) {
-      for (const auto& [key, member] : *var.extract<Object::Ptr>()) {
+      const Object::Ptr& object = var.extract<Object::Ptr>();
+      for (const auto& [key, member] : *object) {
         visit_member(key, member);
+        if (member.type() == typeid(Object::Ptr)) visit_relation(object, member.extract<Object::Ptr>());
         visit(member);
       }
     }
@@ -99,7 +102,6 @@ class Walk {
     } else if (key == "intoClause" || key == "lockingClause") {
       writes();  // a locked row's header holds a transaction id
     }
-    if (member.type() == typeid(Object::Ptr)) visit_relation(member.extract<Object::Ptr>());
     if (key == "intoClause") visit_into(member.extract<Object::Ptr>());
   }
 
@@ -118,16 +120,20 @@ class Walk {
       pin("UPDATE of pg_settings");
   }
 
-  // Only a relation that is being made is marked temporary.
-  void visit_relation(const Object::Ptr& relation) {
-    if (tree::text(relation, "relpersistence") == "t")
-      pin("temporary table " + wire::quote_identifier(tree::text(relation, "relname")));
+  // Only a relation that is being made is marked temporary; one that goes with its transaction needs nothing:
+  // until then the transaction is made again as a whole.
+  void visit_relation(const Object::Ptr& maker, const Object::Ptr& relation) {
+    if (tree::text(relation, "relpersistence") != "t") return;
+    const bool goes =
+        tree::text(maker, "oncommit") == "ONCOMMIT_DROP" || tree::text(maker, "onCommit") == "ONCOMMIT_DROP";
+    if (goes) return writes();
+    pin("temporary table " + wire::quote_identifier(tree::text(relation, "relname")), kHeldTemporary);
   }
 
   void visit_into(const Object::Ptr& into) {
     const Object::Ptr relation = tree::object(into, "rel");
     if (tree::text(relation, "schemaname").starts_with("pg_temp"))
-      pin("temporary table " + wire::quote_identifier(tree::text(relation, "relname")));
+      pin("temporary table " + wire::quote_identifier(tree::text(relation, "relname")), kHeldTemporary);
   }
 
   void visit_call(const Object::Ptr& call) {
@@ -161,9 +167,10 @@ class Walk {
 
   void visit_function(const std::string& name, bool builtin) {
     const std::string_view state = pinning_state(name);
+    if (is_advisory_unlock(name)) found_.releases |= kHeldLock;
     if (!state.empty()) {
       found_.read_safe = false;
-      pin(std::string(state));
+      pin(std::string(state), state == kAdvisoryLock ? kHeldLock : std::uint8_t{0});
     } else if (builtin && is_safe_function(name)) {
       return;
     } else if (builtin && is_volatile_reader(name)) {
@@ -179,12 +186,16 @@ class Walk {
     found_.may_write = true;
   }
 
-  void pin(std::string why) {
+  // `held`: 0 for what nobody can be asked about; then nothing else counts.
+  void pin(std::string why, std::uint8_t held = 0) {
     found_.read_safe = false;
+    lasts_ = lasts_ || held == 0;
+    found_.holds = lasts_ ? std::uint8_t{0} : static_cast<std::uint8_t>(found_.holds | held);
     if (found_.pin.empty()) found_.pin = std::move(why);
   }
 
   TreeJudgement found_;
+  bool lasts_ = false;
 };
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <Poco/JSON/Array.h>
 #include <Poco/JSON/Object.h>
 
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -30,11 +31,13 @@ namespace tree {
 }  // namespace tree
 
 struct TreeJudgement {
-  bool read_safe = true;    // as in StatementEffect
-  bool may_write = false;   // as in StatementEffect
-  bool opaque = false;      // as in StatementEffect
-  bool sets_local = false;  // calls set_config(..., true)
-  std::string pin;          // why the session cannot move; empty if it can
+  bool read_safe = true;      // as in StatementEffect
+  bool may_write = false;     // as in StatementEffect
+  bool opaque = false;        // as in StatementEffect
+  bool sets_local = false;    // calls set_config(..., true)
+  std::string pin;            // why the session cannot move; empty if it can
+  std::uint8_t holds = 0;     // as in StatementEffect
+  std::uint8_t releases = 0;  // as in StatementEffect
 };
 
 // Views, operators, casts to a user's type and x.f (which may be f(x)) can hide functions: those are taken

@@ -17,6 +17,7 @@ constexpr std::size_t kHeaderBytes = 5;
 ContinuityLimits following_limits() {
   ContinuityLimits limits;
   limits.transaction_bytes = 0;
+  limits.asks = false;
   return limits;
 }
 

@@ -13,6 +13,14 @@ using K = EffectKind;
 // More statements that are gone are not told one by one.
 constexpr std::size_t kMostRemoved = 256;
 
+// Calls `visit` with the index of each kind of the set.
+template <typename Visit>
+void for_each_kind(std::uint8_t kinds, Visit visit) {
+  for (std::size_t kind = 0; kind < kHeldKinds; ++kind) {
+    if ((kinds >> kind & 1U) != 0) visit(kind);
+  }
+}
+
 bool obeys_transactions(const StatementEffect& effect) {
   switch (effect.kind) {
     case K::kPrepare:
@@ -20,7 +28,7 @@ bool obeys_transactions(const StatementEffect& effect) {
     case K::kDeallocateAll:
       return false;
     case K::kPin:
-      return effect.name.starts_with("temporary");  // an advisory lock, say, stays
+      return effect.holds != 0 && (effect.holds & kHeldLock) == 0;
     default:
       return true;
   }
@@ -186,13 +194,40 @@ void SessionHistory::apply(Change&& change) {
       prepared_.clear();
       channels_.clear();
       pin_.clear();
+      held_ = {};
       return;
     case K::kPin:
-      if (pin_.empty()) pin_ = std::move(effect.name);
-      return;
+      return apply_pin(effect);
     default:
       return;
   }
+}
+
+void SessionHistory::apply_pin(const StatementEffect& effect) {
+  if (effect.holds == 0 && pin_.empty()) pin_ = effect.name;
+  for_each_kind(effect.holds, [&](std::size_t kind) {
+    if (held_[kind].empty()) held_[kind] = effect.name;
+  });
+}
+
+const std::string& SessionHistory::pinned() const {
+  if (!pin_.empty()) return pin_;
+  const auto held = std::find_if(held_.begin(), std::prev(held_.end()),
+                                 [](const std::string& name) { return !name.empty(); });
+  return *held;
+}
+
+std::uint8_t SessionHistory::held() const {
+  unsigned kinds = 0;
+  for (std::size_t kind = 0; kind < kHeldKinds; ++kind) {
+    if (!held_[kind].empty()) kinds |= 1U << kind;
+  }
+  for (const Change& change : changes_) kinds |= change.effect.holds;
+  return static_cast<std::uint8_t>(kinds);
+}
+
+void SessionHistory::let_go(std::uint8_t kinds) {
+  for_each_kind(kinds, [&](std::size_t kind) { held_[kind].clear(); });
 }
 
 void SessionHistory::forget_setting(std::string_view name) {

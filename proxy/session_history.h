@@ -13,6 +13,7 @@
 // ("SET", "LISTEN"). Owned by a session; used on its worker.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -45,7 +46,12 @@ class SessionHistory {
 
   // Why the session cannot move, in words; empty when it can. What came since the last safe point does not
   // count: it will be made again.
-  [[nodiscard]] const std::string& pinned() const { return pin_; }
+  [[nodiscard]] const std::string& pinned() const;
+  // Of that, what the server can be asked about (kHeldTemporary, ...); what came since the last safe point is
+  // with it.
+  [[nodiscard]] std::uint8_t held() const;
+  // The server said, at a safe point, that none of these is there.
+  void let_go(std::uint8_t kinds);
   [[nodiscard]] bool listens() const { return !channels_.empty(); }
 
   struct Answers {
@@ -94,6 +100,7 @@ class SessionHistory {
   void roll_back_to(std::string_view savepoint);
   void release(std::string_view savepoint);
   void apply(Change&& change);
+  void apply_pin(const StatementEffect& effect);
   void forget_setting(std::string_view name);
   void forget_prepared(std::string_view name);
   void measure();
@@ -102,7 +109,8 @@ class SessionHistory {
   std::vector<Setting> settings_;  // in the order last set: a role may be needed for what follows it
   std::vector<Prepared> prepared_;
   std::vector<std::string> channels_;
-  std::string pin_;
+  std::string pin_;                             // until DISCARD ALL
+  std::array<std::string, kHeldKinds> held_{};  // by kind: the first of it, in words
   std::size_t size_bytes_ = 0;
   std::uint64_t version_ = 0;
   std::uint64_t undone_ = 0;      // the last change that only DISCARD ALL makes elsewhere

@@ -35,8 +35,14 @@ StatementEffect unrepeatable_effect(EffectKind kind, std::string name) {
   return {.kind = kind, .name = std::move(name)};
 }
 
-StatementEffect pin_effect(std::string why, bool may_write = false) {
-  return {.kind = EffectKind::kPin, .name = std::move(why), .may_write = may_write};
+// `holds`, `releases`: as in StatementEffect.
+StatementEffect pin_effect(std::string why, bool may_write = false, std::uint8_t holds = 0,
+                           std::uint8_t releases = 0) {
+  return {.kind = EffectKind::kPin,
+          .name = std::move(why),
+          .may_write = may_write,
+          .holds = holds,
+          .releases = releases};
 }
 
 StatementEffect set_effect(std::string name, std::string_view text) {
@@ -46,11 +52,13 @@ StatementEffect set_effect(std::string name, std::string_view text) {
 }
 
 StatementEffect effect_of(const TreeJudgement& judgement) {
-  if (!judgement.pin.empty()) return pin_effect(judgement.pin, judgement.may_write);
+  if (!judgement.pin.empty())
+    return pin_effect(judgement.pin, judgement.may_write, judgement.holds, judgement.releases);
   return {.kind = judgement.sets_local ? EffectKind::kSetLocal : EffectKind::kNone,
           .read_safe = judgement.read_safe,
           .may_write = judgement.may_write,
-          .opaque = judgement.opaque};
+          .opaque = judgement.opaque,
+          .releases = judgement.releases};
 }
 
 // --- Settings ---
@@ -179,15 +187,29 @@ StatementEffect unlisten_effect(const Parsed& statement) {
 StatementEffect discard_effect(const Parsed& statement) {
   const std::string target = tree::text(statement.body, "target");
   if (target == "DISCARD_PLANS" || target == "DISCARD_SEQUENCES") return session_effect(EffectKind::kNone);
-  return session_effect(target == "DISCARD_TEMP" ? EffectKind::kDiscardTemp : EffectKind::kDiscardAll);
+  if (target != "DISCARD_TEMP") return session_effect(EffectKind::kDiscardAll);
+  StatementEffect effect = session_effect(EffectKind::kDiscardTemp);
+  effect.releases = kHeldTemporary;
+  return effect;
 }
 
 StatementEffect declare_effect(const Parsed& statement) {
   const TreeJudgement query = judge_tree(statement.body->get("query"));
   const int options = statement.body->optValue<int>("options", 0);
-  if ((options & kCursorWithHold) == 0 || !query.pin.empty()) return effect_of(query);
+  StatementEffect effect = effect_of(query);
+  if ((options & kCursorWithHold) == 0) return effect;
+  if (effect.kind == EffectKind::kPin) {
+    if (effect.holds != 0) effect.holds |= kHeldCursor;
+    return effect;
+  }
   return pin_effect("cursor WITH HOLD " + wire::quote_identifier(tree::text(statement.body, "portalname")),
-                    query.may_write);
+                    query.may_write, kHeldCursor, query.releases);
+}
+
+StatementEffect close_effect(const Parsed& /*statement*/) {
+  StatementEffect effect = session_effect(EffectKind::kNone);
+  effect.releases = kHeldCursor;
+  return effect;
 }
 
 StatementEffect harmless_effect(const Parsed& /*statement*/) { return session_effect(EffectKind::kNone); }
@@ -240,8 +262,12 @@ bool creates_in_pg_temp(const Parsed& statement) {
 // All others: what changes data or its definitions, what runs code (CALL, DO, EXECUTE), what is not known
 // here.
 StatementEffect other_effect(const Parsed& statement) {
-  if (creates_in_pg_temp(statement)) return pin_effect("object in pg_temp", true);
   TreeJudgement judgement = judge_tree(statement.node);
+  if (creates_in_pg_temp(statement)) {
+    if (judgement.pin.empty() || judgement.holds != 0) judgement.holds |= kHeldTemporary;
+    judgement.pin = "object in pg_temp";
+  }
+  if (statement.type == "DropStmt" || statement.type == "DropOwnedStmt") judgement.releases |= kHeldTemporary;
   judgement.read_safe = false;
   judgement.may_write = true;
   if (statement.type == "CallStmt" || statement.type == "DoStmt") judgement.opaque = true;
@@ -249,7 +275,7 @@ StatementEffect other_effect(const Parsed& statement) {
 }
 
 const std::unordered_map<std::string_view, StatementEffect (*)(const Parsed&)> kEffects = {
-    {"ClosePortalStmt", harmless_effect},
+    {"ClosePortalStmt", close_effect},
     {"ConstraintsSetStmt", constraints_set_effect},
     {"CopyStmt", copy_effect},
     {"DeallocateStmt", deallocate_effect},

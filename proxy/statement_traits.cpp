@@ -113,11 +113,12 @@ bool mentions_copy(std::string_view sql) {
   return false;
 }
 
-// What may stand in a transaction block as well as outside of one.
+// What may stand in a transaction block as well as outside of one. (Behind what lets go of something the
+// server is asked outside of a transaction.)
 bool is_single_write(const StatementTraits& traits, std::string_view sql) {
   const bool writes = traits.understood && traits.statements.size() == 1 &&
                       traits.statements.front().kind == EffectKind::kNone &&
-                      traits.statements.front().may_write;
+                      traits.statements.front().may_write && traits.statements.front().releases == 0;
   if (!writes) return false;
   constexpr std::string_view kWords[] = {"insert", "update", "delete", "merge", "with", "select"};
   while (!sql.empty() && is_blank(sql.front())) sql.remove_prefix(1);

@@ -44,6 +44,12 @@ enum class EffectKind : std::uint8_t {
   kPin,
 };
 
+// Of what pins a session, that of which the server can say whether it is still there (bits of a set).
+inline constexpr std::uint8_t kHeldTemporary = 1;  // temporary tables, and all else in pg_temp
+inline constexpr std::uint8_t kHeldLock = 2;       // session-level advisory locks
+inline constexpr std::uint8_t kHeldCursor = 4;     // cursors WITH HOLD
+inline constexpr std::size_t kHeldKinds = 3;
+
 // One statement of the text.
 struct StatementEffect {
   EffectKind kind = EffectKind::kNone;
@@ -63,6 +69,8 @@ struct StatementEffect {
   bool on_replica = false;
   // Runs code that is not PostgreSQL's own (a function, DO, CALL), which may have changed the session unseen.
   bool opaque = false;
+  std::uint8_t holds = 0;     // of kPin: what pins, if all that does can be asked for
+  std::uint8_t releases = 0;  // what may be gone after it
   bool operator==(const StatementEffect&) const = default;
 };
 

@@ -201,6 +201,52 @@ def test_a_session_that_cannot_move_is_told_why(cluster, make_failover_proxy):
         assert another.execute("SELECT to_regclass('pg_temp.mine')").fetchone() == (None,)
 
 
+HELD_NO_MORE = {
+    "dropped": ["CREATE TEMP TABLE mine (n int)", "CREATE TEMP VIEW seen AS SELECT 1", "DROP VIEW seen",
+                "DROP TABLE mine"],
+    "dropped in a transaction": ["CREATE TEMP TABLE mine (n serial)", "BEGIN", "DROP TABLE mine", "COMMIT"],
+    "rolled back": ["BEGIN", "CREATE TEMP TABLE mine (n int)", "SELECT 1 INTO TEMP other", "ROLLBACK"],
+    "of its transaction": ["BEGIN", "CREATE TEMP TABLE mine (n int) ON COMMIT DROP", "COMMIT"],
+    "discarded": ["CREATE TEMP TABLE mine (n int)", "DISCARD TEMP"],
+    "function": ["CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE sql AS 'SELECT 1'", "DROP FUNCTION pg_temp.f()"],
+    "unlocked": ["SELECT pg_advisory_lock(1)", "SELECT pg_advisory_lock(1)", "SELECT pg_advisory_unlock(1)",
+                 "SELECT pg_advisory_unlock(1)"],
+    "all unlocked": ["SELECT pg_advisory_lock(2)", "SELECT pg_try_advisory_lock_shared(3, 4)",
+                     "SELECT pg_advisory_unlock_all()"],
+    "closed": ["DECLARE c CURSOR WITH HOLD FOR SELECT 1", "CLOSE c"],
+    "everything": ["CREATE TEMP TABLE mine (n int)", "SELECT pg_advisory_lock(5)",
+                   "DECLARE c CURSOR WITH HOLD FOR SELECT 1",
+                   "CLOSE ALL; DROP TABLE mine; SELECT pg_advisory_unlock(5)"]}
+HELD_YET = {
+    "one of two": ["CREATE TEMP TABLE mine (n int)", "CREATE TEMP TABLE other (n int)", "DROP TABLE mine"],
+    "the other of that name": ["CREATE TABLE IF NOT EXISTS mine (n int)", "SET search_path = public, pg_temp",
+                               "CREATE TEMP TABLE mine (n int)", "DROP TABLE mine"],
+    "not dropped after all": ["CREATE TEMP TABLE mine (n int)", "BEGIN", "DROP TABLE mine", "ROLLBACK"],
+    "locked twice": ["SELECT pg_advisory_lock(6)", "SELECT pg_advisory_lock(6)", "SELECT pg_advisory_unlock(6)"],
+    "another cursor": ["DECLARE c CURSOR WITH HOLD FOR SELECT 1", "DECLARE d CURSOR WITH HOLD FOR SELECT 1", "CLOSE c"]}
+
+
+def test_a_session_moves_once_it_holds_nothing_more_that_cannot_move(cluster, make_failover_proxy):
+    proxy = make_failover_proxy(cluster.backends)
+    with contextlib.ExitStack() as stack:
+        sessions = {}
+        for name, statements in (HELD_NO_MORE | HELD_YET).items():
+            client = stack.enter_context(RawSession(proxy.port))
+            for statement in [*statements, "SELECT 1"]:
+                client.send(query(statement))
+                assert not error_fields(client.until_ready()), (name, statement)
+            sessions[name] = client
+        fail_over(cluster)
+        for name in HELD_NO_MORE:
+            sessions[name].send(query("SELECT 'goes on'"))
+            assert b"goes on" in sessions[name].until_ready()[1][1], name
+        for name in HELD_YET:
+            with contextlib.suppress(OSError):  # it may have been told already
+                sessions[name].send(query("SELECT 1"))
+            [error] = error_fields(sessions[name].to_end())
+            assert (error["S"], error["C"]) == ("FATAL", "57P01"), name
+
+
 # ---- While there is no primary
 
 @pytest.mark.parametrize("is_new", [False, True], ids=["session", "new-connection"])

@@ -170,6 +170,12 @@ class Reference:
             number -= 1
         return self.answers[number - 1].status if number else "I"
 
+    def is_let_go(self, number):
+        """Whether a step that lets go of all that pins did: it succeeded, outside of a transaction."""
+        answer = self.answers[number]
+        failed = any(kind == b"E" for kind, _ in answer.shown)
+        return self.status_before(number) == "I" and answer.status == "I" and not failed
+
     def unit(self, number):
         """The steps around this one that the client sends from one ReadyForQuery to another: first, past the last."""
         steps = self.script.steps
@@ -370,16 +376,21 @@ class Run:
 
     def _play(self):
         steps = self._reference.script.steps
+        let_go_at = len(steps)
         difference = self._difference(self._conversation.greeting, self._reference.greeting)
         if difference:
             return Verdict("wrong", f"greeting: {difference}")
         for number, step in enumerate(steps):
             if step.pins:
-                self._pinned = step.pins
+                self._pinned, let_go_at = step.pins, len(steps)
+            elif step.lets_go and self._reference.is_let_go(number):
+                let_go_at = number
             expected = self._reference.answers[number]
             answer = self._ask(number, step)
             difference = self._difference(answer, expected)
             if not difference:
+                if number > let_go_at:  # the proxy has asked the server before it passed this one on
+                    self._pinned = ""
                 continue
             found = self._judge(number, answer, expected, difference)
             found.step, found.expected, found.got = number, str(expected), str(answer)

@@ -41,6 +41,7 @@ class Step:
     copy_follows: bool = False  # the data, sent only if the server asked for it
     statements: tuple = ()
     pins: str = ""            # what a 57P01 may name from here on
+    lets_go: bool = False     # of all that pins, if it succeeds outside of a transaction
 
     @property
     def is_open(self):
@@ -126,7 +127,8 @@ class Writer:
         self._prepared = {}  # likewise, of SQL
         self._portals = []
         self._cursors = []
-        self._may_pin = self._random.random() < 0.12
+        self._may_pin = self._random.random() < 0.2
+        self._temporary = []  # tables
         self._steps = []
         while len(self._steps) < length:
             self._write_some()
@@ -150,11 +152,12 @@ class Writer:
     def _write_some(self):
         r = self._random
         transaction = [(self._end, 3), (self._savepoints, 4), (self._portal, 4), (self._cursor, 3), (self._lock, 1)]
-        outside = [(self._begin, 7), (self._discard, 2)]
+        outside = [(self._begin, 7), (self._discard, 2), (self._let_go, 3 if self._temporary else 0)]
         both = [(self._write, 6), (self._read, 3), (self._set, 6), (self._show, 3), (self._several, 3),
                 (self._sql_prepared, 3), (self._protocol_prepared, 4), (self._channels, 3), (self._error, 2),
                 (self._copy_out, 1), (self._copy_in, 3), (self._pipeline, 3), (self._syncs, 3), (self._flush, 2),
-                (self._oddity, 1), (self._pin, 3 if self._may_pin else 0)]
+                (self._oddity, 1), (self._pin, 3 if self._may_pin else 0),
+                (self._let_some_go, 2 if self._temporary else 0)]
         choices = both + (transaction if self._in_transaction else outside)
         action = r.choices([action for action, _ in choices], [weight for _, weight in choices])[0]
         action()
@@ -477,6 +480,20 @@ class Writer:
                                (f"DECLARE {held} CURSOR WITH HOLD FOR SELECT 1",),
                                (f"CREATE TEMP TABLE {name} ON COMMIT DROP AS SELECT 1 AS n",)]),
                   pins="temporary table|advisory lock|WITH HOLD")
+        self._temporary.append(name)  # or so
+
+    def _let_some_go(self):
+        name = self._pick(self._temporary)
+        number = name.rpartition("_")[2]
+        self._say(self._pick([f"DROP TABLE IF EXISTS {name}", f"DROP TABLE IF EXISTS pg_temp.{name} CASCADE",
+                              f"SELECT pg_advisory_unlock({number})", "SELECT pg_advisory_unlock_all()",
+                              f"CLOSE held_{number}", "CLOSE ALL", "DISCARD TEMP"]))
+
+    def _let_go(self):
+        statements = [f"DROP TABLE IF EXISTS {', '.join(self._temporary)}", "SELECT pg_advisory_unlock_all()",
+                      "CLOSE ALL"]
+        self._random.shuffle(statements)
+        self._steps.append(dataclasses.replace(simple(*statements), lets_go=True))
 
 
 def make_script(seed, table):

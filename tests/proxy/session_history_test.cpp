@@ -191,6 +191,41 @@ TEST_F(SessionHistoryTest, ATemporaryTableThatWasRolledBackPinsNothing) {
   EXPECT_EQ(history_.pinned(), "");
 }
 
+TEST_F(SessionHistoryTest, WhatARollbackTakesAlongPinsNothing) {
+  run("BEGIN; CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE sql AS 'SELECT 1'; ROLLBACK");
+  run("BEGIN; DECLARE c CURSOR WITH HOLD FOR SELECT 1; ROLLBACK");
+  run("BEGIN; SAVEPOINT s; SELECT 1 INTO TEMP t; ROLLBACK TO s; COMMIT");
+  rest();
+  EXPECT_EQ(history_.pinned(), "");
+  EXPECT_EQ(history_.held(), 0);
+}
+
+TEST_F(SessionHistoryTest, ATemporaryTableThatEndsWithItsTransactionPinsNothing) {
+  run("BEGIN; CREATE TEMP TABLE t (a int) ON COMMIT DROP; CREATE TEMP TABLE u ON COMMIT DROP AS SELECT 1");
+  run("COMMIT");
+  rest();
+  EXPECT_EQ(history_.pinned(), "");
+}
+
+TEST_F(SessionHistoryTest, OfWhatPinsTheRestIsNamedWhenAPartIsGone) {
+  run("CREATE TEMP TABLE t (a int)");
+  run("SELECT pg_advisory_lock(1)");
+  rest();
+  EXPECT_EQ(history_.held(), kHeldTemporary | kHeldLock);
+  history_.let_go(kHeldTemporary);
+  EXPECT_EQ(history_.pinned(), "session-level advisory lock");
+  history_.let_go(kHeldLock);
+  EXPECT_EQ(history_.pinned(), "");
+}
+
+TEST_F(SessionHistoryTest, WhatNobodyCanBeAskedAboutPinsForGood) {
+  run("CREATE TEMP TABLE t (a int)");
+  run("PREPARE p AS SELECT pg_advisory_lock($1)");  // EXECUTE does not show it
+  rest();
+  history_.let_go(kHeldTemporary | kHeldLock | kHeldCursor);
+  EXPECT_EQ(history_.pinned(), "session-level advisory lock");
+}
+
 TEST_F(SessionHistoryTest, AnAdvisoryLockOutlivesARollback) {
   run("BEGIN; SELECT pg_advisory_lock(1); ROLLBACK");
   rest();
