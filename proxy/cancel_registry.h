@@ -28,7 +28,9 @@ struct CancelTarget {
   // The session's own connection is encrypted by this: the key must not travel in plain text.
   std::shared_ptr<const ServerTls> tls;
   std::uint32_t session_number = 0;
-  std::function<void()> noticed;  // called when a cancel is accepted, on the caller's thread
+  bool moving = false;  // there is no server to be told at present: the session itself does it later
+  // Called when a cancel is accepted, on the caller's thread; `sent`: it goes to the server.
+  std::function<void(bool sent)> noticed;
 };
 
 class CancelRegistry {

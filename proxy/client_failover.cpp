@@ -122,6 +122,7 @@ void ClientSession::lose_server(const std::string& why) {
   failover.good_bye = failover.continuity.take_good_bye();
   failover.attempts = 0;
   drop_server();
+  hide_from_cancels();
   leave_home();
   if (context_.shared.suspect) context_.shared.suspect(failover.backend);
   if (!again) {
@@ -314,8 +315,7 @@ void ClientSession::found_server(const ServerFacts& facts) {
   failover.connecting_since = 0;
   failover.found_at = now_ns();
   const BackendState* const backend = note_backend(*topology);
-  CancelTarget target = cancel_target(facts.process_id, facts.cancel_key);
-  context_.shared.cancels.move(process_id_, client_key_, std::move(target));
+  failover.cancel = cancel_target(facts.process_id, facts.cancel_key);
   if (observer_) observer_->backend_switched(server_.address_text(), now_ns());
   tracker_.server_found();
   failover.continuity.server_found(backend == nullptr ? 0 : backend->timeline,
@@ -345,6 +345,7 @@ void ClientSession::go_on() {
   append_bytes(told, continuity.take_for_client());
   if (!told.empty()) show_client(told);
   if (continuity.stage() != Stage::kRelaying || !moving() || state() == SessionState::kClosed) return;
+  context_.shared.cancels.move(process_id_, client_key_, std::exchange(failover_->cancel, {}));
   if (const auto lost = continuity.take_lost_commit()) {
     count(context_.shared.statistics.commits_lost);
     log_event(LogLevel::kError, "commits_lost",
@@ -363,6 +364,7 @@ void ClientSession::go_on() {
                {"ms", milliseconds(took)}});
   }
   resume_waiting();
+  pass_cancel();
 }
 
 void ClientSession::check_failover(TimeNs now) {

@@ -138,7 +138,8 @@ void ClientSession::begin_cancel(std::uint32_t process_id, ByteView key) {
     return close(CloseReason::kClientLeft, "cancel request for no session");
   }
   count(statistics.cancels_forwarded);
-  target->noticed();
+  target->noticed(!target->moving);
+  if (target->moving) return close(CloseReason::kClientLeft, "cancel request for a session that moves");
   auto relay = std::make_unique<CancelRelay>(context_, *target, client_.release());
   CancelRelay& started = *relay;
   context_.owner.keep(std::move(relay));
@@ -278,8 +279,8 @@ CancelTarget ClientSession::cancel_target(const SocketAddress& address, const st
   target.process_id = process_id;
   target.server_key.assign(key.begin(), key.end());
   target.session_number = number_;
-  target.noticed = [&context = context_, number = number_] {
-    context.loop.post([&context, number] { context.owner.session_cancelled(number); });
+  target.noticed = [&context = context_, number = number_](bool sent) {
+    context.loop.post([&context, number, sent] { context.owner.session_cancelled(number, sent); });
   };
   return target;
 }

@@ -2,7 +2,6 @@
 
 #include "formats/wire/backend_builders.h"
 #include "formats/wire/message_types.h"
-#include "proxy/cancel_relay.h"
 #include "proxy/clock.h"
 #include "proxy/log.h"
 
@@ -34,7 +33,10 @@ ClientSession::ClientSession(SessionContext& context, std::unique_ptr<Connection
 
 ClientSession::~ClientSession() {
   context_.shared.statistics.sessions_open.fetch_sub(1, std::memory_order_relaxed);
-  if (failover_) context_.loop.cancel(failover_->retry);
+  if (failover_) {
+    context_.loop.cancel(failover_->retry);
+    context_.loop.cancel(failover_->cancel_again);
+  }
   if (login_) context_.loop.cancel(login_->retry);
   // Only a proxy that is torn down with sessions in it gets here with one open.
   if (observer_) observer_->closed({CloseReason::kShutdown, "the proxy ended"}, now_ns());
@@ -64,8 +66,8 @@ bool ClientSession::client_readable() {
   if (state() == SessionState::kClosed || client_eof_ || !client_.attached()) return false;
   if (state() == SessionState::kStartup) return true;
   if (server_.endpoint().backlogged() || server_write_failed_ || moving()) return false;
-  if (failover_ &&
-      (failover_->continuity.holds_client() || (failover_->split && !failover_->split->waiting.empty())))
+  if (failover_ && (failover_->continuity.holds_client() || failover_->cancelling ||
+                    (failover_->split && !failover_->split->waiting.empty())))
     return false;
   if (context_.shared.paused.load(std::memory_order_relaxed) && tracker_.idle()) return false;
   // During authentication nothing but answers is taken; the rest waits in the client's socket.
@@ -144,6 +146,7 @@ void ClientSession::take_client(ByteView bytes) {
   if (join_) join_->client_bytes(bytes);
   if (pooled_ && tracker_.terminate_seen()) return take_last(bytes);
   send_client_bytes(bytes);
+  pass_cancel();
 }
 
 void ClientSession::send_client_bytes(ByteView bytes) {
@@ -177,6 +180,7 @@ void ClientSession::take_server(ByteView bytes) {
   }
   if (failover_->continuity.server_leaves()) return lose_server("the server ended the session");
   resume_waiting();
+  pass_cancel();
 }
 
 void ClientSession::show_client(ByteView bytes) {
@@ -265,22 +269,6 @@ void ClientSession::terminate(CloseReason reason, std::string_view sqlstate, con
 void ClientSession::drain() {
   draining_ = true;
   context_.loop.make_runnable(*this);
-}
-
-bool ClientSession::request_cancel(std::function<void()> done) {
-  const auto target = context_.shared.cancels.find(process_id_, client_key_);
-  if (!target) return false;
-  note_cancelled();
-  count(context_.shared.statistics.cancels_forwarded);
-  auto relay = std::make_unique<CancelRelay>(context_, *target, nullptr, std::move(done));
-  CancelRelay& started = *relay;
-  context_.owner.keep(std::move(relay));
-  started.start();
-  return true;
-}
-
-void ClientSession::note_cancelled() {
-  if (observer_) observer_->cancelled(now_ns());
 }
 
 void ClientSession::check_deadlines(TimeNs now) {

@@ -46,7 +46,9 @@ class ClientSession final : public Runnable {
   // nobody to tell.
   bool request_cancel(std::function<void()> done = {});
   // A CancelRequest for this session was accepted somewhere.
-  void note_cancelled();
+  // `sent`: its server is being told; else the session moves, and it is for it to see to it.
+  void note_cancelled(bool sent);
+  void cancel_taken();
   // Its turn in the queue for a server has come.
   void called();
   // Ends the session at its next idle moment; at once if that is now.
@@ -160,6 +162,12 @@ class ClientSession final : public Runnable {
   void find_secret();
   void secret_found();
   void authenticate(const UserSecret* secret);
+
+  // client_cancel.cpp
+  void stop_waiting();
+  void pass_cancel();
+  void cancel_at_server();
+  void hide_from_cancels();
 
   // client_own_login.cpp
   void begin_own_login(std::shared_ptr<const AccessPolicy> policy);

@@ -246,6 +246,7 @@ void ClientSession::leave_replica(const std::string& why) {
   log_event(LogLevel::kInfo, "replica_left",
             {{"session", std::to_string(number_)}, {"backend", server_.address_text()}, {"reason", why}});
   continuity.server_lost();
+  hide_from_cancels();
   const ByteBuffer good_bye = continuity.take_good_bye();
   split.not_before = now_ns() + kShunned;
   server_.close();
@@ -263,7 +264,7 @@ void ClientSession::leave_replica(const std::string& why) {
   ParkedServer primary = std::move(*split.primary);
   split.primary.reset();
   server_.adopt(std::move(primary.server));
-  context_.shared.cancels.move(process_id_, client_key_, std::move(primary.cancel));
+  failover_->cancel = std::move(primary.cancel);
   if (observer_) observer_->backend_switched(server_.address_text(), now_ns());
   tracker_.server_found();
   continuity.server_regained(std::move(primary.copy));
@@ -275,6 +276,7 @@ void ClientSession::seek_primary() {
   failover_->lost_at = now_ns();
   failover_->attempts = 0;
   failover_->good_bye.clear();
+  hide_from_cancels();
   tracker_.server_lost();
   seek_server();
 }

@@ -106,6 +106,19 @@ class Continuity {
   // Another was reached and has logged in; its timeline, and the switches that led to it.
   void server_found(std::uint32_t timeline, std::vector<TimelineSwitch> switches, Settings settings);
 
+  // --- What the client has cancelled (continuity_cancel.cpp)
+
+  // A cancel came for the session; `sent`: its server is told. `unread`: the client has said something that
+  // was not read yet, because the session moves.
+  void note_cancel(bool sent, bool unread);
+  // While there is no server: ends the one request that waits with 57014, if nothing can have come of it;
+  // false when it does not (then the server that is found is told of the cancel).
+  [[nodiscard]] bool stop_waiting();
+  // Whether the present server is to be told of a cancel that came while there was none; said once.
+  [[nodiscard]] bool cancels_again();
+  // What was cancelled is not answered yet.
+  [[nodiscard]] bool cancelled() const { return cancelled_; }
+
   // --- A session with two servers: its primary, and a replica for reads (continuity_split.cpp) ---
 
   // What the client asks, judged before it is sent.
@@ -242,6 +255,8 @@ class Continuity {
   [[nodiscard]] bool announces_end(ByteView payload) const;
   [[nodiscard]] bool may_leave() const { return !server_leaves_ && !unfit_; }
 
+  [[nodiscard]] bool client_waits() const;
+
   // continuity_held.cpp
   void ask_what_is_held();
   void take_held(ByteView payload);
@@ -354,6 +369,8 @@ class Continuity {
   Delivered to_swallow_;
   bool swallowing_ = false;
   std::string broken_;
+  bool cancelled_ = false;     // what is asked now, at the present server
+  bool cancel_again_ = false;  // at the next
 
   // With two servers.
   bool at_replica_ = false;

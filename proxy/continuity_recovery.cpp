@@ -29,6 +29,7 @@ std::string Continuity::cannot_move() const {
 }
 
 void Continuity::server_lost() {
+  if (std::exchange(cancelled_, false)) cancel_again_ = true;
   if (stage_ == Stage::kRelaying) {
     note_outstanding();
   } else if (swallowing_) {
@@ -214,6 +215,7 @@ void Continuity::was_committed() {
   }
   const OpenRequest request = std::move(outstanding_.front());
   outstanding_.erase(outstanding_.begin());
+  cancel_again_ = false;  // it came too late
   append_bytes(for_client_, request.wrapped ? std::exchange(kept_reply_, {}) : commit_reply(request));
   wire::append_ready_for_query(for_client_, wire::TransactionStatus::kIdle);
   history_.committed();
@@ -375,6 +377,7 @@ void Continuity::give_up(Failure failure, bool server_used) {
 void Continuity::tell_failure() {
   const Failure failure = std::move(*failure_);
   failure_.reset();
+  cancel_again_ = false;
   if (lost_position_ > client_position_) hold_over(lost_position_ - client_position_);
   client_position_ = std::max(client_position_, lost_position_);
   char status = lost_status_ != 'I' ? 'E' : 'I';

@@ -327,6 +327,7 @@ void Continuity::request_answered(char status) {
                    true);
   }
   status_ = status;
+  cancelled_ = false;
   request_bytes_ = 0;
   if (!request.pipeline) history_.closed("");             // a Query takes the unnamed statement with it
   if (status != 'I' && request.committed) note_commit();  // AND CHAIN

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "proxy/cancel_registry.h"
 #include "proxy/continuity.h"
 #include "proxy/event_loop.h"
 #include "proxy/scram_crypto.h"
@@ -44,10 +45,16 @@ struct Failover {
   std::unique_ptr<ServerLogin> login;
   ByteBuffer login_bytes;
   EventLoop::TimerId retry = 0;
+  CancelTarget cancel;     // of the server found: good once the session is as it was
   std::string last_error;  // why the last attempt came to nothing
   ByteBuffer good_bye;     // of the lost server
   unsigned attempts = 0;   // to reach another, since
   unsigned losses = 0;     // since a request was last answered
+
+  // A cancel that came meanwhile, afterwards.
+  bool cancelling = false;  // the server is being told
+  unsigned cancels_sent = 0;
+  EventLoop::TimerId cancel_again = 0;
 };
 
 // The settings a login told of.

@@ -64,8 +64,11 @@ class RunnableOwner {
   // Takes over a runnable, and gives it up for burial after its turn.
   virtual void keep(std::unique_ptr<Runnable> runnable) = 0;
   virtual void ended(Runnable& runnable) = 0;
-  // A cancel request for the session with that number was accepted; it may have ended since.
-  virtual void session_cancelled(std::uint32_t number) = 0;
+  // A cancel request for the session with that number was accepted; it may have ended since. `sent`: it is on
+  // its way to the server.
+  virtual void session_cancelled(std::uint32_t number, bool sent) = 0;
+  // One that the session sent itself was taken by its server, or could not be told.
+  virtual void session_cancel_taken(std::uint32_t number) = 0;
   // The turn of the session with that number in a pool's queue has come; it may have ended since.
   virtual void session_called(std::uint32_t number) = 0;
 };

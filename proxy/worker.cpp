@@ -84,9 +84,14 @@ void Worker::ended(Runnable& runnable) {
   check_drained();
 }
 
-void Worker::session_cancelled(std::uint32_t number) {
+void Worker::session_cancelled(std::uint32_t number, bool sent) {
   const auto found = sessions_.find(number);
-  if (found != sessions_.end()) found->second->note_cancelled();
+  if (found != sessions_.end()) found->second->note_cancelled(sent);
+}
+
+void Worker::session_cancel_taken(std::uint32_t number) {
+  const auto found = sessions_.find(number);
+  if (found != sessions_.end()) found->second->cancel_taken();
 }
 
 void Worker::session_called(std::uint32_t number) {

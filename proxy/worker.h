@@ -59,7 +59,8 @@ class Worker final : private RunnableOwner {
   void stop_listening();
   void keep(std::unique_ptr<Runnable> runnable) override;
   void ended(Runnable& runnable) override;
-  void session_cancelled(std::uint32_t number) override;
+  void session_cancelled(std::uint32_t number, bool sent) override;
+  void session_cancel_taken(std::uint32_t number) override;
   void session_called(std::uint32_t number) override;
   void sweep();
   void end_streams();

@@ -48,7 +48,7 @@ CancelTarget target(std::uint32_t process_id, std::size_t key_bytes) {
   CancelTarget result;
   result.process_id = process_id;
   result.server_key.assign(key_bytes, 7);
-  result.noticed = [] {};
+  result.noticed = [](bool) {};
   return result;
 }
 
