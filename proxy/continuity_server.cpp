@@ -393,6 +393,7 @@ void Continuity::at_rest() {
   for (ByteBuffer* buffer : {&to_server_out_, &to_client_out_, &wrap_out_, &guarded_out_, &journal_}) {
     if (buffer->capacity() > kMostKept && (buffer != &journal_ || journal_.empty())) *buffer = {};
   }
+  cancelled_ = false;
   from_client_.release();
   from_server_.release();
   if (!std::exchange(confused_, false)) return;

@@ -91,6 +91,13 @@ TEST_F(ContinuityCancelTest, WhatIsCancelledButAnsweredIsDone) {
   EXPECT_FALSE(session_->cancels_again());
 }
 
+TEST_F(ContinuityCancelTest, AtRestNothingIsCancelled) {
+  (void)ask("SELECT a FROM t");
+  session_->note_cancel(true, false);
+  session_->at_rest();  // a COPY had swallowed its Sync, say
+  EXPECT_FALSE(session_->cancelled());
+}
+
 TEST_F(CommitGuardTest, TheQuestionForTheIdIsNotCancelled) {
   exchange("BEGIN", "BEGIN", 'T');
   (void)ask("UPDATE t SET a = 1");
