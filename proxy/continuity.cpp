@@ -253,6 +253,7 @@ void Continuity::predict(OpenRequest& request, const StatementEffect& effect) {
   ++request.statements;
   if (effect.opaque) opaque_ = true;
   released_ |= effect.releases;
+  if (!limits_.trust_functions) unseen_ |= effect.unseen;
   if (effect.may_write) floor_.raise();
   switch (effect.kind) {
     case EffectKind::kBegin:
@@ -291,7 +292,8 @@ void Continuity::end_request(OpenRequest& request) {
                       request.asks_behind && !mark_is_known() && !mark_is_asked() && !confused_ &&
                       status_ != 'E' && !copies;
   if (wanted) ask(inserted_, kAskForMark, true);
-  if (released_ != 0 && predicted_ == Predicted::kNone && !confused_ && !copies) ask_what_is_held();
+  if ((released_ | unseen_) != 0 && predicted_ == Predicted::kNone && !confused_ && !copies)
+    ask_what_is_held();
 }
 
 bool Continuity::mark_is_asked() const {

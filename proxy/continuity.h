@@ -316,6 +316,7 @@ class Continuity {
   bool held_message_ = false;      // the message now passing waits to be judged
   ByteBuffer waiting_;             // from a COMMIT on, until the transaction's id is known
   bool holding_ = false;
+  std::uint8_t unseen_ = 0;    // kinds of what pins that may be there, and the server was not asked
   std::uint8_t released_ = 0;  // kinds of what pins that may be gone, and the server was not asked
   bool asking_held_ = false;
   bool ask_later_ = false;  // what waits has not been asked for: what came before may fail

@@ -1,6 +1,7 @@
 // Continuity of a session that holds what cannot move (temporary tables, session-level advisory locks,
 // cursors WITH HOLD): when it may have let go of it the server is asked whether anything is left. A DROP
 // TABLE does not say which table it found, an unlock not how often the lock was taken; the server knows.
+// Likewise behind DO and CALL, which may have made such things out of sight.
 //
 // Asked right behind the request, outside of a transaction, in the same breath; nothing of the client's comes
 // between the two.
@@ -31,7 +32,8 @@ void Continuity::ask_what_is_held() {
     for (std::size_t at = request.next_due; at < request.due.size(); ++at)
       held |= request.due[at].effect.holds;
   }
-  const unsigned kinds = std::exchange(released_, std::uint8_t{0}) & held;
+  unsigned kinds = std::exchange(released_, std::uint8_t{0}) & held;
+  kinds |= std::exchange(unseen_, std::uint8_t{0});
   if (kinds == 0 || !limits_.asks) return;
   std::string sql;
   for (std::size_t kind = 0; kind < kHeldKinds; ++kind) {
@@ -49,13 +51,15 @@ void Continuity::take_held(ByteView payload) {
   if (!row || status_ != 'I') return;
   const unsigned asked = requests_.front().asks_held;
   unsigned gone = 0;
+  unsigned there = 0;
   std::size_t kind = 0;
   for (const wire::Value& value : row->columns) {
     while (kind < kHeldKinds && (asked >> kind & 1U) == 0) ++kind;
-    if (value.text() == "f") gone |= 1U << kind;
+    (value.text() == "f" ? gone : there) |= 1U << kind;
     ++kind;
   }
   history_.let_go(static_cast<std::uint8_t>(gone & asked));
+  history_.found(static_cast<std::uint8_t>(there & asked));
 }
 
 bool Continuity::is_asking() const {

@@ -226,6 +226,15 @@ std::uint8_t SessionHistory::held() const {
   return static_cast<std::uint8_t>(kinds);
 }
 
+void SessionHistory::found(std::uint8_t kinds) {
+  constexpr std::string_view kMadeUnseen[] = {"temporary table made by a procedure",
+                                              "session-level advisory lock taken by a procedure",
+                                              "cursor WITH HOLD made by a procedure"};
+  for_each_kind(kinds, [&](std::size_t kind) {
+    if (held_[kind].empty()) held_[kind] = kMadeUnseen[kind];
+  });
+}
+
 void SessionHistory::let_go(std::uint8_t kinds) {
   for_each_kind(kinds, [&](std::size_t kind) { held_[kind].clear(); });
 }

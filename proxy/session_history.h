@@ -50,8 +50,9 @@ class SessionHistory {
   // Of that, what the server can be asked about (kHeldTemporary, ...); what came since the last safe point is
   // with it.
   [[nodiscard]] std::uint8_t held() const;
-  // The server said, at a safe point, that none of these is there.
+  // The server said, at a safe point, that none of these is there; or that they are.
   void let_go(std::uint8_t kinds);
+  void found(std::uint8_t kinds);
   [[nodiscard]] bool listens() const { return !channels_.empty(); }
 
   struct Answers {

@@ -270,8 +270,11 @@ StatementEffect other_effect(const Parsed& statement) {
   if (statement.type == "DropStmt" || statement.type == "DropOwnedStmt") judgement.releases |= kHeldTemporary;
   judgement.read_safe = false;
   judgement.may_write = true;
-  if (statement.type == "CallStmt" || statement.type == "DoStmt") judgement.opaque = true;
-  return effect_of(judgement);
+  const bool runs_code = statement.type == "CallStmt" || statement.type == "DoStmt";
+  if (runs_code) judgement.opaque = true;
+  StatementEffect effect = effect_of(judgement);
+  if (runs_code) effect.unseen = kHeldAnything;
+  return effect;
 }
 
 const std::unordered_map<std::string_view, StatementEffect (*)(const Parsed&)> kEffects = {

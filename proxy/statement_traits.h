@@ -49,6 +49,7 @@ inline constexpr std::uint8_t kHeldTemporary = 1;  // temporary tables, and all 
 inline constexpr std::uint8_t kHeldLock = 2;       // session-level advisory locks
 inline constexpr std::uint8_t kHeldCursor = 4;     // cursors WITH HOLD
 inline constexpr std::size_t kHeldKinds = 3;
+inline constexpr std::uint8_t kHeldAnything = 7;
 
 // One statement of the text.
 struct StatementEffect {
@@ -71,6 +72,7 @@ struct StatementEffect {
   bool opaque = false;
   std::uint8_t holds = 0;     // of kPin: what pins, if all that does can be asked for
   std::uint8_t releases = 0;  // what may be gone after it
+  std::uint8_t unseen = 0;    // what may be there after it, made by the code that it runs (DO, CALL)
   bool operator==(const StatementEffect&) const = default;
 };
 

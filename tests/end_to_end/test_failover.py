@@ -222,6 +222,8 @@ HELD_YET = {
     "the other of that name": ["CREATE TABLE IF NOT EXISTS mine (n int)", "SET search_path = public, pg_temp",
                                "CREATE TEMP TABLE mine (n int)", "DROP TABLE mine"],
     "not dropped after all": ["CREATE TEMP TABLE mine (n int)", "BEGIN", "DROP TABLE mine", "ROLLBACK"],
+    "made out of sight": ["DO 'BEGIN CREATE TEMP TABLE mine (n int); END'"],
+    "locked out of sight": ["BEGIN", "DO 'BEGIN PERFORM pg_advisory_lock(7); END'", "COMMIT"],
     "locked twice": ["SELECT pg_advisory_lock(6)", "SELECT pg_advisory_lock(6)", "SELECT pg_advisory_unlock(6)"],
     "another cursor": ["DECLARE c CURSOR WITH HOLD FOR SELECT 1", "DECLARE d CURSOR WITH HOLD FOR SELECT 1", "CLOSE c"]}
 

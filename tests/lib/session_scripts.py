@@ -478,6 +478,7 @@ class Writer:
         held = f"held_{self._next_id}"
         self._say(*self._pick([(f"CREATE TEMP TABLE {name} (n int)",), (f"SELECT pg_advisory_lock({self._next_id})",),
                                (f"DECLARE {held} CURSOR WITH HOLD FOR SELECT 1",),
+                               (f"DO 'BEGIN CREATE TEMP TABLE {name} (n int); END'",),
                                (f"CREATE TEMP TABLE {name} ON COMMIT DROP AS SELECT 1 AS n",)]),
                   pins="temporary table|advisory lock|WITH HOLD")
         self._temporary.append(name)  # or so

@@ -139,6 +139,26 @@ TEST_F(ContinuityHeldTest, WhatIsMadeBehindTheQuestionPinsAgain) {
   EXPECT_EQ(session_->cannot_move(), "temporary table \"u\"");
 }
 
+TEST_F(ContinuityHeldTest, WhatACallMadeOutOfSightPins) {
+  EXPECT_EQ(questions(ask("CALL p()")), 1U);
+  (void)answer(done("CALL", 'I'));
+  EXPECT_EQ(answer(rows_of_answer({"f", "t", "f"})), Lines{});
+  EXPECT_EQ(session_->cannot_move(), "session-level advisory lock taken by a procedure");
+  let_go("SELECT pg_advisory_unlock_all()", "SELECT 1", "f");
+  EXPECT_EQ(session_->cannot_move(), "");
+  exchange("BEGIN", "BEGIN", 'T');
+  EXPECT_EQ(questions(ask("DO $$BEGIN END$$")), 0U);
+  (void)answer(done("DO", 'T'));
+  EXPECT_EQ(questions(ask("COMMIT")), 1U);
+}
+
+TEST_F(ContinuityHeldTest, WhoseFunctionsAreTrustedIsNotAskedBehindThem) {
+  ContinuityLimits limits;
+  limits.trust_functions = true;
+  use(limits);
+  EXPECT_EQ(questions(ask("CALL p()")), 0U);
+}
+
 TEST_F(ContinuityHeldTest, AQuestionThatFailedLeavesItPinned) {
   exchange("CREATE TEMP TABLE t (a int)", "CREATE TABLE", 'I');
   (void)ask("DROP TABLE t");

@@ -21,7 +21,7 @@ StatementEffect only(std::string_view sql) {
 // What it does, without where it may be asked and whose code it runs: those have tests of their own.
 StatementEffect deeds(StatementEffect effect) {
   effect.on_replica = effect.opaque = false;
-  effect.releases = 0;
+  effect.releases = effect.unseen = 0;
   return effect;
 }
 
