@@ -15,7 +15,7 @@ import pytest
 from cluster import Cluster
 from script_runner import Disturbance, Stage, between, in_flight, shrink
 from session_scripts import extended, make_script, one, rows_of, simple
-from waiting import scaled
+from waiting import await_condition, scaled
 
 ALL = int(os.environ.get("UNDERSTUDY_SCRIPTS", "0"))
 FIRST = int(os.environ.get("UNDERSTUDY_FIRST_SCRIPT", "0"))
@@ -63,6 +63,14 @@ class SplitStage(Stage):
     @property
     def relay(self):
         return AllRelays(self.cluster)
+
+    def clear(self):
+        """On the replicas, too: a session that has seen nothing yet may read there what was before it."""
+        super().clear()
+        position = self.execute("SELECT pg_current_wal_flush_lsn()").fetchone()[0]
+        for replica in self.cluster.replicas:
+            await_condition(lambda node=replica: node.value(f"SELECT pg_last_wal_replay_lsn() >= '{position}'::pg_lsn"),
+                            "a replica to have the empty table")
 
 
 def with_reads(script):
