@@ -22,8 +22,8 @@ constexpr const char* kNotes =
     "is\n"
     "checked.\n"
     "\nExit codes: 0 whole, nothing is missing; 1 damaged, not closed by its writer, or the recorder left\n"
-    "something out; 2 a segment cannot be used (foreign, of a newer version, unreadable), there is none, or\n"
-    "bad usage.\n";
+    "something out; 2 a segment cannot be used (foreign, of a newer version, unreadable, the key is wrong),\n"
+    "there is none, or bad usage.\n";
 
 // Counts what is read of a file.
 class WatchedFile final : public ReadableFile {
@@ -58,6 +58,8 @@ void verify_one(const std::filesystem::path& path, std::uint64_t before, std::ui
   try {
     const WatchedFile file(open_file(path), progress, before, total);
     report.add(verify_segment(file, path.string(), keys), path);
+  } catch (const WrongKeyError& error) {
+    report.add_locked(path.string(), error.what());
   } catch (const RecordingError& error) {
     report.add_unusable(path.string(), error.what());
   } catch (const std::system_error& error) {

@@ -67,7 +67,7 @@ void ChainCheck::add_unusable(const std::filesystem::path& path) {
   const bool goes_on = previous_ && previous_->run == name->run;
   if (!goes_on) runs_.push_back({.run = name->run, .first = name->segment});
   runs_.back().last = name->segment;
-  runs_.back().end = ChainRun::End::kUnclosed;
+  runs_.back().end = ChainRun::End::kUnread;
   runs_.back().digest.reset();
   previous_ = Seen{.path = path, .run = name->run, .segment = name->segment};
 }

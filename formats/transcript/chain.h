@@ -22,10 +22,11 @@ struct ChainProblem {
 // The segments there are of one run.
 struct ChainRun {
   enum class End : std::uint8_t {
-    kLast,     // the last one says that nothing follows
-    kGoesOn,   // the last one says that another followed: it is not here
-    kUnclosed  // the last one was not closed: what its writer had not sealed, or was cut off its end, is
-               // unknown
+    kLast,      // the last one says that nothing follows
+    kGoesOn,    // the last one says that another followed: it is not here
+    kUnclosed,  // the last one was not closed: what its writer had not sealed, or was cut off its end, is
+                // unknown
+    kUnread     // the last one could not be read
   };
   std::uint32_t run = 0;
   std::uint32_t first = 0;  // segments

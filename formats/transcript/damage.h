@@ -17,6 +17,12 @@ class RecordingError : public std::runtime_error {
       : std::runtime_error(file + ": " + what + " (at byte " + std::to_string(offset) + ")") {}
 };
 
+// A file that is encrypted, and none of the keys at hand is its own: it may be whole.
+class WrongKeyError : public RecordingError {
+ public:
+  using RecordingError::RecordingError;
+};
+
 // Something in a file that could not be used, while the rest could.
 struct Damage {
   std::string file;

@@ -126,7 +126,7 @@ std::string Keyring::why_not(const WrappedKey& wrapped) const {
 
 Keyring::Opened Keyring::open(const WrappedKey& wrapped, ByteView bound) const {
   const std::optional<SecretKey> key = find(wrapped);
-  if (!key) return {.problem = why_not(wrapped)};
+  if (!key) return {.problem = why_not(wrapped), .wrong_key = true};
   ByteBuffer bytes;
   if (!gcm_open(*key, wrapped.nonce, bound, wrapped.sealed, bytes) || bytes.size() != kKeyBytes) {
     return {.problem =

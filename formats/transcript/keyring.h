@@ -68,6 +68,7 @@ class Keyring {
   struct Opened {
     std::optional<SecretKey> key = std::nullopt;
     std::string problem = {};
+    bool wrong_key = false;  // the problem is who asks, as far as can be told, and not the file
   };
   [[nodiscard]] Opened open(const WrappedKey& wrapped, ByteView bound) const;
 

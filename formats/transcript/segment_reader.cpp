@@ -96,7 +96,9 @@ void SegmentReader::unlock(ByteView header_body, std::size_t key_at, const Keyri
   const Keyring none;
   const Keyring::Opened opened =
       (keys == nullptr ? none : *keys).open(*header_.wrapped_key, header_body.first(key_at));
-  if (!opened.key) throw RecordingError(name_, kRecordPrefixBytes + key_at, opened.problem);
+  const std::uint64_t at = kRecordPrefixBytes + key_at;
+  if (opened.wrong_key) throw WrongKeyError(name_, at, opened.problem);
+  if (!opened.key) throw RecordingError(name_, at, opened.problem);
   cipher_.emplace(*opened.key, sha256(header_body));
 }
 

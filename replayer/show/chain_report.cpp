@@ -23,6 +23,8 @@ std::string end_of(const ChainRun& run) {
       return last + " is the last there was";
     case ChainRun::End::kGoesOn:
       return "others followed " + last + ", which are not here";
+    case ChainRun::End::kUnread:
+      return last + " could not be read, so whether others followed it is not known";
     case ChainRun::End::kUnclosed:
       break;
   }
@@ -41,6 +43,7 @@ std::string describe(const ChainRun& run, bool whole) {
 
 const char* name_of(ChainRun::End end) {
   if (end == ChainRun::End::kLast) return "last";
+  if (end == ChainRun::End::kUnread) return "not read";
   return end == ChainRun::End::kGoesOn ? "goes on" : "not closed";
 }
 

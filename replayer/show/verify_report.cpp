@@ -119,6 +119,16 @@ Object json_segment(const SegmentReport& segment) {
   return out;
 }
 
+Object unusable_json(const std::string& name, const std::string& why) {
+  Object out = json_object();
+  out.set("file", json_text(name));
+  out.set("verdict", "unusable");
+  out.set("error", json_text(why));
+  return out;
+}
+
+void complain(const std::string& what) { std::fprintf(stderr, "understudy verify: %s\n", what.c_str()); }
+
 }  // namespace
 
 VerifyReport::VerifyReport(Output& out, std::string recording, bool json, std::size_t columns)
@@ -132,7 +142,7 @@ VerifyReport::VerifyReport(Output& out, std::string recording, bool json, std::s
 }
 
 void VerifyReport::put_object(const Object& object) {
-  out_.write(totals_.segments > 1 ? ",\n" : "\n");
+  out_.write(std::exchange(objects_, true) ? ",\n" : "\n");
   out_.write(to_line(object));
 }
 
@@ -152,6 +162,7 @@ void VerifyReport::tell_expired(const SegmentReport& segment) {
 }
 
 void VerifyReport::add(const SegmentReport& segment, const std::filesystem::path& path) {
+  tell_locked();
   sum_up(segment);
   tell_expired(segment);
   chain_.add(segment, path);
@@ -163,19 +174,43 @@ void VerifyReport::add(const SegmentReport& segment, const std::filesystem::path
 }
 
 void VerifyReport::add_unusable(const std::string& name, const std::string& why) {
+  tell_locked();
+  tell_unusable(name, why);
+}
+
+void VerifyReport::add_locked(const std::string& name, const std::string& why) {
+  if (totals_.segments > 0) return add_unusable(name, why);
+  locked_.push_back({name, why});
+}
+
+void VerifyReport::tell_locked() {
+  for (const Locked& one : std::exchange(locked_, {})) tell_unusable(one.name, one.why);
+}
+
+// All of them are.
+void VerifyReport::finish_locked() {
+  const std::vector<Locked> all = std::exchange(locked_, {});
+  complain(all.front().why);
+  complain("so nothing could be read of " + counted(all.size(), "segment") +
+           "; with no key at all, everything but the contents is checked");
+  totals_.segments = totals_.unusable = all.size();
+  if (!json_) return;
+  for (const Locked& one : all) {
+    chain_.add_unusable(one.name);
+    put_object(unusable_json(one.name, one.why));
+  }
+}
+
+void VerifyReport::tell_unusable(const std::string& name, const std::string& why) {
   ++totals_.segments;
   ++totals_.unusable;
   chain_.add_unusable(name);
-  std::fprintf(stderr, "understudy verify: %s\n", why.c_str());
+  complain(why);
   if (!json_) {
     out_.line(padded(std::filesystem::path(name).filename().string(), kNameColumns) + "  unusable");
     return;  // why is on standard error
   }
-  Object object = json_object();
-  object.set("file", json_text(name));
-  object.set("verdict", "unusable");
-  object.set("error", json_text(why));
-  put_object(object);
+  put_object(unusable_json(name, why));
 }
 
 void VerifyReport::sum_up(const SegmentReport& segment) {
@@ -260,10 +295,12 @@ void VerifyReport::put_with_times(const std::string& line, const std::string& ti
 }
 
 void VerifyReport::finish() {
+  const bool nothing_read = !locked_.empty();
+  if (nothing_read) finish_locked();
   if (json_) {
     out_.write("\n],\"chain\":" + to_line(chain_as_json(chain_)) + ",\"summary\":" + to_line(summary_json()) +
                "}\n");
-  } else {
+  } else if (!nothing_read) {
     print_summary();
   }
   out_.finish();

@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "formats/transcript/chain.h"
 #include "formats/transcript/verify.h"
@@ -21,6 +22,9 @@ class VerifyReport {
   void add(const SegmentReport& segment, const std::filesystem::path& path);
   // A segment that cannot be used at all; `why` names file and offset.
   void add_unusable(const std::string& name, const std::string& why);
+  // One that is encrypted with another key than was given. Where that is so of all, it is said once, and
+  // nothing of what is whole or lost: nothing could be read.
+  void add_locked(const std::string& name, const std::string& why);
   void finish();
 
   // 0: nothing is missing; 1: something is; 2: a segment cannot be used.
@@ -53,6 +57,13 @@ class VerifyReport {
     std::uint64_t unread_losses = 0;  // loss records in them
   };
   void sum_up(const SegmentReport& segment);
+  struct Locked {
+    std::string name;
+    std::string why;
+  };
+  void tell_unusable(const std::string& name, const std::string& why);
+  void tell_locked();
+  void finish_locked();
   void tell_expired(const SegmentReport& segment);
   void print(const SegmentReport& segment);
   void print_problems(const SegmentReport& segment);
@@ -70,7 +81,9 @@ class VerifyReport {
   const std::size_t columns_;
   Totals totals_;
   ChainCheck chain_;
-  std::uint32_t run_ = 0;  // of the segment before
+  std::uint32_t run_ = 0;       // of the segment before
+  bool objects_ = false;        // were put
+  std::vector<Locked> locked_;  // not told yet, as there was no other segment so far
 };
 
 }  // namespace understudy::replayer

@@ -95,6 +95,7 @@ def test_a_wrong_key_is_an_error_that_names_both(recorded, scratch):
         assert re.search(r"wrong key: it was encrypted with the key named \w{16}, and given was \w{16} \(at byte \d+\)",
                          result.stderr), result.stderr
         assert WORD not in result.stdout
+        assert "not closed" not in result.stdout + result.stderr and result.stderr.count("wrong key") == 1
     broken = key_file(scratch, KEY[1:], "broken.key")
     result = run_understudy("show", recorded[0], "--key-file", broken)
     assert result.returncode == 1 and "broken.key: line 2: expected a key of 64 hexadecimal digits" in result.stderr

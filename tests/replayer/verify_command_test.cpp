@@ -170,8 +170,39 @@ TEST_F(VerifyTest, WithoutTheKeyItSaysThatContentsWereNotLookedAt) {
   const Outcome wrong = run("verify", {"--key-file", path() + "/key"});
   EXPECT_EQ(wrong.code, 2);
   EXPECT_THAT(wrong.err, HasSubstr("000001-000001.transcript: wrong key"));
+  EXPECT_THAT(wrong.err, Not(HasSubstr("000001-000002.transcript"))) << "said once";
+  EXPECT_THAT(wrong.err, HasSubstr("so nothing could be read of 2 segments"));
+  EXPECT_EQ(wrong.out, "") << "of a whole recording nothing may look lost";
   EXPECT_EQ(run("show").code, 1);
   EXPECT_THAT(run("show").err, HasSubstr("give --key-file FILE"));
+}
+
+TEST_F(VerifyTest, WithAWrongKeyJsonNamesEverySegmentAndNoneAsUnclosed) {
+  key_ = std::make_shared<RecordingKey>(RecordingKey::of_key(SecretKey(ByteBuffer(kKeyBytes, 0x11))));
+  save_segment(1);
+  save_segment(2);
+  write("key", std::string(64, '2'));
+  const auto told = Poco::JSON::Parser()
+                        .parse(run("verify", {"--json", "--key-file", path() + "/key"}).out)
+                        .extract<Poco::JSON::Object::Ptr>();
+  ASSERT_EQ(told->getArray("segments")->size(), 2U);
+  EXPECT_EQ(told->getArray("segments")->getObject(1)->getValue<std::string>("verdict"), "unusable");
+  EXPECT_EQ(told->getObject("summary")->getValue<int>("segments_unusable"), 2);
+  EXPECT_EQ(told->getObject("chain")->getArray("runs")->getObject(0)->getValue<std::string>("end"),
+            "not read");
+}
+
+TEST_F(VerifyTest, OneSegmentOfAnotherKeyAmongOthersIsNamed) {
+  save_segment(1);
+  key_ = std::make_shared<RecordingKey>(RecordingKey::of_key(SecretKey(ByteBuffer(kKeyBytes, 0x11))));
+  save_segment(2);
+  write("key", std::string(64, '2'));
+  const Outcome outcome = run("verify", {"--key-file", path() + "/key"});
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("000001-000002.transcript: wrong key"));
+  EXPECT_THAT(outcome.out, HasSubstr("2 segments: 1 whole, 1 unusable"));
+  EXPECT_THAT(outcome.out, HasSubstr("segment 2 could not be read, so whether others"));
+  EXPECT_THAT(outcome.out, Not(HasSubstr("was not closed")));
 }
 
 TEST_F(VerifyTest, EveryLineFitsTheTerminal) {
