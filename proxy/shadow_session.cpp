@@ -30,7 +30,7 @@ std::string without_constants(std::string_view sql) {
 
 std::string in_words(const ExchangeDigest& digest) {
   if (!digest.sqlstate.empty()) return "error " + digest.sqlstate;
-  return std::to_string(digest.rows) + " rows";
+  return std::to_string(digest.rows) + (digest.rows == 1 ? " row" : " rows");
 }
 
 }  // namespace

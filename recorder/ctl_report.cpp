@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "formats/command.h"
+#include "recorder/summary_lines.h"
 
 namespace understudy::recorder {
 namespace {
@@ -96,8 +97,8 @@ std::string table(const std::vector<std::vector<std::string>>& rows) {
 std::string shadow_text(const Object::Ptr& backends) {
   const Object::Ptr shadow = backends->getObject("shadow");
   if (!shadow) return {};
-  return "shadow: " + text(shadow, "backend") + ", " + std::to_string(number(shadow, "compared")) +
-         " reads compared: " + std::to_string(number(shadow, "equal")) + " equal, " +
+  return "shadow: " + text(shadow, "backend") + ", " + counted(number(shadow, "compared"), "read") +
+         " compared: " + std::to_string(number(shadow, "equal")) + " equal, " +
          std::to_string(number(shadow, "different")) + " different; " +
          std::to_string(number(shadow, "shed")) + " not compared\n";
 }
@@ -110,8 +111,8 @@ std::string backends_text(const Array::Ptr& backends) {
     if (flag(backend, "fenced")) role = "fenced";
     std::string rest = text(backend, "error");
     if (flag(backend, "up") && text(backend, "role") == "replica") {
-      rest = std::to_string(number(backend, "lag_bytes")) + " bytes behind";
-      if (backend->has("reads")) rest += ", " + std::to_string(number(backend, "reads")) + " reads";
+      rest = counted(number(backend, "lag_bytes"), "byte") + " behind";
+      if (backend->has("reads")) rest += ", " + counted(number(backend, "reads"), "read");
     }
     const std::uint64_t timeline = number(backend, "timeline");
     rows.push_back({text(backend, "backend"), flag(backend, "up") ? "up" : "down", role,
@@ -121,15 +122,15 @@ std::string backends_text(const Array::Ptr& backends) {
 }
 
 std::string pools_text(const Object::Ptr& pools) {
-  const std::string sum = std::to_string(number(pools, "servers")) + " servers, " +
+  const std::string sum = counted(number(pools, "servers"), "server") + ", " +
                           std::to_string(number(pools, "idle")) + " idle, " +
-                          std::to_string(number(pools, "waiting")) + " clients waiting\n";
+                          counted(number(pools, "waiting"), "client") + " waiting\n";
   std::vector<std::vector<std::string>> rows;
   const Array::Ptr each = list(pools, "pools");
   for (unsigned index = 0; index < each->size(); ++index) {
     const Object::Ptr pool = element(each, index);
     rows.push_back({text(pool, "user") + "@" + text(pool, "database"),
-                    std::to_string(number(pool, "servers")) + " servers",
+                    counted(number(pool, "servers"), "server"),
                     std::to_string(number(pool, "idle")) + " idle",
                     std::to_string(number(pool, "waiting")) + " waiting"});
   }
@@ -155,34 +156,40 @@ std::string failovers_text(const std::string& what, const Array::Ptr& failovers)
     const Object::Ptr event = element(failovers, index);
     rows.push_back({text(event, "time"), text(event, "from") + " -> " + text(event, "to"),
                     "timeline " + std::to_string(number(event, "timeline")),
-                    std::to_string(number(event, "sessions_moved")) + " sessions moved"});
+                    counted(number(event, "sessions_moved"), "session") + " moved"});
   }
   return what + ": " + std::to_string(failovers->size()) + "\n" + table(rows);
 }
 
-std::string counted(const Object::Ptr& json, const char* name, const char* what) {
+// ", 3 sessions shed"; nothing of nothing.
+std::string more(const Object::Ptr& json, const char* name, const char* what, const char* became) {
   const std::uint64_t count = number(json, name);
-  return count == 0 ? std::string() : ", " + std::to_string(count) + " " + what;
+  return count == 0 ? std::string() : ", " + counted(count, what) + " " + became;
+}
+
+std::string more(const Object::Ptr& json, const char* name, const char* became) {
+  const std::uint64_t count = number(json, name);
+  return count == 0 ? std::string() : ", " + std::to_string(count) + " " + became;
 }
 
 std::string recorded_text(const Object::Ptr& told) {
-  std::string line = std::to_string(number(told, "sessions")) + " sessions, " +
-                     std::to_string(number(told, "events")) + " events, " +
+  std::string line = counted(number(told, "sessions"), "session") + ", " +
+                     counted(number(told, "events"), "event") + ", " +
                      format_size(number(told, "stored_bytes")) + " on disk";
-  line += counted(told, "sessions_filtered", "sessions filtered out");
-  line += counted(told, "segments_expired", "segments expired");
-  line += counted(told, "sessions_shed", "sessions shed");
-  line += counted(told, "events_lost", "events lost");
+  line += more(told, "sessions_filtered", "session", "filtered out");
+  line += more(told, "segments_expired", "segment", "expired");
+  line += more(told, "sessions_shed", "session", "shed");
+  line += more(told, "events_lost", "event", "lost");
   if (flag(told, "disk_failing")) line += "; the disk refuses at present";
   std::string result = "  " + line + "\n";
   const Object::Ptr open = told->getObject("already_open");
   if (!open) return result;
   std::string taken = std::to_string(number(open, "joined")) + " taken in";
-  taken += counted(open, "waiting", "wait for an idle moment");
-  taken += counted(open, "ended_waiting", "ended before one");
-  taken += counted(open, "filtered", "filtered out");
-  taken += counted(open, "state_not_movable", "not taken in: temporary tables, locks or cursors");
-  taken += counted(open, "state_not_tracked", "not taken in: their state is not followed");
+  taken += more(open, "waiting", "wait for an idle moment");
+  taken += more(open, "ended_waiting", "ended before one");
+  taken += more(open, "filtered", "filtered out");
+  taken += more(open, "state_not_movable", "not taken in: temporary tables, locks or cursors");
+  taken += more(open, "state_not_tracked", "not taken in: their state is not followed");
   return result + "  of sessions already open: " + taken + "\n";
 }
 
@@ -254,7 +261,8 @@ std::string change_as_text(const std::string& command, const CtlAnswer& answer) 
   }
   if (command == "pause") {
     if (flag(json, "quiet")) return "paused\n";
-    return "paused, but " + std::to_string(number(json, "busy")) + " sessions are not quiet yet\n";
+    const std::uint64_t busy = number(json, "busy");
+    return "paused, but " + counted(busy, "session") + (busy == 1 ? " is" : " are") + " not quiet yet\n";
   }
   std::string waiting;
   const Array::Ptr keys = list(json, "restart_needed");
@@ -268,7 +276,12 @@ std::string record_as_text(const std::string& what, const CtlAnswer& answer) {
   const Object::Ptr json = parse(answer);
   if (what == "mark") return "marked\n";
   if (what == "save") {
-    return "saved " + std::to_string(number(json, "segments")) + " segments in " + text(json, "saved") + "\n";
+    const std::uint64_t gone = number(json, "expired_meanwhile");
+    std::string told = "saved " + counted(number(json, "segments"), "segment") + " in " + text(json, "saved");
+    if (gone > 0)
+      told += "; " + counted(gone, "older segment") + " expired before " + (gone == 1 ? "it" : "they") +
+              " could be copied";
+    return told + "\n";
   }
   const bool now = flag(json, "recording");
   const Object::Ptr told = json->getObject(now ? "now" : "last");

@@ -4,6 +4,7 @@
 #include "formats/transcript/known_replies.h"
 #include "formats/wire/backend_messages.h"
 #include "formats/wire/message_types.h"
+#include "replayer/counted.h"
 #include "replayer/readable.h"
 #include "replayer/session_comparison.h"
 
@@ -242,8 +243,8 @@ void SessionComparison::report_rows(const RowOutcome& outcome, const Reply& at) 
   made.rows = outcome;
   if (at.message.type == backend::kDataRow) made.columns = result_.columns.names(at.statement);
   if (outcome.rows_a != outcome.rows_b) {
-    made.in_a = std::to_string(outcome.rows_a) + " rows";
-    made.in_b = std::to_string(outcome.rows_b) + " rows";
+    made.in_a = counted(outcome.rows_a, "row");
+    made.in_b = counted(outcome.rows_b, "row");
   }
   add(std::move(made));
 }

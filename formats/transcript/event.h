@@ -29,6 +29,8 @@ struct SessionId {
   [[nodiscard]] static SessionId unpack(std::uint64_t packed) {
     return {static_cast<std::uint32_t>(packed >> 32), static_cast<std::uint32_t>(packed)};
   }
+  // What carries marks and is no session of anybody's.
+  [[nodiscard]] bool of_marks() const { return run == 0 && number == 0; }
   [[nodiscard]] std::string to_string() const { return std::to_string(run) + "." + std::to_string(number); }
 };
 

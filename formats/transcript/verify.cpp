@@ -33,7 +33,9 @@ void add_event(SegmentReport& report, const Event& event) {
 // What is known of a chunk without its body.
 void add_head(SegmentReport& report, const SegmentWalk::Step& step) {
   const bool first = report.chunks++ == 0;
-  for (const ChunkHead::Session& session : step.head.sessions) report.sessions.insert(session.id);
+  for (const ChunkHead::Session& session : step.head.sessions) {
+    if (!session.id.of_marks()) report.sessions.insert(session.id);
+  }
   report.events += step.head.event_count;
   report.stored_bytes += step.end - step.offset;
   report.first_time = first ? step.head.first_time : std::min(report.first_time, step.head.first_time);

@@ -32,7 +32,7 @@ struct SegmentReport {
   std::uint64_t lost_bytes = 0;   // the rest: size_bytes == whole_bytes + lost_bytes
   std::uint64_t chunks = 0;       // intact ones
   std::uint64_t damaged_chunks = 0;
-  SessionSet sessions;             // with events in intact chunks
+  SessionSet sessions;             // with events in intact chunks; marks are of none
   std::uint64_t events = 0;        // in intact chunks
   std::uint64_t data_bytes = 0;    // what these events carry
   std::uint64_t gaps = 0;          // among them: holes in sessions that the recorder told of

@@ -2,6 +2,7 @@
 
 #include "formats/command.h"
 #include "formats/wire/backend_messages.h"
+#include "replayer/counted.h"
 #include "replayer/readable.h"
 #include "replayer/recorded_names.h"
 #include "replayer/recording_lookup.h"
@@ -31,7 +32,7 @@ class Details {
   std::string operator()(const wire::Close& close) const { return target(close.target, close.name); }
   std::string operator()(const wire::Execute& execute) const {
     return name("portal", execute.portal) +
-           (execute.max_rows > 0 ? ", at most " + std::to_string(execute.max_rows) + " rows" : "");
+           (execute.max_rows > 0 ? ", at most " + counted(execute.max_rows, "row") : "");
   }
   std::string operator()(const wire::FunctionCall& call) const {
     return "function " + std::to_string(call.function_oid) + ": " +
@@ -102,7 +103,7 @@ class Details {
   }
   std::string operator()(const wire::CopyFormats& copy) const {
     return std::string(copy.overall_format == 0 ? "text" : "binary") + ", " +
-           std::to_string(copy.column_formats.size()) + " columns";
+           counted(copy.column_formats.size(), "column");
   }
   std::string operator()(const wire::NotificationResponse& notification) const {
     return text(notification.channel) + ": " + text(notification.payload) + " (from process " +

@@ -13,7 +13,7 @@ class Collector {
   void add(const ChunkHead& head, const Chunk* chunk) {
     if (chunk == nullptr) ++statistics_.chunks_damaged;
     for (const ChunkHead::Session& session : head.sessions) {
-      statistics_.sessions.insert(session.id);
+      if (!session.id.of_marks()) statistics_.sessions.insert(session.id);
       SessionTally& tally = open_[session.id];
       if (chunk == nullptr) {
         tally.lose();

@@ -34,7 +34,7 @@ struct RecordingStatistics {
   std::uint64_t file_bytes = 0;
   TimeNs first_time = 0;
   TimeNs last_time = 0;
-  SessionSet sessions;  // with events, or named as open
+  SessionSet sessions;  // with events, or named as open; marks are of none
   std::uint64_t sessions_continuing = 0;
   std::uint64_t sessions_closed = 0;  // within the recording
   std::array<std::uint64_t, 256> events_by_kind{};

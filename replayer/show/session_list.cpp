@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "formats/command.h"
+#include "replayer/counted.h"
 #include "replayer/message_json.h"
 #include "replayer/readable.h"
 #include "replayer/recorded_names.h"
@@ -93,8 +94,9 @@ void tell_lost(const std::vector<SessionId>& lost) {
   if (lost.empty()) return;
   std::string ids;
   for (std::size_t i = 0; i < lost.size() && i < kLostShown; ++i) ids += " " + lost[i].to_string();
-  std::fprintf(stderr, "understudy show: %zu sessions whose opening is lost to damage are not listed:%s%s\n",
-               lost.size(), ids.c_str(), lost.size() > kLostShown ? " ..." : "");
+  std::fprintf(stderr, "understudy show: %s whose opening is lost to damage %s not listed:%s%s\n",
+               counted(lost.size(), "session").c_str(), lost.size() == 1 ? "is" : "are", ids.c_str(),
+               lost.size() > kLostShown ? " ..." : "");
 }
 
 void list_as_json(const Recording& recording, const SessionListOptions& options, Output& out) {

@@ -682,7 +682,7 @@ def test_ctl_exit_codes(server, make_admin):
     with admin.proxy.connect(autocommit=False) as client:
         client.execute("SELECT 1")
         late = admin.ctl("pause", "--timeout", "200ms")
-        assert (late.returncode, late.stdout) == (1, "paused, but 1 sessions are not quiet yet\n")
+        assert (late.returncode, late.stdout) == (1, "paused, but 1 session is not quiet yet\n")
     assert run_understudy("ctl", "status", "--admin", f"127.0.0.1:{free_port()}").returncode == 3
     assert run_understudy("ctl", "status", "--admin", server.tcp).returncode == 3  # it speaks, but not HTTP
     for bad in (["ctl"], ["ctl", "mov"], ["ctl", "pause", "--promote"], ["ctl", "status", "pause"], ["ctl", "status", "--timeout", "soon"],

@@ -65,7 +65,7 @@ def test_equal_answers_are_equal(make_shadow_proxy):
 @pytest.mark.parametrize("statement, told", [
     ("SELECT name FROM thing WHERE name <> 'a secret' AND n <> 4711",
      ('primary="100 rows" shadow="100 rows"', "SELECT name FROM thing WHERE name < > ? AND n < > ?")),
-    ("SELECT n FROM thing WHERE n = 3", ('primary="1 rows" shadow="0 rows"', "SELECT n FROM thing WHERE n = ?")),
+    ("SELECT n FROM thing WHERE n = 3", ('primary="1 row" shadow="0 rows"', "SELECT n FROM thing WHERE n = ?")),
     ("SELECT only_there FROM thing", ('primary="error 42703" shadow="100 rows"', "SELECT only_there FROM thing"))])
 def test_a_difference_is_counted_and_told_without_secrets(make_shadow_proxy, statement, told):
     proxy, _, shadow = make_shadow_proxy()

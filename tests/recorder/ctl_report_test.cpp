@@ -66,6 +66,8 @@ TEST(CtlReportTest, ChangesAreTold) {
   EXPECT_EQ(change_as_text("pause", {200, R"({"paused":true,"quiet":true,"busy":0})"}), "paused\n");
   EXPECT_EQ(change_as_text("pause", {202, R"({"paused":true,"quiet":false,"busy":2})"}),
             "paused, but 2 sessions are not quiet yet\n");
+  EXPECT_EQ(change_as_text("pause", {202, R"({"paused":true,"quiet":false,"busy":1})"}),
+            "paused, but 1 session is not quiet yet\n");
   EXPECT_EQ(
       change_as_text("move",
                      {200, R"({"moved":true,"from":"a:1","to":"b:2","timeline":3,"paused_seconds":0.25})"}),
@@ -80,6 +82,9 @@ TEST(CtlReportTest, RecordingsAreTold) {
   EXPECT_EQ(record_as_text("status", {200, R"({"recording":false})"}), "nothing is being recorded\n");
   EXPECT_EQ(record_as_text("mark", {200, R"({"marked":true})"}), "marked\n");
   EXPECT_EQ(record_as_text("save", {200, R"({"saved":"/r/x","segments":3})"}), "saved 3 segments in /r/x\n");
+  EXPECT_EQ(record_as_text("save", {200, R"({"saved":"/r/x","segments":1})"}), "saved 1 segment in /r/x\n");
+  EXPECT_EQ(record_as_text("save", {200, R"({"saved":"/r/x","segments":1,"expired_meanwhile":2})"}),
+            "saved 1 segment in /r/x; 2 older segments expired before they could be copied\n");
   const std::string counts = R"("sessions":2,"sessions_filtered":1,"events":7,"stored_bytes":2048,)"
                              R"("already_open":{"joined":1,"waiting":3,"state_not_movable":2}})";
   EXPECT_EQ(record_as_text("start", {200, R"({"recording":true,"now":{"directory":"/r/x","since":"then",)"
@@ -88,7 +93,7 @@ TEST(CtlReportTest, RecordingsAreTold) {
             "recording into /r/x since then\n"
             "  only: user ada\n"
             "  ends after 4 KiB\n"
-            "  2 sessions, 7 events, 2 KiB on disk, 1 sessions filtered out\n"
+            "  2 sessions, 7 events, 2 KiB on disk, 1 session filtered out\n"
             "  of sessions already open: 1 taken in, 3 wait for an idle moment, 2 not taken in: temporary "
             "tables, locks or cursors\n");
   EXPECT_EQ(

@@ -184,6 +184,21 @@ TEST_F(ShowTest, StatisticsSayWhatWasSaidAndWhatIsMissing) {
   EXPECT_EQ(json->getValue<int>("sessions_closed"), 2);
 }
 
+TEST_F(ShowTest, WhatCarriesMarksIsNoSession) {
+  for (const auto& entry : std::filesystem::directory_iterator(directory_)) std::filesystem::remove(entry);
+  begin_segment(1, 1);
+  event(SessionId{}, 90, EventKind::kMark, "before");
+  open_session(kA, 100);
+  event(SessionId{}, 110, EventKind::kMark, "after");
+  close_session(kA, 120);
+  seal();
+  finish_and_save();
+  EXPECT_THAT(run("show", {"--stats"}).out, HasSubstr("sessions                  1\n"));
+  EXPECT_EQ(parsed(run("show", {"--stats", "--json"}).out)->getValue<int>("sessions"), 1);
+  EXPECT_THAT(run("verify").out, HasSubstr("1 session, 1 chunk, 4 events"));
+  EXPECT_THAT(run("show", {"--marks"}).out, HasSubstr("before"));
+}
+
 TEST_F(ShowTest, AnUncleanSegmentIsReadAndSaidSo) {
   begin_segment(2, 1);
   open_session({2, 1}, 100);
@@ -221,7 +236,7 @@ TEST_F(ShowTest, DamageIsToldByFileAndOffset) {
   EXPECT_EQ(outcome.code, 0);
   EXPECT_THAT(outcome.err,
               testing::ContainsRegex("000001-000002.transcript, offset [0-9]+: chunk body: checksum"));
-  EXPECT_THAT(outcome.err, HasSubstr("1 sessions whose opening is lost"));
+  EXPECT_THAT(outcome.err, HasSubstr("1 session whose opening is lost to damage is not listed"));
 }
 
 TEST_F(ShowTest, BadUsageIsSaidAndGives2) {
