@@ -102,6 +102,7 @@ AdminReply save(RecordingControl& control, const std::string& target) {
   Object json = object();
   json.set("saved", proxy::clean(saved.directory.string()));
   json.set("segments", saved.segments);
+  json.set("expired_meanwhile", saved.expired);
   return {200, text_of(json)};
 }
 

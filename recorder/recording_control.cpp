@@ -85,6 +85,8 @@ bool RecordingControl::finish() {
   const std::lock_guard changing(changing_);
   finished_ = true;
   if (const ActivePointer active = current()) end(active, "the proxy ended");
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return saving_ == 0; });
   return all_whole_;
 }
 
@@ -208,28 +210,63 @@ std::optional<RecordingControl::Refusal> RecordingControl::mark(const std::strin
 }
 
 std::optional<RecordingControl::Refusal> RecordingControl::save(std::string name, TimeNs last, Saved& saved) {
+  const TimeNs since = last > 0 ? wall_clock_ns() - last : 0;
+  ActivePointer active;
+  unsigned incomplete = 0;
+  if (auto refusal = begin_save(name, saved, active, incomplete)) return refusal;
+  auto refusal = copy_saved(*active, incomplete, since, saved);
+  {
+    const std::lock_guard guard(mutex_);
+    --saving_;
+  }
+  changed_.notify_all();
+  return refusal;
+}
+
+// All that is asked for is in complete segments then, and its directory is nobody else's.
+std::optional<RecordingControl::Refusal> RecordingControl::begin_save(std::string& name, Saved& saved,
+                                                                      ActivePointer& active,
+                                                                      unsigned& incomplete) {
   const std::lock_guard changing(changing_);
-  const ActivePointer active = current();
+  active = current();
   if (active == nullptr) return Refusal{"nothing is being recorded", false};
   if (auto refusal = name_directory(name, saved.directory)) return refusal;
-  const TimeNs since = last > 0 ? wall_clock_ns() - last : 0;
-  const auto incomplete = active->recorder->cut(kCutLimit);
-  if (!incomplete) return Refusal{"the disk did not take what was recorded; nothing was saved", false};
+  const auto cut = active->recorder->cut(kCutLimit);
+  if (!cut) return Refusal{"the disk did not take what was recorded; nothing was saved", false};
+  incomplete = *cut;
   try {
-    saved.segments =
-        save_segments(active->directory, active->recorder->run(), *incomplete, since, saved.directory);
+    make_save_directory(saved.directory);
   } catch (const std::system_error& error) {
     return Refusal{error.what(), false};
   }
-  if (saved.segments == 0) {
-    std::error_code ignored;
-    fs::remove(saved.directory, ignored);
-    return Refusal{"nothing was recorded in that time", false};
+  const std::lock_guard guard(mutex_);
+  ++saving_;
+  return std::nullopt;
+}
+
+std::optional<RecordingControl::Refusal> RecordingControl::copy_saved(const Active& active,
+                                                                      unsigned incomplete, TimeNs since,
+                                                                      Saved& saved) const {
+  try {
+    const SavedSegments done =
+        save_segments(active.directory, active.recorder->run(), incomplete, since, saved.directory);
+    saved.segments = done.saved;
+    saved.expired = done.expired;
+  } catch (const std::system_error& error) {
+    return Refusal{error.what(), false};
   }
-  log_event(LogLevel::kInfo, "recording_saved",
-            {{"from", active->directory.string()},
+  if (saved.segments == 0 && saved.expired == 0) return Refusal{"nothing was recorded in that time", false};
+  if (saved.segments == 0) {
+    return Refusal{
+        "nothing was saved: all segments of that time were deleted before they could be copied "
+        "(record_keep_size and record_keep_age say how much is kept)",
+        false};
+  }
+  log_event(saved.expired == 0 ? LogLevel::kInfo : LogLevel::kWarning, "recording_saved",
+            {{"from", active.directory.string()},
              {"directory", saved.directory.string()},
-             {"segments", std::to_string(saved.segments)}});
+             {"segments", std::to_string(saved.segments)},
+             {"expired_meanwhile", std::to_string(saved.expired)}});
   return std::nullopt;
 }
 

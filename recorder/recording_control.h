@@ -82,8 +82,10 @@ class RecordingControl final : public proxy::TrafficObserver {
   struct Saved {
     std::filesystem::path directory;
     std::size_t segments = 0;
+    std::size_t expired = 0;  // deleted before they were saved
   };
-  // Keeps what was recorded in the last `last` (all of it, where that is 0) as a recording of its own.
+  // Keeps what was recorded in the last `last` (all of it, where that is 0) as a recording of its own. Others
+  // begin and end recordings meanwhile, and save.
   [[nodiscard]] std::optional<Refusal> save(std::string name, TimeNs last, Saved& saved);
   // What is being recorded, or was last; nothing when nothing ever was.
   [[nodiscard]] std::optional<RecordingStatus> status() const;
@@ -104,6 +106,10 @@ class RecordingControl final : public proxy::TrafficObserver {
 
   [[nodiscard]] ActivePointer current() const;
   void open(const ActivePointer& active);
+  [[nodiscard]] std::optional<Refusal> begin_save(std::string& name, Saved& saved, ActivePointer& active,
+                                                  unsigned& incomplete);
+  [[nodiscard]] std::optional<Refusal> copy_saved(const Active& active, unsigned incomplete, TimeNs since,
+                                                  Saved& saved) const;
   [[nodiscard]] std::optional<Refusal> name_directory(std::string& name, std::filesystem::path& out) const;
   bool end(const ActivePointer& active, const std::string& why);
   [[nodiscard]] static RecordingStatus status_of(const Active& active);
@@ -114,16 +120,17 @@ class RecordingControl final : public proxy::TrafficObserver {
   const unsigned workers_;
   const std::string producer_;
 
-  std::mutex changing_;    // held by whoever begins, ends or saves
+  std::mutex changing_;    // held by whoever begins or ends a recording, or begins to save one
   Sessions sessions_;      // guarded by changing_
   bool all_whole_ = true;  // guarded by changing_
   bool finished_ = false;  // guarded by changing_
 
   mutable std::mutex mutex_;
-  ActivePointer current_;                // guarded by mutex_, as are the next three
+  ActivePointer current_;                // guarded by mutex_, as are the next four
   ActivePointer closing_;                // its end is being written
   std::optional<RecordingStatus> last_;  // that ended
   bool ending_ = false;
+  unsigned saving_ = 0;  // copies under way
   std::condition_variable changed_;
 
   std::thread watch_;  // ends a recording whose time is over or that is large enough

@@ -78,28 +78,34 @@ bool link_or_copy(const fs::path& from, const fs::path& to) {
   std::error_code error;
   fs::create_hard_link(from, to, error);
   if (!error) return true;
-  if (!fs::exists(from)) return false;
-  fs::copy_file(from, to);  // another file system, or one without links
+  // Another file system, or one without links. A file that is deleted while it is copied is copied in full.
+  if (!fs::copy_file(from, to, error)) {
+    if (!fs::exists(from)) return false;
+    throw fs::filesystem_error("cannot copy", from, to, error);
+  }
   fs::permissions(to, fs::perms::owner_read | fs::perms::owner_write);
   return true;
 }
 
 }  // namespace
 
-std::size_t save_segments(const fs::path& from, unsigned run, unsigned incomplete, TimeNs since,
-                          const fs::path& to) {
-  if (::mkdir(to.c_str(), 0700) != 0) {
-    throw std::system_error(errno, std::generic_category(), "cannot create " + to.string());
-  }
+void make_save_directory(const fs::path& path) {
+  if (::mkdir(path.c_str(), 0700) == 0) return;
+  throw std::system_error(errno, std::generic_category(), "cannot create " + path.string());
+}
+
+SavedSegments save_segments(const fs::path& from, unsigned run, unsigned incomplete, TimeNs since,
+                            const fs::path& to) {
+  std::error_code ignored;
   try {
-    std::size_t saved = 0;
+    SavedSegments result;
     for (const SegmentFile& file : segment_files(from)) {
       if (file.name.run != run || file.name.segment >= incomplete || file.written_at < since) continue;
-      if (link_or_copy(file.path, to / file.path.filename())) ++saved;
+      ++(link_or_copy(file.path, to / file.path.filename()) ? result.saved : result.expired);
     }
-    return saved;
+    if (result.saved == 0) fs::remove_all(to, ignored);
+    return result;
   } catch (const std::system_error&) {
-    std::error_code ignored;
     fs::remove_all(to, ignored);
     throw;
   }

@@ -51,10 +51,16 @@ class Retention {
   const RecorderOptions options_;
 };
 
+// A directory for its owner alone, which must not exist. Throws std::system_error.
+void make_save_directory(const std::filesystem::path& path);
+struct SavedSegments {
+  std::size_t saved = 0;
+  std::size_t expired = 0;  // deleted before they could be linked or copied: the oldest
+};
 // Links, or where that cannot be copies, the complete segments of a run (those below `incomplete`) that were
-// written to at `since` or later into `to`, which is created and must not exist. Returns how many. Throws
-// std::system_error naming what could not be done; then nothing is left of `to`.
-std::size_t save_segments(const std::filesystem::path& from, unsigned run, unsigned incomplete, TimeNs since,
-                          const std::filesystem::path& to);
+// written to at `since` or later into `to`, an empty directory. Throws std::system_error naming what could
+// not be done. Where it throws or nothing was saved, nothing is left of `to`.
+SavedSegments save_segments(const std::filesystem::path& from, unsigned run, unsigned incomplete,
+                            TimeNs since, const std::filesystem::path& to);
 
 }  // namespace understudy::recorder

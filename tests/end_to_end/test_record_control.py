@@ -4,11 +4,13 @@ they end, what is kept and what goes; replayed and compared on real servers."""
 import json
 import socket
 import subprocess
+import threading
 
 import psycopg
 import pytest
 
 from admin_port import Admin
+from failing_disk import Disk
 from postgres_server import BIN
 from raw_session import SYNC, RawSession, bind, execute, message, parse, query, startup
 from replaying import raw_contents, replay_whole
@@ -325,6 +327,66 @@ def test_a_flight_recorder_forgets_what_is_old_and_saves_what_is_asked_for(serve
     result = run_understudy("verify", flight)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "record_keep_size" in result.stdout
+
+
+@pytest.fixture
+def saving(server, make_control, scratch, monkeypatch):
+    """(control, the flight recording, the disk that recordings are saved on)"""
+    disk = Disk()
+    for name, value in disk.environment.items():
+        monkeypatch.setenv(name, value)
+    flight = scratch / "flight"
+    control = make_control(server.tcp, "--record-root", disk.path / "root", root=False, record=flight)
+    control.root = disk.path / "root"
+    for name in disk.environment:
+        monkeypatch.delenv(name)
+    with control.proxy.connect() as client:
+        client.execute("SELECT 'kept'")
+    yield control, flight, disk
+    disk.mend()
+    control.proxy.stop()
+    disk.remove()
+
+
+def begin_to_save(control, name):
+    """A save that waits for its disk."""
+    thread = threading.Thread(target=lambda: setattr(thread, "result", control.admin.ctl("record", "save", name)))
+    thread.start()
+    await_condition((control.root / name).exists, "it to begin")
+    return thread
+
+
+def test_while_a_recording_is_saved_others_end_and_begin_and_are_saved(saving):
+    control, _, disk = saving
+    disk.stall()
+    first, second = begin_to_save(control, "first"), begin_to_save(control, "second")
+    assert "exists already" in control.ctl("save", "first", status=1)
+    assert "recording into" in control.ctl("status")
+    assert "nothing is being recorded" in control.ctl("stop")
+    assert "exists already" in control.ctl("start", "first", status=1)
+    assert first.is_alive() and second.is_alive()
+    disk.mend()
+    for thread in (first, second):
+        thread.join()
+        assert thread.result.returncode == 0 and "saved" in thread.result.stdout, thread.result
+    for name in ("first", "second"):
+        assert run_understudy("verify", control.root / name).returncode == 0
+        assert any(b"'kept'" in text for text in said(control.root / name).values())
+    assert "recording into" in control.ctl("start", "next")
+
+
+def test_segments_that_expire_before_they_are_saved_are_told(saving):
+    control, flight, disk = saving
+    disk.stall()
+    thread = begin_to_save(control, "late")
+    for segment in flight.glob("*.transcript"):
+        segment.unlink()
+    disk.mend()
+    thread.join()
+    assert thread.result.returncode == 1, thread.result
+    assert "deleted before they could be copied (record_keep_size and record_keep_age" in thread.result.stderr
+    assert not (control.root / "late").exists()
+    assert "recording into" in control.ctl("status")
 
 
 def test_marks_are_shown_and_bound_a_replay(pair, make_control):

@@ -1,6 +1,6 @@
 /* Loaded into a process by LD_PRELOAD: makes the disk under $FAILING_DISK fail. The file $FAILING_DISK_ORDER says how;
- * while it is absent all is well. "stall": writes and flushes wait until it is gone. A number: they fail with it as
- * errno, and so does creating files. */
+ * while it is absent all is well. "stall": writes, flushes and new files wait until it is gone. A number: they fail with
+ * it as errno. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -65,6 +65,15 @@ static int open_as(const char *name, const char *path, int flags, mode_t mode) {
   int (*next)(const char *, int, ...) = (int (*)(const char *, int, ...))dlsym(RTLD_NEXT, name);
   const int refused = (flags & O_CREAT) != 0 ? order_for(path) : 0;
   if (refused == 0) return next(path, flags, mode);
+  errno = refused;
+  return -1;
+}
+
+/* A link is a new file too. */
+int link(const char *from, const char *to) {
+  int (*next)(const char *, const char *) = (int (*)(const char *, const char *))dlsym(RTLD_NEXT, "link");
+  const int refused = order_for(to);
+  if (refused == 0) return next(from, to);
   errno = refused;
   return -1;
 }

@@ -46,7 +46,7 @@ class Disk:
         self.fail(errno.ENOSPC)
 
     def stall(self):
-        """Every write and flush waits."""
+        """Every write, flush and new file waits."""
         self._tell("stall")
 
     def mend(self):

@@ -114,7 +114,10 @@ TEST_F(RetentionTest, ASavedRecordingHasTheCompleteSegmentsOfItsTime) {
   put(2, 3, 10, 5 * kSecond);
   put(2, 4, 10, 0);
   const fs::path saved = directory_.path() / "saved";
-  EXPECT_EQ(save_segments(directory_.path(), 2, 4, kNow - 60 * kSecond, saved), 2U);
+  make_save_directory(saved);
+  const SavedSegments done = save_segments(directory_.path(), 2, 4, kNow - 60 * kSecond, saved);
+  EXPECT_EQ(done.saved, 2U);
+  EXPECT_EQ(done.expired, 0U);
   EXPECT_TRUE(fs::exists(saved / format_segment_name({2, 2})));
   EXPECT_TRUE(fs::exists(saved / format_segment_name({2, 3})));
   EXPECT_EQ(segment_files(saved).size(), 2U);
@@ -126,8 +129,16 @@ TEST_F(RetentionTest, NothingIsSavedOverWhatIsThere) {
   fs::create_directory(saved);
   std::ofstream(saved / "mine") << "x";
   put(1, 1, 10, 0);
-  EXPECT_THROW(save_segments(directory_.path(), 1, 2, 0, saved), std::system_error);
+  EXPECT_THROW(make_save_directory(saved), std::system_error);
   EXPECT_TRUE(fs::exists(saved / "mine"));
+}
+
+TEST_F(RetentionTest, OfNothingSavedNothingIsLeft) {
+  put(1, 3, 10, 0);
+  const fs::path saved = directory_.path() / "saved";
+  make_save_directory(saved);
+  EXPECT_EQ(save_segments(directory_.path(), 1, 3, 0, saved).saved, 0U);
+  EXPECT_FALSE(fs::exists(saved));
 }
 
 }  // namespace
