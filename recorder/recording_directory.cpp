@@ -31,6 +31,17 @@ void ensure_directory(const fs::path& path) {
   refuse("cannot create the recording directory", path);
 }
 
+// The directories that ensure_directory(path) will make.
+std::vector<fs::path> missing_directories(const fs::path& path) {
+  std::vector<fs::path> missing;
+  std::error_code error;
+  fs::path at = fs::absolute(path, error).lexically_normal();
+  if (!at.has_filename()) at = at.parent_path();
+  for (; at.has_relative_path() && !fs::exists(at, error) && !error; at = at.parent_path())
+    missing.push_back(at);
+  return missing;
+}
+
 // An advisory lock on a file in the directory, held while this exists.
 class DirectoryLock {
  public:
@@ -64,7 +75,7 @@ unsigned highest_run(const fs::path& directory) {
 }  // namespace
 
 RecordingDirectory::RecordingDirectory(fs::path path, bool durable)
-    : path_(std::move(path)), durable_(durable) {
+    : path_(std::move(path)), made_(missing_directories(path_)), durable_(durable) {
   ensure_directory(path_);
   const DirectoryLock lock(path_);
   run_ = highest_run(path_) + 1;
@@ -92,6 +103,21 @@ void RecordingDirectory::remove(unsigned number) {
   std::error_code ignored;
   fs::remove(path_of(number), ignored);
   flush_entries();
+}
+
+void RecordingDirectory::withdraw() {
+  first_.reset();
+  remove(1);
+  if (made_.empty()) return;
+  std::error_code error;
+  {
+    // Whoever opens the directory meanwhile has its own segment there once the lock is free.
+    const DirectoryLock lock(path_);
+    if (highest_run(path_) == 0) fs::remove(path_ / ".lock", error);
+  }
+  for (const fs::path& made : made_) {
+    if (!fs::remove(made, error) || error) return;  // not empty
+  }
 }
 
 fs::path RecordingDirectory::path_of(unsigned number) const {

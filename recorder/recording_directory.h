@@ -6,6 +6,7 @@
 #pragma once
 
 #include <filesystem>
+#include <vector>
 
 #include "recorder/segment_store.h"
 
@@ -22,12 +23,16 @@ class RecordingDirectory final : public SegmentStore {
   [[nodiscard]] std::unique_ptr<WritableFile> create(unsigned number) override;
   [[nodiscard]] bool present(unsigned number) const override;
   void remove(unsigned number) override;
+  // Takes the run back, of which nothing is worth keeping: its first segment, and the directory (and those
+  // above it) if it was made here and nobody else has put anything there. Call it last.
+  void withdraw();
 
  private:
   [[nodiscard]] std::filesystem::path path_of(unsigned number) const;
   void flush_entries() const;
 
   std::filesystem::path path_;
+  std::vector<std::filesystem::path> made_;  // directories that were not there; the deepest first
   bool durable_;
   unsigned run_ = 1;
   std::unique_ptr<WritableFile> first_;  // until it is asked for

@@ -35,6 +35,9 @@ std::optional<TimeNs> first_packet_time(const std::string& name) {
 }  // namespace
 
 std::vector<std::string> in_order_of_capture(std::vector<std::string> files) {
+  for (const std::string& file : files) {
+    if (file != kStandardInput) ::close(open_file(file));
+  }
   if (files.size() < 2 || std::find(files.begin(), files.end(), kStandardInput) != files.end()) return files;
   std::vector<std::pair<TimeNs, std::string>> timed;
   for (const std::string& file : files) {

@@ -178,7 +178,11 @@ std::string summary_as_text(const CaptureSummary& summary) {
   if (summary.tcp.packets > 0) {
     lines.put("from, to", format_time(summary.first_packet) + ", " + format_time(summary.last_packet));
   }
-  lines.put_written(summary.output, summary.run, summary.recording);
+  if (summary.run == 0) {
+    lines.put("written", "nothing: there was no packet to be read");
+  } else {
+    lines.put_written(summary.output, summary.run, summary.recording);
+  }
   return lines.text();
 }
 

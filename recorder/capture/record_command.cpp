@@ -89,8 +89,8 @@ bool asked_to_end(const Signals& signals) {
 int record_files(const RecordOptions& options) {
   const Signals signals;
   const std::vector<std::string> files = in_order_of_capture(options.files);
-  WaitingRecorder recorder(options.recording, identity(files.size() == 1 ? "a file" : "files"));
   const auto keys = key_log(options);
+  WaitingRecorder recorder(options.recording, identity(files.size() == 1 ? "a file" : "files"));
   CaptureSessions sessions(recorder, options.reassembly.ports, keys.get());
   capture::Reassembler reassembler(options.reassembly, sessions);
   const auto secrets = [&keys](std::uint32_t type, ByteView text) {
@@ -112,6 +112,11 @@ int record_files(const RecordOptions& options) {
   CaptureSummary summary = summary_of(options, sessions, reassembler);
   summary.unread_files = std::move(unread);
   summary.drops = drops;
+  if (summary.tcp.packets == 0 && !summary.unread_files.empty() && recorder.failure().empty()) {
+    recorder.withdraw();
+    summary.recorded = false;
+    return tell(summary, options.json);
+  }
   for (const LossRecord& loss : losses_of(summary)) recorder.add_loss(loss);
   summary.recorded = recorder.finish(summary.last_packet);
   summary.run = recorder.run();
@@ -120,7 +125,7 @@ int record_files(const RecordOptions& options) {
   if (!recorder.failure().empty()) throw std::runtime_error(recorder.failure());
   if (ended) std::fprintf(stderr, "understudy record: ended by a signal before the end of the files\n");
   if (ended && status == 0) return kInPart;
-  return summary.tcp.packets == 0 && !summary.unread_files.empty() ? kFailed : status;
+  return status;
 }
 
 // ---- An interface

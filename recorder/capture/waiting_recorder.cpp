@@ -2,7 +2,6 @@
 
 #include "formats/wire/client_secrets.h"
 #include "proxy/clock.h"
-#include "recorder/recording_directory.h"
 
 namespace understudy::recorder {
 
@@ -86,6 +85,12 @@ Statistics WaitingRecorder::statistics() const {
   Statistics written = appender_.statistics();
   written.passwords_hidden = passwords_hidden_;
   return written;
+}
+
+void WaitingRecorder::withdraw() {
+  failure_ = "withdrawn";
+  slab_.clear();
+  store_->withdraw();
 }
 
 bool WaitingRecorder::finish(TimeNs last) {

@@ -7,6 +7,7 @@
 
 #include "proxy/observer.h"
 #include "recorder/recorder.h"
+#include "recorder/recording_directory.h"
 
 namespace understudy::recorder {
 
@@ -26,6 +27,8 @@ class WaitingRecorder final : public proxy::TrafficObserver {
   // Writes what is left and closes what is open as of `last`, the end of the source. False when not
   // everything could be written. Once.
   bool finish(TimeNs last);
+  // Instead of finish(): there was nothing to record, and nothing is left behind. Once.
+  void withdraw();
   [[nodiscard]] Statistics statistics() const;
   [[nodiscard]] unsigned run() const { return run_; }
 
@@ -35,7 +38,7 @@ class WaitingRecorder final : public proxy::TrafficObserver {
   void seal();
 
   const RecorderOptions options_;
-  const std::unique_ptr<SegmentStore> store_;
+  const std::unique_ptr<RecordingDirectory> store_;
   const unsigned run_;
   std::string failure_;
   std::uint64_t passwords_hidden_ = 0;

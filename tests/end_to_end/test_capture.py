@@ -374,6 +374,15 @@ def test_what_cannot_be_read_is_named_and_what_can_is_recorded(dumped, scratch):
     (scratch / "text.pcap").write_text("this is none\n")
     result = run_understudy("record", "--pcap", scratch / "text.pcap", "--output", scratch / "none")
     assert result.returncode == 1 and "is no capture file" in result.stdout, result.stdout
+    assert "written                   nothing" in result.stdout
+    assert not (scratch / "none").exists(), "nothing is left behind"
+    (scratch / "mine").mkdir()
+    (scratch / "mine/file").write_text("kept\n")
+    result = run_understudy("record", "--pcap", scratch / "text.pcap", "--output", scratch / "mine")
+    assert result.returncode == 1 and not list((scratch / "mine").glob("*.transcript"))
+    assert (scratch / "mine/file").exists()
+    result = run_understudy("record", "--pcap", scratch / "text.pcap", "--output", scratch / "not/there/yet")
+    assert result.returncode == 1 and not (scratch / "not").exists()
     cut = dumped.read_bytes()[:-7]
     (scratch / "cut.pcap").write_bytes(cut)
     summary = record_files(scratch / "cut", scratch / "cut.pcap", status=3)
