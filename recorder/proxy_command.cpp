@@ -111,7 +111,10 @@ ProxySettings load(const std::string& config, const std::vector<Setting>& from_c
 }
 
 // Two descriptors a session: the default soft limit of 1024 is soon reached.
-void raise_descriptor_limit(std::uint64_t clients) {
+// That a default cannot be had in full is no fault of the operator's; that a number of his own cannot be is
+// worth a warning.
+void raise_descriptor_limit(const ProxySettings& settings) {
+  const std::uint64_t clients = settings.configuration.limits.max_client_connections;
   constexpr std::uint64_t kOthers = 100;  // listeners, event loops, segments, cancels on their way
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
@@ -120,7 +123,7 @@ void raise_descriptor_limit(std::uint64_t clients) {
   const std::uint64_t needed = 2 * clients + kOthers;
   if (limit.rlim_max >= needed) return;
   log_event(
-      LogLevel::kWarning, "few_descriptors",
+      settings.given.contains("max_client_conn") ? LogLevel::kWarning : LogLevel::kInfo, "few_descriptors",
       {{"limit", std::to_string(limit.rlim_max)},
        {"needed", std::to_string(needed)},
        {"max_client_conn", std::to_string(clients)},
@@ -232,7 +235,7 @@ void await_end(const Signals& signals, proxy::Proxy& proxy, const std::function<
 int relay(ProxySettings settings, const std::string& config, const std::vector<Setting>& from_command_line) {
   const Signals signals;
   proxy::set_log_level(settings.configuration.limits.log_level);
-  raise_descriptor_limit(settings.configuration.limits.max_client_connections);
+  raise_descriptor_limit(settings);
   load_record_key(settings.recording);
   const proxy::Configuration& configured = settings.configuration;
   RecordingControl recordings(settings.recording, settings.control, proxy::effective_workers(configured),

@@ -3,8 +3,12 @@
 import re
 import subprocess
 
+import pytest
+
 from postgres_server import BIN
-from waiting import await_condition, scaled
+from processes import until_parent_ends
+from understudy_process import binary
+from waiting import await_condition, free_port, scaled
 
 
 def pgbench(proxy, *arguments, timeout_s=300):
@@ -65,7 +69,6 @@ def test_pgbench_connecting_for_each_transaction(server, make_proxy):
 
 def test_the_limit_of_clients_is_told_and_counted(server, make_proxy):
     import psycopg
-    import pytest
     proxy = make_proxy(server.tcp, "--max-client-conn", "2")
     with proxy.connect() as one, proxy.connect() as two:
         with pytest.raises(psycopg.OperationalError, match="too many clients already"):
@@ -90,3 +93,18 @@ def test_the_limit_of_clients_is_told_and_counted(server, make_proxy):
             return False
 
     await_condition(come_again, "a place to be free again")
+
+
+@pytest.mark.parametrize("given,level", (([], "info"), (["--max-client-conn", "500"], "warning")))
+def test_few_descriptors_are_worth_a_warning_only_where_more_were_asked_for(server, given, level):
+    command = [binary(), "proxy", "--backend", server.tcp, "--listen", f"127.0.0.1:{free_port()}", *given]
+    with subprocess.Popen(until_parent_ends(["prlimit", "--nofile=512:512", *command], "KILL"), stdin=subprocess.DEVNULL,
+                          stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as proxy:
+        lines = []
+        while not lines or " started " not in lines[-1]:
+            lines.append(proxy.stderr.readline())
+            assert lines[-1], lines
+        proxy.terminate()
+        proxy.stderr.read()
+    (line,) = [line for line in lines if " few_descriptors " in line]
+    assert f" {level} few_descriptors limit=512 " in line, line
