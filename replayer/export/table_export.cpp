@@ -52,8 +52,10 @@ constexpr Column kErrors[] = {{"session", kText, kText},  {"number", kCount, kCo
 struct Table {
   const char* name;
   std::span<const Column> columns;
+  const char* key = nullptr;
 };
-constexpr Table kTables[] = {{"sessions", kSessions}, {"statements", kStatements}, {"errors", kErrors}};
+constexpr Table kTables[] = {
+    {"sessions", kSessions, "session"}, {"statements", kStatements}, {"errors", kErrors}};
 
 std::string file_name(const Table& table, TableFormat format) {
   return std::string(table.name) + (format == TableFormat::kCsv ? ".csv" : ".ndjson");
@@ -217,6 +219,7 @@ std::string definition(const Table& table, TableDatabase database) {
     out += (i == 0 ? "\n  " : ",\n  ") + wire::quote_identifier(column.name) + " " +
            (database == TableDatabase::kPostgresql ? column.postgresql : column.duckdb);
   }
+  if (table.key != nullptr) out += ",\n  PRIMARY KEY (" + wire::quote_identifier(table.key) + ")";
   return out + "\n);\n";
 }
 
@@ -265,10 +268,16 @@ TableExportCounts export_tables(const Recording& recording, ExportChoice& choice
   return tables.counts;
 }
 
+// All of it or nothing, and no row twice: where the tables are there already, the first statement fails.
+// DuckDB's command line goes on after an error that the transaction survives; a key that is there twice is
+// none.
 void print_table_definitions(TableDatabase database, TableFormat format,
                              const std::filesystem::path& directory, Output& out) {
+  const bool psql = database == TableDatabase::kPostgresql;
+  out.write(psql ? "\\set ON_ERROR_STOP on\nBEGIN;\n" : "BEGIN TRANSACTION;\n");
   for (const Table& table : kTables) out.write(definition(table, database));
   for (const Table& table : kTables) out.write(loading(table, database, format, directory));
+  out.write("COMMIT;\n");
 }
 
 void tell(const TableExportCounts& counts) {

@@ -76,13 +76,14 @@ def scratch():
 
 @pytest.fixture(scope="session")
 def node():
-    """Runs a script of tests/end_to_end/node with node-postgres; fails with what it printed."""
+    """Runs a script of tests/end_to_end/node with its packages; fails with what it printed."""
     scripts = pathlib.Path(__file__).resolve().parent / "node"
     modules = scripts.parents[2] / "build/node/node_modules"
 
-    def run(script, environment, timeout_s=120):
-        return subprocess.run(["node", str(scripts / script)], env={**environment, "NODE_PATH": str(modules)},
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout_s)
+    def run(script, environment, timeout_s=120, arguments=(), stdin=""):
+        return subprocess.run(["node", str(scripts / script), *map(str, arguments)],
+                              env={**environment, "NODE_PATH": str(modules)}, input=stdin, capture_output=True, text=True,
+                              timeout=timeout_s)
 
     return run
 

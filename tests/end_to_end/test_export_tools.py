@@ -254,19 +254,29 @@ def test_pgbench_runs_the_recorded_transactions(make_server, make_proxy, scratch
     assert texts in ([], [repr(("it's :us \\ text",))])
 
 
+IN_TABLES = (("count(*) FROM understudy_sessions", "sessions"),
+             ("sum(client_bytes) FROM understudy_sessions", "client_bytes"),
+             ("sum(requests) FROM understudy_sessions", "requests"),
+             ("count(*) FROM understudy_statements", "requests"),
+             ("count(*) FROM understudy_errors", "errors"))
+
+
+def statistics_of(recording):
+    return json.loads(run_understudy("show", recording, "--stats", "--json").stdout)
+
+
 @pytest.mark.parametrize("form", ("csv", "ndjson"))
-def test_tables_load_into_postgresql(recorded, make_server, scratch, form):
+def test_tables_load_into_postgresql_and_only_once(recorded, make_server, scratch, form):
     recording, _ = recorded
     exported = export(recording, "--format", form, "--output", scratch / "tables")
     loader = make_server(name="loader")
-    ran = psql(environment_of(loader), "-q", "-v", "ON_ERROR_STOP=1", script=exported.stdout)
+    ran = psql(environment_of(loader), "-q", script=exported.stdout)
     assert ran.returncode == 0, ran.stderr
-    statistics = json.loads(run_understudy("show", recording, "--stats", "--json").stdout)
-    for expression, wanted in (("count(*) FROM understudy_sessions", "sessions"),
-                               ("sum(client_bytes) FROM understudy_sessions", "client_bytes"),
-                               ("sum(requests) FROM understudy_sessions", "requests"),
-                               ("count(*) FROM understudy_statements", "requests"),
-                               ("count(*) FROM understudy_errors", "errors")):
+    again = psql(environment_of(loader), "-q", script=exported.stdout)
+    assert again.returncode == 3 and again.stderr.count("ERROR") == 1, again.stderr
+    assert 'relation "understudy_sessions" already exists' in again.stderr
+    statistics = statistics_of(recording)
+    for expression, wanted in IN_TABLES:
         assert loader.value(f"SELECT {expression}") == statistics[wanted], expression
     assert loader.value("SELECT statement FROM understudy_statements WHERE sqlstate = '23505'") == "INSERT INTO t VALUES (1, 'again');"
     assert loader.value("SELECT count(*) FROM understudy_statements WHERE outcome = 'skipped'") == 2
@@ -276,6 +286,31 @@ def test_tables_load_into_postgresql(recorded, make_server, scratch, form):
     assert loader.value("SELECT min(duration_ns) >= 0 AND bool_and(completed_at >= sent_at) FROM understudy_statements") is True
     for file in (scratch / "tables").iterdir():
         assert PASSWORD not in file.read_text()
+
+
+@pytest.mark.parametrize("form", ("csv", "ndjson"))
+def test_tables_load_into_duckdb_and_only_once(recorded, scratch, node, form):
+    recording, _ = recorded
+    exported = export(recording, "--format", form, "--output", scratch / "it's tables", "--ddl", "duckdb")
+    (scratch / "load.sql").write_text(exported.stdout, encoding="utf-8")
+    statistics = statistics_of(recording)
+    asked = [(f"SELECT {expression}", str(statistics[wanted])) for expression, wanted in IN_TABLES] + [
+        ("SELECT statement FROM understudy_statements WHERE sqlstate = '23505'", "INSERT INTO t VALUES (1, 'again');"),
+        ("SELECT count(*) FROM understudy_statements WHERE outcome = 'skipped'", "2"),
+        (r"""SELECT count(*) FROM understudy_statements WHERE contains(statement, 'two\n"quoted')""", "1"),
+        ("SELECT count(*) FROM understudy_statements s JOIN understudy_errors e USING (session, number) "
+         "WHERE s.sqlstate <> e.sqlstate", "0"),
+        ("SELECT min(duration_ns) >= 0 AND bool_and(completed_at >= sent_at) FROM understudy_statements", "true"),
+        ("SELECT count(*) FROM understudy_sessions WHERE opened_at <= last_event_at AND NOT continuing",
+         str(statistics["sessions"]))]
+    ran = node("duckdb.js", {**os.environ, "TZ": "UTC"}, arguments=[scratch / "load.sql"] * 2,
+               stdin="".join(f"{query}\n" for query, _ in asked))
+    assert ran.returncode == 0, ran.stderr
+    told = json.loads(ran.stdout)
+    first, second = told["errors"]
+    assert first == [] and "already exists" in second[0] and any("Duplicate key" in error for error in second), told
+    for (query, wanted), answer in zip(asked, told["answers"], strict=True):
+        assert answer == wanted, query
 
 
 def test_definitions_for_duckdb_and_tables_of_a_condition(recorded, scratch):

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what building and testing need and this machine does not have: Debian 12's packages, and from npm
-# node-postgres into build/node, PostgreSQL 12 and 18 into build/postgres. Does nothing when nothing is missing;
+# node-postgres and DuckDB into build/node, PostgreSQL 12 and 18 into build/postgres. Does nothing when nothing is missing;
 # starts no service.
 #
 #     tests/lib/install.sh [samples]     samples: without what only tests need
@@ -79,10 +79,10 @@ install_packages() {
   apt_install install -y --no-install-recommends "${missing[@]}"
 }
 
-install_node_postgres() {
+install_node_packages() {
   local wanted="$root/tests/end_to_end/node" here="$root/build/node"
   if cmp -s "$wanted/package-lock.json" "$here/installed.json"; then return; fi
-  echo "install: node-postgres from npm, into build/node"
+  echo "install: node-postgres and DuckDB from npm, into build/node"
   mkdir -p "$here"
   cp "$wanted/package.json" "$wanted/package-lock.json" "$here/"
   npm ci --prefix "$here" --no-audit --no-fund --ignore-scripts --loglevel=error >/dev/null
@@ -90,6 +90,6 @@ install_node_postgres() {
 }
 
 if [ ${#missing[@]} -gt 0 ]; then install_packages; fi
-install_node_postgres
+install_node_packages
 # The oldest and the newest PostgreSQL that is tested with.
 [ "${1:-tests}" = samples ] || /usr/bin/python3 -B "$root/tests/lib/versions.py" 12 18

@@ -248,6 +248,8 @@ TEST_F(ExportFormatsTest, TablesTellWhatCameOfEachStatement) {
   EXPECT_THAT(outcome.err, HasSubstr("1 session, 3 statements, 2 errors"));
   EXPECT_THAT(outcome.out, HasSubstr("CREATE TABLE understudy_statements (\n  \"session\" text,\n"));
   EXPECT_THAT(outcome.out, HasSubstr("\\copy understudy_errors from '"));
+  EXPECT_THAT(outcome.out, testing::StartsWith("\\set ON_ERROR_STOP on\nBEGIN;\n"));
+  EXPECT_THAT(outcome.out, testing::EndsWith("\nCOMMIT;\n"));
   const std::string statements = file("statements.csv");
   EXPECT_THAT(statements, HasSubstr("\"1.1\",1,\"query\","));
   EXPECT_THAT(statements, HasSubstr(",1000,\"done\",\"SELECT 1\",1,,"));
