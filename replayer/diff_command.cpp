@@ -1,8 +1,7 @@
 // understudy diff: opens both recordings, compares, reports.
 #include <cstdio>
 #include <cxxopts.hpp>
-#include <fstream>
-#include <iostream>
+#include <optional>
 
 #include "formats/command.h"
 #include "replayer/command_frame.h"
@@ -10,6 +9,7 @@
 #include "replayer/diff.h"
 #include "replayer/diff_json.h"
 #include "replayer/diff_report.h"
+#include "replayer/output_stream.h"
 #include "replayer/progress.h"
 #include "replayer/reading_keys.h"
 #include "replayer/recording_lookup.h"
@@ -22,13 +22,10 @@ constexpr int kExitNotCompared = 2;
 constexpr int kExitInPart = 3;
 
 constexpr const char* kNotes =
-    "\nA and B are recordings (directories or files): production and its replay, or two replays. Sessions "
-    "are\n"
-    "compared exchange by exchange: errors and SQLSTATE, command tags, row counts, columns, rows cell by "
-    "cell,\n"
-    "their order, transaction states, notices. Latency is shown and never a difference. What differs by "
-    "nature\n"
-    "(process ids, cancel keys, server versions, ...) is left out and counted.\n"
+    "\nA and B are recordings (directories or files): production and its replay, or two replays. Sessions\n"
+    "are compared exchange by exchange: errors and SQLSTATE, command tags, row counts, columns, rows\n"
+    "cell by cell, their order, transaction states, notices. Latency is shown and never a difference.\n"
+    "What differs by nature (process ids, cancel keys, server versions, ...) is left out and counted.\n"
     "\nExit codes: 0 same; 1 different; 2 could not compare, or bad usage; 3 the same as far as it could be\n"
     "compared: a recording is damaged, has a hole, or ends before its sessions do.\n";
 
@@ -61,6 +58,51 @@ const char* nothing_compared(const DiffTotals& totals) {
   return cut ? "the recordings end before the first exchange is over" : nullptr;
 }
 
+// Where the results go. Standard output's text or JSON, a file's JSON; each only if asked for.
+class Reports {
+ public:
+  Reports(const std::string& json_path, const Recording& a, const Recording& b) : stream_(out_) {
+    if (json_path.empty()) return;
+    if (json_path != "-") {
+      refuse_to_overwrite(a, "json", json_path);
+      refuse_to_overwrite(b, "json", json_path);
+      file_.emplace(json_path);
+      file_stream_.emplace(*file_);
+    }
+    json_.emplace(file_ ? static_cast<std::ostream&>(*file_stream_) : stream_);
+  }
+  void follow(DiffResult& result) {
+    if (!json_) return;
+    result.tell([&](const Difference& difference) { json_->add(difference, result.catalog); });
+  }
+  void finish(const DiffResult& result, const DiffSubjects& subjects, const DiffReportOptions& options) {
+    if (json_) json_->finish(result, subjects);
+    if (file_) file_->finish();
+    if (file_ || !json_) print_diff(stream_, result, subjects, options);
+    out_.finish();
+  }
+
+ private:
+  Output out_;
+  OutputStream stream_;
+  std::optional<Output> file_;
+  std::optional<OutputStream> file_stream_;
+  std::optional<DiffJson> json_;
+};
+
+void compare(Diff& comparison, const Recording& a, bool quiet) {
+  std::optional<Progress> progress;
+  if (!quiet) progress.emplace();
+  const auto [first, last] = a.time_range();
+  const auto into = [from = first](TimeNs time) {
+    return static_cast<std::uint64_t>(std::max<TimeNs>(0, time_between(from, time)));
+  };
+  (void)comparison.run([&, total = into(last)](TimeNs time) {
+    if (progress) progress->at(into(time), total);
+    return true;
+  });
+}
+
 int diff(const cxxopts::ParseResult& given, const std::string& path_a, const std::string& path_b) {
   DiffReportOptions report;
   report.examples = count_option(given, "examples");
@@ -69,42 +111,19 @@ int diff(const cxxopts::ParseResult& given, const std::string& path_a, const std
   const auto keys = reading_keys(given);
   const Recording a(path_a, keys);
   const Recording b(path_b, keys);
-  const std::string json_path = given.count("json") > 0 ? given["json"].as<std::string>() : "";
-  std::ofstream file;
-  if (!json_path.empty() && json_path != "-") {
-    refuse_to_overwrite(a, "json", json_path);
-    refuse_to_overwrite(b, "json", json_path);
-    file.open(json_path, std::ios::trunc);
-    if (!file) throw std::runtime_error(json_path + ": cannot be written");
-  }
-  std::ostream& json_out = json_path == "-" ? std::cout : file;
-
+  Reports reports(option(given, "json"), a, b);
   DiffResult result;
-  std::optional<DiffJson> json;
-  if (!json_path.empty()) {
-    json.emplace(json_out);
-    result.tell([&](const Difference& difference) { json->add(difference, result.catalog); });
-  }
+  reports.follow(result);
   Diff comparison(a, b, result, given.count("ignore-unpaired") > 0);
-  {
-    std::optional<Progress> progress;
-    if (given.count("quiet") == 0) progress.emplace();
-    const auto [first, last] = a.time_range();
-    const auto into = [from = first](TimeNs time) {
-      return static_cast<std::uint64_t>(std::max<TimeNs>(0, time_between(from, time)));
-    };
-    (void)comparison.run([&, total = into(last)](TimeNs time) {
-      if (progress) progress->at(into(time), total);
-      return true;
-    });
+  bool compared = false;
+  try {
+    compare(comparison, a, given.count("quiet") > 0);
+    compared = true;
+    reports.finish(result, {a, b, comparison.paired_by()}, report);
+  } catch (const OutputClosed&) {
+    // Whoever read it has seen enough. Where all was compared the answer is known.
+    if (!compared) return kExitNotCompared;
   }
-  const DiffSubjects subjects{a, b, comparison.paired_by()};
-  if (json) json->finish(result, subjects);
-  if (json_path != "-") {
-    print_diff(std::cout, result, subjects, report);
-  }
-  if (json && !json_out.flush()) throw std::runtime_error(json_path + ": could not be written to its end");
-  if (!std::cout.flush()) throw std::runtime_error("standard output: could not be written to its end");
   warn_of_damage("diff", a);
   warn_of_damage("diff", b);
   if (const char* const why = nothing_compared(result.totals)) {

@@ -11,7 +11,7 @@ import pytest
 
 from postgres_server import BIN
 from processes import until_parent_ends
-from understudy_process import run_understudy
+from understudy_process import binary, run_understudy
 from waiting import await_condition, scaled
 
 STARTING_DATA = """
@@ -337,3 +337,31 @@ def test_a_full_disk_is_no_success(stage):
     full = "/dev/full"
     assert os.path.exists(full)
     assert refusal(recording, recording, "--json", full)
+
+
+def read_by_nobody(*arguments, restore_signals):
+    """The exit status and errors of a command whose standard output was closed before it wrote anything."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        run = subprocess.run([binary(), *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=writing, stderr=subprocess.PIPE,
+                             text=True, timeout=120, restore_signals=restore_signals)
+    finally:
+        os.close(writing)
+    return run.returncode, run.stderr
+
+
+@pytest.mark.parametrize("restore_signals", (True, False))  # SIGPIPE as a shell leaves it, and ignored
+def test_a_reader_that_has_seen_enough_is_told_nothing(stage, restore_signals):
+    production = stage.record()
+    stage.target.execute("UPDATE product SET price = 99.99 WHERE id = 7")
+    replayed = stage.replay(production)
+    for options in ((), ("--json", "-"), ("--json", stage.scratch / "all.json")):
+        status, errors = read_by_nobody("diff", production, replayed, *options, restore_signals=restore_signals)
+        assert (status, errors) == (1, ""), options
+    assert json.loads((stage.scratch / "all.json").read_text())["differences"]
+    for command in (("show", production), ("show", production, "--session", "1.1"), ("show", production, "--stats"),
+                    ("export", production, "--format", "jsonl"), ("export", production, "--format", "sql"),
+                    ("verify", production)):
+        status, errors = read_by_nobody(*command, restore_signals=restore_signals)
+        assert status == 0 and not re.search("written|pipe", errors, re.IGNORECASE), (command, errors)
