@@ -30,27 +30,22 @@ constexpr TimeNs kMoveGrace = 40 * kSecond;
 constexpr std::size_t kMostAnswerBytes = std::size_t{256} << 20;
 
 constexpr const char* kNotes =
-    "\nThe proxy must have been started with admin_listen. The token can also be in the environment, where "
-    "others\n"
-    "on this machine do not see it: UNDERSTUDY_ADMIN_TOKEN.\n"
-    "\nstatus   backends, pools, sessions, and the last failovers; restarts are those of a primary that "
-    "stayed "
-    "it\n"
-    "pause    clients wait at their next idle moment outside a transaction, new ones before they get a "
-    "server;\n"
-    "         returns when all are quiet. After --timeout the proxy stays paused, and the exit code is 1.\n"
+    "\nThe proxy must have been started with admin_listen. The token can also be in the environment,\n"
+    "where others on this machine do not see it: UNDERSTUDY_ADMIN_TOKEN.\n"
+    "\nstatus   backends, pools, sessions, and the last failovers; restarts are those of a primary that\n"
+    "         stayed it\n"
+    "pause    clients wait at their next idle moment outside a transaction, new ones before they get a\n"
+    "         server; returns when all are quiet. After --timeout the proxy stays paused, and the exit\n"
+    "         code is 1.\n"
     "resume   lets them go on\n"
     "reload   rereads the configuration file, as SIGHUP does\n"
-    "move     pauses all sessions, waits until the replica --to (or the one least behind) has replayed what "
-    "the\n"
-    "         primary has, and until it is primary: --promote makes it that, else somebody else does "
-    "meanwhile.\n"
-    "         Then sessions go on there; after --timeout they go on where they were.\n";
+    "move     pauses all sessions, waits until the replica --to (or the one least behind) has replayed\n"
+    "         what the primary has, and until it is primary: --promote makes it that, else somebody\n"
+    "         else does meanwhile. Then sessions go on there; after --timeout they go on where they\n"
+    "         were.\n";
 constexpr const char* kExitCodes =
-    "\nExit codes: 0 done (status: ready); 1 refused, or not ready, not all quiet, not moved; 2 bad usage; 3 "
-    "could "
-    "not\n"
-    "reach the proxy.\n";
+    "\nExit codes: 0 done (status: ready); 1 refused, or not ready, not all quiet, not moved; 2 bad\n"
+    "usage; 3 could not reach the proxy.\n";
 
 class Unreachable : public std::runtime_error {
  public:

@@ -45,9 +45,8 @@ std::string joined(const std::vector<std::string>& words) {
 const char* const kCtlRecordNotes =
     "record start [NAME] [--duration D] [--max-size S] [--user U]... [--database D]...\n"
     "             [--application A]... [--client NETWORK]... [--sample PERCENT]\n"
-    "         begins a recording in record_root/NAME. Sessions that are open are taken in at their next "
-    "idle\n"
-    "         moment. It ends at the first of: record stop, its duration, its size on disk.\n"
+    "         begins a recording in record_root/NAME. Sessions that are open are taken in at their next\n"
+    "         idle moment. It ends at the first of: record stop, its duration, its size on disk.\n"
     "record stop, record status\n"
     "record mark TEXT\n"
     "         writes a mark into the recording; see show --marks, replay --from-mark and --to-mark\n"

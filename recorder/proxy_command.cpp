@@ -28,11 +28,10 @@ using proxy::LogLevel;
 
 constexpr const char* kExitCodes =
     "\nSizes: 4096, 64KiB, 256MiB, 1GiB. Durations: 500ms, 30s, 5min, 1h; a number alone is seconds.\n"
-    "Every option but --config and --help is also a key of the configuration file, spelled with '_' for "
+    "Every option but --config and --help is also a key of the configuration file, spelled with '_' for\n"
     "'-'.\n"
-    "\nSignals: SIGTERM or SIGINT drains (sessions end when their transaction does), a second one ends at "
-    "once;\n"
-    "SIGHUP rereads the configuration file; SIGUSR1 logs what was counted so far.\n"
+    "\nSignals: SIGTERM or SIGINT drains (sessions end when their transaction does), a second one ends at\n"
+    "once; SIGHUP rereads the configuration file; SIGUSR1 logs what was counted so far.\n"
     "\nExit codes: 0 ended as asked; 1 could not start, or not everything could be recorded; 2 bad usage.\n";
 
 std::string flag_of(std::string_view key) {

@@ -35,25 +35,22 @@ constexpr unsigned kMostWorkers = 64;
 constexpr unsigned kDefaultWorkers = 4;
 
 constexpr const char* kExitCodes =
-    "\nThe target is a PostgreSQL URI or conninfo string; PG* variables, service and pgpass files are "
-    "honoured.\n"
-    "Replayed users log in with pgpass's password for them, or else with that of the target string or\n"
-    "PGPASSWORD; the target's own user the other way round.\n"
+    "\nThe target is a PostgreSQL URI or conninfo string; PG* variables, service and pgpass files are\n"
+    "honoured. Replayed users log in with pgpass's password for them, or else with that of the target\n"
+    "string or PGPASSWORD; the target's own user the other way round.\n"
     "\nOrders: session  a request waits for the replies its own session had\n"
     "        time     requests are sent at their recorded times\n"
     "        causal   a request waits for every reply that was recorded before it, of any session,\n"
     "                 unless the two statements provably do not mind their order\n"
-    "\nA session is ended when nothing has moved for --stall-timeout and the target waits for it. A "
-    "statement\n"
-    "that waits so long for the lock of somebody who is no part of the replay is cancelled. Both are "
-    "counted.\n"
-    "\nSIGINT (Ctrl-C) or SIGTERM ends it early: what runs at the target is cancelled, every session ends, "
-    "and\n"
-    "the summary is printed. A second one does not wait for the target. Either way a --record is whole up to "
-    "there.\n"
-    "\nExit codes: 0 replayed; 1 could not, ended early, or the summary could not be written; 2 bad usage;\n"
-    "3 replayed in part: sessions could not log in, were ended by the target or because nothing moved, are\n"
-    "damaged, or there was none to replay.\n";
+    "\nA session is ended when nothing has moved for --stall-timeout and the target waits for it. A\n"
+    "statement that waits so long for the lock of somebody who is no part of the replay is cancelled.\n"
+    "Both are counted.\n"
+    "\nSIGINT (Ctrl-C) or SIGTERM ends it early: what runs at the target is cancelled, every session\n"
+    "ends, and the summary is printed. A second one does not wait for the target. Either way a --record\n"
+    "is whole up to there.\n"
+    "\nExit codes: 0 replayed; 1 could not, ended early, or the summary could not be written; 2 bad\n"
+    "usage; 3 replayed in part: sessions could not log in, were ended by the target or because nothing\n"
+    "moved, are damaged, or there was none to replay.\n";
 
 cxxopts::Options command_options() {
   cxxopts::Options options("understudy replay",

@@ -14,16 +14,14 @@ namespace understudy::replayer {
 namespace {
 
 constexpr const char* kNotes =
-    "\nRECORDING is a directory or one file. Every checksum of every record and chunk is compared, and "
-    "every\n"
-    "chunk decoded. A segment that cannot be used at all does not keep the others from being checked.\n"
-    "Segments are chained: one that was taken out, put in, swapped, replaced or changed is named. That the\n"
-    "oldest are gone is told, and no fault. Without the key of an encrypted recording all but the contents "
-    "is\n"
-    "checked.\n"
+    "\nRECORDING is a directory or one file. Every checksum of every record and chunk is compared, and\n"
+    "every chunk decoded. A segment that cannot be used at all does not keep the others from being\n"
+    "checked. Segments are chained: one that was taken out, put in, swapped, replaced or changed is\n"
+    "named. That the oldest are gone is told, and no fault. Without the key of an encrypted recording\n"
+    "all but the contents is checked.\n"
     "\nExit codes: 0 whole, nothing is missing; 1 damaged, not closed by its writer, or the recorder left\n"
-    "something out; 2 a segment cannot be used (foreign, of a newer version, unreadable, the key is wrong),\n"
-    "there is none, or bad usage.\n";
+    "something out; 2 a segment cannot be used (foreign, of a newer version, unreadable, the key is\n"
+    "wrong), there is none, or bad usage.\n";
 
 // Counts what is read of a file.
 class WatchedFile final : public ReadableFile {

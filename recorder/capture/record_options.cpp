@@ -12,27 +12,20 @@ namespace {
 constexpr std::uint16_t kUsualPort = 5432;
 
 constexpr const char* kNotes =
-    "\nFILE is pcap or pcapng, plain or compressed by gzip or zstd, or - for standard input; several are "
-    "read in\n"
-    "the order of their first packets. Ethernet (VLANs too), Linux cooked, raw IP and loopback captures; "
-    "IPv4 and\n"
-    "IPv6, fragments too. Without --port a file's servers are found by who opens a connection, and what it "
-    "says.\n"
-    "\nPasswords and what else proves who a client is never reach the recording. Sessions that were open "
-    "before\n"
-    "the capture are joined where that can be proven, and marked so. What is missing is a gap event in its\n"
-    "session. Encrypted sessions are read where a key log (--tls-keys, or secrets in a pcapng file) has "
-    "their\n"
-    "secrets: TLS 1.2 and 1.3 with AEAD cipher suites. Others are counted.\n"
-    "\n--interface needs root or cap_net_raw, which it gives up once the interface is open: as root it goes "
-    "on as\n"
-    "--user, by default whoever called sudo, or nobody. The directory must be that user's; it is created "
-    "so.\n"
-    "SIGTERM or SIGINT ends it; SIGUSR1 logs what was counted so far.\n"
+    "\nFILE is pcap or pcapng, plain or compressed by gzip or zstd, or - for standard input; several are\n"
+    "read in the order of their first packets. Ethernet (VLANs too), Linux cooked, raw IP and loopback\n"
+    "captures; IPv4 and IPv6, fragments too. Without --port a file's servers are found by who opens a\n"
+    "connection, and what it says.\n"
+    "\nPasswords and what else proves who a client is never reach the recording. Sessions that were open\n"
+    "before the capture are joined where that can be proven, and marked so. What is missing is a gap\n"
+    "event in its session. Encrypted sessions are read where a key log (--tls-keys, or secrets in a\n"
+    "pcapng file) has their secrets: TLS 1.2 and 1.3 with AEAD cipher suites. Others are counted.\n"
+    "\n--interface needs root or cap_net_raw, which it gives up once the interface is open: as root it\n"
+    "goes on as --user, by default whoever called sudo, or nobody. The directory must be that user's;\n"
+    "it is created so. SIGTERM or SIGINT ends it; SIGUSR1 logs what was counted so far.\n"
     "\nSizes: 4096, 64KiB, 256MiB. Durations: 500ms, 30s, 5min.\n"
-    "\nExit codes: 0 all that was captured of PostgreSQL is on record; 1 could not start, or failed; 2 bad "
-    "usage;\n"
-    "3 in part: sessions with holes, unreadable ones, packets dropped, cut or not read.\n";
+    "\nExit codes: 0 all that was captured of PostgreSQL is on record; 1 could not start, or failed; 2\n"
+    "bad usage; 3 in part: sessions with holes, unreadable ones, packets dropped, cut or not read.\n";
 
 cxxopts::Options command_options() {
   cxxopts::Options options("understudy record",
