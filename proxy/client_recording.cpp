@@ -21,7 +21,7 @@ void ClientSession::recording_began(std::shared_ptr<JoinTally> tally) {
     login_->joining = std::move(tally);  // it may be shown from its login on, or be taken in after it
     return;
   }
-  if (!join_) return count(tally->untracked);
+  if (!join_ || join_->gave_up()) return count(tally->untracked);
   join_->wait(std::move(tally));
   context_.loop.make_runnable(*this);  // settle() takes it in, if it is idle now
 }
@@ -35,6 +35,7 @@ void ClientSession::recording_ended() {
 
 // Where nothing is outstanding and no transaction is open; later, where that is not so now.
 void ClientSession::join_recording() {
+  if (join_->gave_up()) return count(join_->done()->untracked);
   const Continuity& continuity = failover_ ? failover_->continuity : *join_->followed();
   const bool idle = tracker_.idle() && !tracker_.pipeline_open() && !moving() && continuity.quiet() &&
                     !(failover_ && failover_->split && !failover_->split->waiting.empty());

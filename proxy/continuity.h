@@ -171,6 +171,10 @@ class Continuity {
   void at_rest();
   // While quiet: appends what makes another session like this one.
   void append_state(ByteBuffer& out) const { (void)history_.restore(out); }
+  // More than limits.history_bytes, what came since the last safe point included.
+  [[nodiscard]] bool history_is_long() const {
+    return history_.size_bytes() + history_.changed_bytes() > limits_.history_bytes;
+  }
 
  private:
   struct ClientSide;

@@ -122,6 +122,11 @@ RecordingJoin::RecordingJoin(SessionDescriptor descriptor, Continuity::Settings 
   followed_->served_by(0, at_login_);
 }
 
+void RecordingJoin::give_up() {
+  followed_.reset();
+  gave_up_ = true;
+}
+
 void RecordingJoin::wait(std::shared_ptr<JoinTally> tally) {
   stop_waiting();
   tally_ = std::move(tally);

@@ -23,7 +23,7 @@ struct JoinTally {
   std::atomic<std::uint64_t> passed_over{0};  // the recording does not want them
   std::atomic<std::uint64_t> pinned{0};  // hold what cannot be made again: temporary tables, locks, cursors
   std::atomic<std::uint64_t> untracked{
-      0};  // their state was not followed: replication, or it was not asked for
+      0};  // their state was not followed: replication, too much of it, or it was not asked for
 };
 
 // A request that makes a part of a session's state, and its answer as a server gives it that has made it.
@@ -55,6 +55,7 @@ class RecordingJoin {
     if (!followed_) return;
     (void)followed_->to_client(bytes);
     if (ready) followed_->at_rest();
+    if (followed_->history_is_long()) give_up();
   }
 
   // A recording has begun that wants the session; `tally` is told what becomes of it.
@@ -67,15 +68,20 @@ class RecordingJoin {
 
   [[nodiscard]] const SessionDescriptor& descriptor() const { return descriptor_; }
   [[nodiscard]] const Continuity::Settings& at_login() const { return at_login_; }
-  // Null where the session has one of its own.
+  // Null where the session has one of its own, or its state became too much to be kept.
   [[nodiscard]] const Continuity* followed() const { return followed_.get(); }
+  // The session's state was followed here and is no longer: it has more than ContinuityLimits::history_bytes
+  // of it. It will never be taken in.
+  [[nodiscard]] bool gave_up() const { return gave_up_; }
 
  private:
   void stop_waiting();
+  void give_up();
 
   const SessionDescriptor descriptor_;
   const Continuity::Settings at_login_;
   std::unique_ptr<Continuity> followed_;
+  bool gave_up_ = false;
   std::shared_ptr<JoinTally> tally_;  // null: it does not wait
 };
 

@@ -62,8 +62,10 @@ void SessionHistory::parsed(std::string_view name, ByteView message, std::string
   if (name.empty() && !changes_.empty()) {
     Change& last = changes_.back();
     if (last.effect.kind == K::kPrepare && last.effect.name.empty()) {
+      changed_bytes_ -= last.size_bytes();
       last.effect.text = std::move(sql);
       last.message.assign(message.begin(), message.end());
+      changed_bytes_ += last.size_bytes();
       return;
     }
   }
@@ -90,6 +92,7 @@ void SessionHistory::add(StatementEffect effect, bool transactional, ByteBuffer 
   change.effect = std::move(effect);
   change.transactional = transactional;
   change.message = std::move(message);
+  changed_bytes_ += change.size_bytes();
   changes_.push_back(std::move(change));
 }
 
@@ -99,6 +102,7 @@ void SessionHistory::committed() {
 
 void SessionHistory::rolled_back() {
   std::erase_if(changes_, [](const Change& change) { return change.transactional && !change.settled; });
+  measure_changes();
   committed();
 }
 
@@ -110,6 +114,7 @@ void SessionHistory::roll_back_to(std::string_view savepoint) {
   changes_.erase(
       std::remove_if(mark.base(), changes_.end(), [](const Change& change) { return change.transactional; }),
       changes_.end());
+  measure_changes();
 }
 
 void SessionHistory::release(std::string_view savepoint) {
@@ -120,6 +125,7 @@ void SessionHistory::release(std::string_view savepoint) {
   changes_.erase(std::remove_if(std::prev(mark.base()), changes_.end(),
                                 [](const Change& change) { return change.effect.kind == K::kSavepoint; }),
                  changes_.end());
+  measure_changes();
 }
 
 const std::string* SessionHistory::prepared(std::string_view name) const {
@@ -142,6 +148,7 @@ void SessionHistory::keep() {
   if (changes_.empty()) return;
   for (Change& change : changes_) apply(std::move(change));
   changes_.clear();
+  changed_bytes_ = 0;
   measure();
 }
 
@@ -266,6 +273,11 @@ void SessionHistory::measure() {
   for (const Setting& setting : settings_) size_bytes_ += setting.name.size() + setting.text.size();
   for (const Prepared& one : prepared_) size_bytes_ += one.sql.size() + one.message.size();
   for (const std::string& channel : channels_) size_bytes_ += channel.size();
+}
+
+void SessionHistory::measure_changes() {
+  changed_bytes_ = 0;
+  for (const Change& change : changes_) changed_bytes_ += change.size_bytes();
 }
 
 SessionHistory::Answers SessionHistory::restore(ByteBuffer& out) const {

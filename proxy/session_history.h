@@ -42,7 +42,10 @@ class SessionHistory {
   [[nodiscard]] const std::string* prepared(std::string_view name) const;
 
   void keep();
-  void undo() { changes_.clear(); }
+  void undo() {
+    changes_.clear();
+    changed_bytes_ = 0;
+  }
 
   // Why the session cannot move, in words; empty when it can. What came since the last safe point does not
   // count: it will be made again.
@@ -73,6 +76,8 @@ class SessionHistory {
                    const std::function<bool(const std::string& sql)>& wanted) const;
   // Bytes it takes to say so, for a bound.
   [[nodiscard]] std::size_t size_bytes() const { return size_bytes_; }
+  // Bytes of what came since the last safe point.
+  [[nodiscard]] std::size_t changed_bytes() const { return changed_bytes_; }
 
  private:
   struct Change {
@@ -80,6 +85,10 @@ class SessionHistory {
     ByteBuffer message;         // of a protocol-level Parse
     bool settled = false;       // committed: a rollback does not touch it
     bool transactional = true;  // else it stays whatever becomes of the transaction
+
+    [[nodiscard]] std::size_t size_bytes() const {
+      return sizeof(Change) + effect.name.size() + effect.text.size() + message.size();
+    }
   };
   struct Prepared {
     std::string name;
@@ -105,6 +114,7 @@ class SessionHistory {
   void forget_setting(std::string_view name);
   void forget_prepared(std::string_view name);
   void measure();
+  void measure_changes();
 
   std::vector<Change> changes_;
   std::vector<Setting> settings_;  // in the order last set: a role may be needed for what follows it
@@ -113,6 +123,7 @@ class SessionHistory {
   std::string pin_;                             // until DISCARD ALL
   std::array<std::string, kHeldKinds> held_{};  // by kind: the first of it, in words
   std::size_t size_bytes_ = 0;
+  std::size_t changed_bytes_ = 0;  // of changes_
   std::uint64_t version_ = 0;
   std::uint64_t undone_ = 0;      // the last change that only DISCARD ALL makes elsewhere
   std::vector<Removed> removed_;  // prepared statements, since then

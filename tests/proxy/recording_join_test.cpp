@@ -120,6 +120,41 @@ TEST_F(RecordingJoinTest, ATemporaryTableCannotBeMadeAgain) {
   EXPECT_NE(join_.followed()->cannot_move(), "");
 }
 
+TEST_F(RecordingJoinTest, MoreStateThanIsKeptIsNoLongerFollowed) {
+  const std::string text = "SELECT '" + std::string(100'000, 'x') + "'";
+  for (int n = 0; n < 4; ++n) prepare("s" + std::to_string(n), text);
+  EXPECT_FALSE(join_.gave_up()) << "0.8 MB";
+  ask("DISCARD ALL", "DISCARD ALL");
+  for (int n = 0; n < 4; ++n) prepare("s" + std::to_string(n), text);
+  ASSERT_NE(join_.followed(), nullptr) << "what is gone does not count";
+  for (int n = 4; n < 6; ++n) prepare("s" + std::to_string(n), text);
+  EXPECT_TRUE(join_.gave_up());
+  EXPECT_EQ(join_.followed(), nullptr);
+  ask("SELECT 1", "SELECT 1");  // nobody looks at it
+}
+
+TEST_F(RecordingJoinTest, ATransactionsChangesAreBoundedToo) {
+  const auto ask_within = [this](const std::string& sql, const std::string& tag) {
+    ByteBuffer request;
+    wire::append_query(request, sql);
+    join_.client_bytes(request);
+    ByteBuffer answer;
+    wire::append_command_complete(answer, tag);
+    wire::append_ready_for_query(answer, wire::TransactionStatus::kInTransaction);
+    join_.server_bytes(answer, false);
+  };
+  const std::string setting = "SET my.value = '" + std::string(100'000, 'x') + "'";
+  ask_within("BEGIN", "BEGIN");
+  for (int n = 0; n < 20; ++n) {
+    ask_within("SAVEPOINT s", "SAVEPOINT");
+    ask_within(setting, "SET");
+    ask_within("ROLLBACK TO s", "ROLLBACK");
+  }
+  EXPECT_FALSE(join_.gave_up()) << "what was undone does not count";
+  for (int n = 0; n < 20; ++n) ask_within(setting, "SET");
+  EXPECT_TRUE(join_.gave_up());
+}
+
 TEST_F(RecordingJoinTest, WhoWaitsIsCountedUntilItIsDoneOrGone) {
   const auto tally = std::make_shared<JoinTally>();
   {
