@@ -79,17 +79,24 @@ install_packages() {
   apt_install install -y --no-install-recommends "${missing[@]}"
 }
 
+# Samples do without DuckDB, a development dependency: 70 MB.
 install_node_packages() {
-  local wanted="$root/tests/end_to_end/node" here="$root/build/node"
-  if cmp -s "$wanted/package-lock.json" "$here/installed.json"; then return; fi
-  echo "install: node-postgres and DuckDB from npm, into build/node"
+  local wanted="$root/tests/end_to_end/node" here="$root/build/node" marker=installed.json
+  local what="node-postgres and DuckDB" omitted=()
+  if cmp -s "$wanted/package-lock.json" "$here/$marker"; then return; fi
+  if [ "$1" = samples ]; then
+    marker=installed-for-samples.json what=node-postgres omitted=(--omit=dev)
+    if cmp -s "$wanted/package-lock.json" "$here/$marker"; then return; fi
+  fi
+  echo "install: $what from npm, into build/node"
   mkdir -p "$here"
+  rm -f "$here"/installed*.json
   cp "$wanted/package.json" "$wanted/package-lock.json" "$here/"
-  npm ci --prefix "$here" --no-audit --no-fund --ignore-scripts --loglevel=error >/dev/null
-  cp "$wanted/package-lock.json" "$here/installed.json"
+  npm ci --prefix "$here" --no-audit --no-fund --ignore-scripts --loglevel=error "${omitted[@]}" >/dev/null
+  cp "$wanted/package-lock.json" "$here/$marker"
 }
 
 if [ ${#missing[@]} -gt 0 ]; then install_packages; fi
-install_node_packages
+install_node_packages "${1:-tests}"
 # The oldest and the newest PostgreSQL that is tested with.
 [ "${1:-tests}" = samples ] || /usr/bin/python3 -B "$root/tests/lib/versions.py" 12 18
