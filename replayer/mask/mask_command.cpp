@@ -98,9 +98,21 @@ int mask(const cxxopts::ParseResult& given, const std::string& path) {
   return 0;
 }
 
+// Without a key nothing is begun.
+std::string key_check(const std::string& setting) {
+  const std::string quoted = wire::quote_literal(setting);
+  return "DO $key$ BEGIN\n  IF length(coalesce(current_setting(" + quoted +
+         ", true), '')) < 16 THEN\n    RAISE 'no masking key in the setting %', " + quoted +
+         " USING HINT =\n      '`openssl rand -hex 32 > KEY` makes one; PGOPTIONS=\"-c " + setting +
+         "=$(cat KEY)\" gives it to psql, or mask-sql --mask-key-file KEY writes it into the SQL';\n"
+         "  END IF;\nEND $key$;";
+}
+
 int mask_sql(const cxxopts::ParseResult& given) {
   const masking::Rules rules = read_rules(given);
   const std::string key_file = option(given, "mask-key-file");
+  const std::string key =
+      key_file.empty() ? std::string() : read_key(key_file);  // before anything is printed
   std::string setting = option(given, "key-setting");
   if (setting.empty()) setting = kKeySetting;
   const auto is_name = [](char c) {
@@ -113,7 +125,8 @@ int mask_sql(const cxxopts::ParseResult& given) {
       "-- Masks a copy of a database as `understudy mask` masks recordings, in one transaction. Made by\n"
       "-- understudy " UNDERSTUDY_VERSION ". Run it as a superuser, with the key in a setting:\n--   SET " +
       setting + " = '...';\n-- DROP SCHEMA understudy CASCADE; removes the functions again.");
-  if (!key_file.empty()) out.line("SET " + setting + " = " + wire::quote_literal(read_key(key_file)) + ";");
+  if (!key_file.empty()) out.line("SET " + setting + " = " + wire::quote_literal(key) + ";");
+  if (key.empty() && given.count("functions-only") == 0) out.line(key_check(setting));
   out.line("BEGIN;");
   out.write(mask_functions_sql(setting));
   if (given.count("functions-only") == 0) out.write(mask_tables_sql(rules));

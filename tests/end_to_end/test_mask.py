@@ -157,6 +157,11 @@ def test_rules_for_a_table_are_for_its_partitions_and_materialized_views_are_ref
         connection.execute("INSERT INTO people VALUES (1, 'abc-123')")
         connection.execute("INSERT INTO others VALUES ('abc-123')")
         connection.execute("CREATE MATERIALIZED VIEW seen AS SELECT ssn AS s FROM people")
+        printed = run_understudy("mask-sql", "--rules", rules)
+        without_key = subprocess.run([str(BIN / "psql"), "-X", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p", str(server.port),
+                                      "-U", "postgres", "postgres"], input=printed.stdout, text=True, capture_output=True, timeout=120)
+        assert without_key.returncode != 0 and "--mask-key-file" in without_key.stderr and "openssl" in without_key.stderr
+        assert "CREATE" not in without_key.stdout and "BEGIN" not in without_key.stdout
         with pytest.raises(subprocess.CalledProcessError):
             apply(server, rules, key)
         assert connection.execute("SELECT ssn FROM people").fetchone()[0] == "abc-123"
