@@ -1,5 +1,8 @@
 #include "replayer/mask/column_judge.h"
 
+#include <algorithm>
+#include <unordered_set>
+
 #include "proxy/parse_tree_walk.h"
 
 namespace understudy::replayer {
@@ -20,8 +23,24 @@ std::string last_part(const Array::Ptr& names) {
   return names && names->size() > 0 ? tree::name_part(names, names->size() - 1) : std::string();
 }
 
-// Whether a column of that name, or all columns, stand in an expression.
-bool names_column(const Var& var, const std::string& name);
+// Functions in FROM of which is known what their columns are called: as they or their alias are, or one of
+// these.
+const std::unordered_set<std::string_view> kNamedFunctions = {"unnest",
+                                                              "string_to_table",
+                                                              "regexp_split_to_table",
+                                                              "regexp_matches",
+                                                              "regexp_split_to_array",
+                                                              "generate_series",
+                                                              "json_each",
+                                                              "json_each_text",
+                                                              "jsonb_each",
+                                                              "jsonb_each_text",
+                                                              "json_array_elements",
+                                                              "json_array_elements_text",
+                                                              "jsonb_array_elements",
+                                                              "jsonb_array_elements_text",
+                                                              "json_object_keys",
+                                                              "jsonb_object_keys"};
 
 // Calls `visit(member's name, its value)` for each member of an object, `visit("", item)` for each of a list.
 template <typename Visit>
@@ -33,6 +52,7 @@ void for_each_part(const Var& var, Visit&& visit) {
   }
 }
 
+// Whether a column of that name, or all columns, stand in an expression.
 bool names_column(const Var& var, const std::string& name) {
   bool found = false;
   for_each_part(var, [&](const std::string& key, const Var& part) {
@@ -43,6 +63,18 @@ bool names_column(const Var& var, const std::string& name) {
     found = found || names_column(part, name);
   });
   return found;
+}
+
+// The names of the functions and of the columns that are told for them: f(x) AS (a int), XMLTABLE's columns.
+void collect_function_names(const Var& var, std::vector<std::string>& functions,
+                            std::vector<std::string>& columns) {
+  for_each_part(var, [&](const std::string& key, const Var& part) {
+    if (key == "args") return;  // what is called there gives no column
+    const auto object = is_object(part) ? part.extract<Object::Ptr>() : nullptr;
+    if (key == "FuncCall") functions.push_back(last_part(tree::list(object, "funcname")));
+    if (key == "ColumnDef" || key == "RangeTableFuncCol") columns.push_back(tree::text(object, "colname"));
+    collect_function_names(part, functions, columns);
+  });
 }
 
 }  // namespace
@@ -83,7 +115,12 @@ std::string label_of(const Var& expression) {
 
 ColumnJudge::ColumnJudge(const masking::Rules& rules, const Var& statement) : rules_(rules) {
   collect_names(statement);
+  for (auto& [alias, table] : aliases_) {  // WITH w AS (...) ... FROM w AS x
+    if (const auto named = aliases_.find(table); named != aliases_.end() && named->second.empty())
+      table.clear();
+  }
   collect_references(statement);
+  if (mentioned_ == nullptr && !derived_.empty()) mentioned_ = derived_.begin()->second;
   if (mentioned_ != nullptr) derive_lists(statement, statement);
   for (int i = 0; i < kMaxDerivations && derive(statement); ++i) {
   }
@@ -99,6 +136,7 @@ void ColumnJudge::collect_names(const Var& var) {
       aliases_.emplace(name, name);
       if (const std::string alias = tree::text(tree::object(object, "alias"), "aliasname"); !alias.empty())
         aliases_[alias] = name;
+      collect_renamed(object);
     } else if (key == "RangeSubselect") {
       aliases_.emplace(tree::text(tree::object(object, "alias"), "aliasname"), "");
     } else if (key == "CommonTableExpr") {
@@ -106,6 +144,14 @@ void ColumnJudge::collect_names(const Var& var) {
     }
     collect_names(part);
   });
+}
+
+// FROM users AS u (a, b): which is of which column is not followed.
+void ColumnJudge::collect_renamed(const Object::Ptr& table) {
+  const Array::Ptr names = tree::list(tree::object(table, "alias"), "colnames");
+  const Rule* const rule = any_of(tree::text(table, "relname"));
+  for (std::size_t i = 0; rule != nullptr && names && i < names->size(); ++i)
+    derived_.emplace(tree::name_part(names, i), rule);
 }
 
 void ColumnJudge::collect_references(const Var& var) {
@@ -174,8 +220,32 @@ bool ColumnJudge::derive(const Var& var) {
         if (rule != nullptr && !label.empty()) any = derived_.emplace(label, rule).second || any;
       }
     }
+    if ((key == "RangeFunction" || key == "RangeTableFunc") && is_object(part))
+      any = derive_function(part.extract<Object::Ptr>(), part) || any;
     any = derive(part) || any;
   });
+  return any;
+}
+
+// FROM unnest(u.phones) AS p: whatever comes of it may be of the masked column.
+bool ColumnJudge::derive_function(const Object::Ptr& function, const Var& part) {
+  const Rule* const rule = value_of(part).rule;
+  if (rule == nullptr) return false;
+  std::vector<std::string> functions;
+  std::vector<std::string> columns;
+  collect_function_names(part, functions, columns);
+  const auto alias = tree::object(function, "alias");
+  const Array::Ptr names = tree::list(alias, "colnames");
+  bool told = !columns.empty() || (names && names->size() > 0);
+  if (!told)
+    told = std::all_of(functions.begin(), functions.end(),
+                       [](const std::string& name) { return kNamedFunctions.contains(name); });
+  bool any = !told && unnamed_ == nullptr;
+  if (any) unnamed_ = rule;
+  columns.insert(columns.end(), {"key", "value", tree::text(alias, "aliasname")});
+  columns.insert(columns.end(), functions.begin(), functions.end());
+  for (std::size_t i = 0; names && i < names->size(); ++i) columns.push_back(tree::name_part(names, i));
+  for (const std::string& name : columns) any = (!name.empty() && derived_.emplace(name, rule).second) || any;
   return any;
 }
 
@@ -199,14 +269,17 @@ const Rule* ColumnJudge::reference(const Object::Ptr& column) const {
   if (qualifier.empty()) {
     if (const Rule* const rule = rules_.for_column(tables_, name)) return rule;
     if (derived != derived_.end()) return derived->second;
-    return alias == aliases_.end() ? nullptr
-                                   : rules_.for_whole_row(tables_);  // a whole row by its table's name
+    if (alias != aliases_.end()) return rules_.for_whole_row(tables_);  // a whole row by its table's name
+    return unnamed_;
   }
   const bool of_table = alias != aliases_.end() && !alias->second.empty();
   if (const Rule* const rule =
           of_table ? rules_.for_column({alias->second}, name) : rules_.for_column(tables_, name))
     return rule;
-  return !of_table && derived != derived_.end() ? derived->second : nullptr;
+  if (of_table) return nullptr;
+  if (derived != derived_.end()) return derived->second;
+  const auto row = derived_.find(qualifier);  // of a function's
+  return alias == aliases_.end() && row != derived_.end() ? row->second : nullptr;
 }
 
 Mention ColumnJudge::look(const Var& var, bool for_value) const {

@@ -36,13 +36,17 @@ class ColumnJudge {
   [[nodiscard]] const masking::Rule* any_of(const std::string& table) const {
     return rules_.for_whole_row({table});
   }
+  // Of a function in FROM over a masked column whose columns' names are not known; or null.
+  [[nodiscard]] const masking::Rule* unnamed() const { return unnamed_; }
   // A masked column that the statement is about, or null.
   [[nodiscard]] const masking::Rule* mentioned() const { return mentioned_; }
 
  private:
   void collect_names(const Poco::Dynamic::Var& var);
   void collect_references(const Poco::Dynamic::Var& var);
+  void collect_renamed(const Poco::JSON::Object::Ptr& table);
   bool derive(const Poco::Dynamic::Var& var);
+  bool derive_function(const Poco::JSON::Object::Ptr& function, const Poco::Dynamic::Var& part);
   void derive_lists(const Poco::Dynamic::Var& statement, const Poco::Dynamic::Var& var);
   [[nodiscard]] bool links(const Poco::Dynamic::Var& var, const std::string& name) const;
   [[nodiscard]] const masking::Rule* reference(const Poco::JSON::Object::Ptr& column) const;
@@ -53,6 +57,7 @@ class ColumnJudge {
   std::map<std::string, std::string> aliases_;  // to the table's name; "" of a subquery
   std::map<std::string, const masking::Rule*> derived_;
   const masking::Rule* mentioned_ = nullptr;
+  const masking::Rule* unnamed_ = nullptr;
 };
 
 // Of (VALUES ...) AS v (a, b), or WITH v (a, b) AS (VALUES ...): the rows, and the names. Null: there are

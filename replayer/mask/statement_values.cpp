@@ -11,6 +11,7 @@
 #include "proxy/parse_tree_walk.h"
 #include "proxy/sql_tokens.h"
 #include "replayer/mask/column_judge.h"
+#include "replayer/mask/followed_statements.h"
 
 namespace understudy::replayer {
 namespace {
@@ -27,18 +28,6 @@ constexpr std::size_t kMaxBytes = std::size_t{4} << 20;
 // As in proxy/statement_traits.cpp: libpg_query and Poco recurse into what they read.
 constexpr std::size_t kMaxNesting = 5000;
 constexpr std::size_t kMaxJsonDepth = 2000;
-
-// Statements whose constants and results are followed. Others may say anything in strings of their own: DO,
-// CREATE FUNCTION, COMMENT.
-const std::unordered_set<std::string_view> kFollowed = {
-    "SelectStmt",         "InsertStmt",         "UpdateStmt",        "DeleteStmt",        "MergeStmt",
-    "TransactionStmt",    "VariableSetStmt",    "VariableShowStmt",  "CopyStmt",          "PrepareStmt",
-    "ExecuteStmt",        "DeallocateStmt",     "DeclareCursorStmt", "FetchStmt",         "ClosePortalStmt",
-    "ListenStmt",         "NotifyStmt",         "UnlistenStmt",      "ExplainStmt",       "DiscardStmt",
-    "TruncateStmt",       "LockStmt",           "VacuumStmt",        "CreateStmt",        "IndexStmt",
-    "AlterTableStmt",     "DropStmt",           "ViewStmt",          "CreateTableAsStmt", "CreateSeqStmt",
-    "RenameStmt",         "CreateSchemaStmt",   "GrantStmt",         "ReindexStmt",       "CheckPointStmt",
-    "RefreshMatViewStmt", "ConstraintsSetStmt", "CreatedbStmt",      "DropdbStmt",        "ClusterStmt"};
 
 // What stands together in one of these is about the same columns.
 const std::unordered_set<std::string_view> kExpressions = {"A_Expr",       "FuncCall",   "CaseExpr",
@@ -97,8 +86,7 @@ class Reader {
     const Array::Ptr statements = root->getArray("stmts");
     for (unsigned i = 0; statements && i < statements->size(); ++i) {
       const Object::Ptr statement = statements->getObject(i)->getObject("stmt");
-      if (!statement || statement->size() != 1 || !kFollowed.contains(statement->begin()->first))
-        return false;
+      if (!statement || statement->size() != 1 || !is_followed(statement->begin()->first)) return false;
       read_statement(Var(statement));
       if (!whole_) return false;
     }
@@ -116,6 +104,8 @@ class Reader {
     shape.tables = judge.tables();
     shape.labels = judge.derived();
     describe(statement, shape);
+    if (!shape.by_position && shape.any == nullptr) shape.any = judge.unnamed();
+    if (has_free_text(statement.extract<Object::Ptr>()->begin()->first)) free_text_ = &rules_.all().front();
     if (out_.mentioned == nullptr) out_.mentioned = judge.mentioned();
     walk(statement, ValueRole{});
     out_.results.push_back(std::move(shape));
@@ -453,8 +443,10 @@ class Reader {
       if (i == tokens_.size()) break;
       end = tokens_[i].end;
       if (tokens_[i].kind == SqlTokenKind::kString && !taken_[i] && !copies())
-        out_.constants.push_back(
-            {.kind = ConstantPlace::Kind::kString, .begin = tokens_[i].begin, .end = end, .role = {}});
+        out_.constants.push_back({.kind = ConstantPlace::Kind::kString,
+                                  .begin = tokens_[i].begin,
+                                  .end = end,
+                                  .role = {.rule = free_text_}});
     }
   }
 
@@ -471,6 +463,7 @@ class Reader {
   std::unordered_map<std::size_t, std::size_t> token_at_;  // by where it begins
   const ColumnJudge* judge_ = nullptr;                     // of the statement at hand
   std::string table_;                                      // that an INSERT or UPDATE is of
+  const Rule* free_text_ = nullptr;  // a text for people may hold any value: of this rule, so to say
   bool whole_ = true;
 };
 

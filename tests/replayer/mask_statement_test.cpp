@@ -128,6 +128,38 @@ TEST(MaskStatement, ResultsAreFollowedThroughNamesAndExpressions) {
   EXPECT_EQ(results("SELECT ssn FROM orders"), "-");
 }
 
+TEST(MaskStatement, FunctionsInFromOverAMaskedColumn) {
+  EXPECT_EQ(results("SELECT p FROM users u, unnest(u.email) AS p").substr(0, 1), "*");
+  EXPECT_EQ(
+      results("SELECT id, x.b FROM users u CROSS JOIN LATERAL unnest(u.email) WITH ORDINALITY AS x (a, b)")
+          .substr(0, 2),
+      "-*");
+  EXPECT_EQ(results("SELECT id, value FROM users u, jsonb_each_text(u.email)").substr(0, 2), "-*");
+  EXPECT_EQ(results("SELECT string_to_table FROM users u, string_to_table(u.email, ',')").substr(0, 1), "*");
+  EXPECT_EQ(results("SELECT f.whatever FROM users u, own(u.email) f").substr(0, 1), "*");
+  EXPECT_EQ(results("SELECT whatever, u.id FROM users u, own(u.email)").substr(0, 2), "*-");
+  EXPECT_EQ(
+      results("SELECT p FROM (SELECT email AS e FROM t) s, unnest(string_to_array(s.e, ',')) p").substr(0, 1),
+      "*");
+  EXPECT_EQ(results("SELECT id, p FROM users u, unnest(u.nicks) AS p"), "--");
+  const StatementValues all = read_statement_values("SELECT * FROM users u, own(u.email)", rules());
+  EXPECT_NE(all.results.front().any, nullptr);
+}
+
+TEST(MaskStatement, ColumnsThatATableOrAQuerysSecondNameRenames) {
+  EXPECT_EQ(results("SELECT b FROM users AS u (a, b)").substr(0, 1), "*");
+  EXPECT_EQ(results("WITH w AS (SELECT email AS e FROM t) SELECT x.e AS f FROM w AS x").substr(0, 1), "*");
+}
+
+TEST(MaskStatement, HarmlessStatementsStayAndCommentsGetTokens) {
+  for (const char* const sql :
+       {"CREATE ROLE qqqq", "GRANT qqqq TO rrrr", "ALTER ROLE qqqq SET search_path = 'qqqq'",
+        "DROP ROLE qqqq", "ALTER TABLE t OWNER TO qqqq", "ANALYZE users"})
+    EXPECT_EQ(masked(sql), sql);
+  EXPECT_EQ(masked("COMMENT ON COLUMN users.id IS 'qqqq'"), "COMMENT ON COLUMN users.id IS '?'");
+  EXPECT_EQ(masked("COMMENT ON TABLE users IS NULL"), "COMMENT ON TABLE users IS NULL");
+}
+
 TEST(MaskStatement, ParametersByTheColumnsTheyAreComparedWith) {
   const StatementValues values =
       read_statement_values("UPDATE users SET email = $2 WHERE id = $1 AND ssn = $3::varchar", rules());

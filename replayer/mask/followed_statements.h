@@ -1,0 +1,31 @@
+// Which kinds of statements are masked in place. Others are overwritten whole: they may say anything in
+// strings of their own, as DO and CREATE FUNCTION do. Names are those of libpg_query's nodes. Any thread.
+#pragma once
+
+#include <string_view>
+#include <unordered_set>
+
+namespace understudy::replayer {
+
+[[nodiscard]] inline bool is_followed(std::string_view statement) {
+  static const std::unordered_set<std::string_view> kFollowed = {
+      "SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt", "TransactionStmt",
+      "VariableSetStmt", "VariableShowStmt", "CopyStmt", "PrepareStmt", "ExecuteStmt", "DeallocateStmt",
+      "DeclareCursorStmt", "FetchStmt", "ClosePortalStmt", "ListenStmt", "NotifyStmt", "UnlistenStmt",
+      "ExplainStmt", "DiscardStmt", "TruncateStmt", "LockStmt", "VacuumStmt", "CreateStmt", "IndexStmt",
+      "AlterTableStmt", "DropStmt", "ViewStmt", "CreateTableAsStmt", "CreateSeqStmt", "RenameStmt",
+      "CreateSchemaStmt", "GrantStmt", "ReindexStmt", "CheckPointStmt", "RefreshMatViewStmt",
+      "ConstraintsSetStmt", "CreatedbStmt", "DropdbStmt", "ClusterStmt",
+      // No value of a column is in these.
+      "GrantRoleStmt", "AlterDefaultPrivilegesStmt", "CreateRoleStmt", "AlterRoleStmt", "AlterRoleSetStmt",
+      "DropRoleStmt", "AlterSeqStmt", "AlterObjectSchemaStmt", "AlterOwnerStmt", "DropOwnedStmt",
+      "ReassignOwnedStmt", "AlterDatabaseStmt", "AlterDatabaseSetStmt", "CreateExtensionStmt",
+      "AlterExtensionStmt", "LoadStmt", "CreateEnumStmt", "CompositeTypeStmt", "CreateStatsStmt",
+      "CommentStmt"};
+  return kFollowed.contains(statement);
+}
+
+// Its strings are for people to read, and any value may stand in them.
+[[nodiscard]] inline bool has_free_text(std::string_view statement) { return statement == "CommentStmt"; }
+
+}  // namespace understudy::replayer
