@@ -378,16 +378,30 @@ def test_a_proxy_ends_while_somebody_waits_for_a_pause(server, make_admin):
         connection.close()
 
 
-def test_pgbench_notices_pauses_only_by_their_length(server, make_admin):
+# As TPC-B, but says in pgbench_history which client it is.
+TRANSACTION = """
+\\set bid random(1, 2)
+BEGIN;
+UPDATE pgbench_branches SET bbalance = bbalance + 1 WHERE bid = :bid;
+SELECT bbalance FROM pgbench_branches WHERE bid = :bid;
+INSERT INTO pgbench_history (tid, bid, aid, delta, mtime) VALUES (:client_id, :bid, 1, 1, CURRENT_TIMESTAMP);
+END;
+"""
+
+
+def test_pgbench_notices_pauses_only_by_their_length(server, make_admin, scratch):
     admin = make_admin(server.tcp, "--auth", "trust", "--workers", "2")
     environment = admin.proxy.environment
     subprocess.run([BIN / "pgbench", "-i", "-q", "-s", "2"], env=environment, check=True, capture_output=True)
-    load = subprocess.Popen([BIN / "pgbench", "-n", "-c", "8", "-j", "2", "-M", "prepared", "-T", str(scaled(8, 3))],
+    (scratch / "transaction.sql").write_text(TRANSACTION)
+    load = subprocess.Popen([BIN / "pgbench", "-n", "-c", "8", "-j", "2", "-M", "prepared", "-T", str(scaled(8, 3)), "-f",
+                             scratch / "transaction.sql"],
                             env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     churn = subprocess.Popen([BIN / "pgbench", "-n", "-C", "-S", "-c", "2", "-T", str(scaled(8, 3))],
                              env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    # Its threads prepare one client's statements while another has a transaction open: a pause could not end then.
-    await_condition(lambda: server.value("SELECT count(*) FROM pgbench_history") > 100, "pgbench to be under way")
+    # A thread of it prepares one client's statements while another has a transaction open: until all have done so,
+    # a pause might not end.
+    await_condition(lambda: server.value("SELECT count(DISTINCT tid) FROM pgbench_history") == 8, "every client's first")
     pauses = 0
     while load.poll() is None and churn.poll() is None:
         status, told = admin.post("pause?timeout=20s")
