@@ -389,23 +389,29 @@ END;
 """
 
 
+ALL_ACTIVITY = ("SELECT string_agg(concat_ws(' ', application_name, state, wait_event, left(query, 40)), E'\\n')"
+                " FROM pg_stat_activity")
+
+
 def test_pgbench_notices_pauses_only_by_their_length(server, make_admin, scratch):
     admin = make_admin(server.tcp, "--auth", "trust", "--workers", "2")
-    environment = admin.proxy.environment
+    environment = {**admin.proxy.environment, "PGAPPNAME": "pgbench"}
     subprocess.run([BIN / "pgbench", "-i", "-q", "-s", "2"], env=environment, check=True, capture_output=True)
     (scratch / "transaction.sql").write_text(TRANSACTION)
     load = subprocess.Popen([BIN / "pgbench", "-n", "-c", "8", "-j", "2", "-M", "prepared", "-T", str(scaled(8, 3)), "-f",
                              scratch / "transaction.sql"],
                             env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     churn = subprocess.Popen([BIN / "pgbench", "-n", "-C", "-S", "-c", "2", "-T", str(scaled(8, 3))],
-                             env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+                             env={**environment, "PGAPPNAME": "churn"}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     # A thread of it prepares one client's statements while another has a transaction open: until all have done so,
     # a pause might not end.
-    await_condition(lambda: server.value("SELECT count(DISTINCT tid) FROM pgbench_history") == 8, "every client's first")
+    begun = ("SELECT (SELECT count(DISTINCT tid) FROM pgbench_history) = 8"
+             " AND (SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pgbench') = 8")
+    await_condition(lambda: server.value(begun), "every client's first")
     pauses = 0
     while load.poll() is None and churn.poll() is None:
         status, told = admin.post("pause?timeout=20s")
-        assert (status, told["quiet"]) == (200, True), admin.read("sessions")
+        assert (status, told["quiet"]) == (200, True), f"{server.value(ALL_ACTIVITY)}\n{admin.read('sessions')}"
         active = ("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pgbench'"
                   " AND (state <> 'idle' OR xact_start IS NOT NULL)")
         assert server.value(active) == 0
