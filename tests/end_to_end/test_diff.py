@@ -278,7 +278,9 @@ def test_a_recording_cut_off_by_a_crash_shows_no_difference(stage):
     proxy.kill()
     load.wait(60)
     outcome = stage.diff(recording, stage.replay(recording, server=target, arguments=["--order", "session"]))
-    assert outcome.status == 3 and outcome.text.startswith("Same, as far as it could be compared"), outcome.text
+    # 0: what is on record ends between two requests of each session (of a proxy slower than its clients, it may).
+    words = {0: "Same: ", 3: "Same, as far as it could be compared"}
+    assert outcome.text.startswith(words[outcome.status]), outcome.text
 
 
 def test_json_on_standard_output_is_all_there_is(stage):
