@@ -1,5 +1,4 @@
 // stderr logs with every kind of prefix, given or told from the lines; whole and harmed.
-#include <chrono>
 
 #include "formats/logs/log_line_prefix.h"
 #include "formats/logs/prefix_detection.h"
@@ -222,9 +221,8 @@ TEST(PrefixDetectionTest, LinesMadeToTakeLongDoNot) {
   std::vector<std::string> lines;
   for (int n = 0; n < 1900; ++n) lines.push_back(line(90, "LOX:  x"));
   for (int n = 3; n < 63; ++n) lines.push_back(line(n, "LOG:  x"));
-  const auto begin = std::chrono::steady_clock::now();
-  (void)detect_prefix(lines);
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(20));
+  // Were it to try every way to read them, it would not come to an end.
+  EXPECT_TRUE(detect_prefix(lines).starts_with("%m [%p] u=%u u=%u u=%u "));
 }
 
 // What is told of a prefix does not hang on how long the line behind it is.
@@ -232,13 +230,14 @@ TEST(LogLinePrefixTest, ALongLineTakesNoLongerThanItsPrefix) {
   const LogLinePrefix prefix("%a@%u@%d %m ");
   std::string line = "x@";
   for (int n = 0; n < 400; ++n) line += "y@";
-  line.append(std::size_t{32} << 20, 'z');
   LogRecord record;
   std::uint64_t work = 0;
-  const auto begin = std::chrono::steady_clock::now();
   EXPECT_FALSE(prefix.read(line, record, work));
   EXPECT_GT(work, 400U);
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds(500));
+  line.append(std::size_t{32} << 20, 'z');
+  std::uint64_t work_of_long = 0;
+  EXPECT_FALSE(prefix.read(line, record, work_of_long));
+  EXPECT_EQ(work_of_long, work);
 }
 
 TEST(StderrLogTest, AdditionsAndFurtherLines) {
