@@ -92,7 +92,7 @@ void HttpQuestion::send_request() {
 }
 
 void HttpQuestion::receive(std::uint32_t events) {
-  if ((events & EPOLLOUT) != 0 && !endpoint_.flush()) return fail("it closed the connection");
+  if ((events & EPOLLOUT) != 0 && !endpoint_.flush()) return fail(endpoint_.connection().error_text());
   bool ended = false;
   std::string error;
   while (endpoint_.ready_to_read(events) && !ended &&

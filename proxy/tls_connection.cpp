@@ -128,6 +128,7 @@ WriteResult TlsConnection::write(ByteView bytes) {
     } else {
       remember_error("TLS: ");
       const bool gone = transport_.error == EPIPE || transport_.error == ECONNRESET;
+      if (gone) hear_alert();
       result.status = gone ? IoStatus::kClosed : IoStatus::kError;
     }
   }
@@ -147,6 +148,21 @@ void TlsConnection::remember_error(const char* doing) {
   const unsigned long code = ERR_peek_error();
   forged_ = ERR_GET_LIB(code) == ERR_LIB_SSL && ERR_GET_REASON(code) != SSL_R_UNEXPECTED_EOF_WHILE_READING;
   error_ = doing + openssl_words(ssl_.get(), transport_);
+}
+
+// Who refuses says why in an alert and closes; when writing fails for that, it can still be read.
+void TlsConnection::hear_alert() {
+  constexpr unsigned kMostReceives = 16;
+  transport_.receives_left = kMostReceives;
+  std::array<Byte, 1024> scratch;
+  std::size_t count = 0;
+  do {
+    ERR_clear_error();
+  } while (SSL_read_ex(ssl_.get(), scratch.data(), scratch.size(), &count) == 1);
+  const unsigned long code = ERR_peek_error();
+  if (ERR_GET_LIB(code) == ERR_LIB_SSL && ERR_GET_REASON(code) >= SSL_AD_REASON_OFFSET) {
+    error_ = "TLS: " + openssl_words(ssl_.get(), transport_);
+  }
 }
 
 std::string TlsConnection::version() const { return SSL_get_version(ssl_.get()); }

@@ -60,6 +60,7 @@ class TlsConnection final : public Connection {
 
  private:
   void remember_error(const char* doing);
+  void hear_alert();
 
   std::unique_ptr<Connection> socket_;
   TlsTransport transport_;

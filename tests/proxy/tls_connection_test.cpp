@@ -195,6 +195,17 @@ TEST_F(TlsConnectionTest, AFailedHandshakeSaysWhy) {
   EXPECT_EQ(near_->error_text(), "TLS handshake failed: http request");
 }
 
+TEST_F(TlsConnectionTest, AnAlertBehindWhichThePeerClosedIsHeardWhenAWriteFails) {
+  shake_hands();
+  // Nonsense makes the near end send an alert; then it is gone, before the far end has read a thing.
+  ASSERT_EQ(send(far_->descriptor(), "\x17\x03\x03\x00\x11 no ciphertext ..", 22, 0), 22);
+  std::array<Byte, 100> scratch{};
+  EXPECT_EQ(near_->read(scratch).status, IoStatus::kError);
+  near_ = nullptr;
+  EXPECT_EQ(far_->write(as_bytes("SELECT 1")).status, IoStatus::kClosed);
+  EXPECT_EQ(far_->error_text(), "TLS: sslv3 alert bad record mac");
+}
+
 TEST_F(TlsConnectionTest, BothEndsBindTheChannelToTheSameCertificate) {
   shake_hands();
   EXPECT_EQ(near_->server_end_point().size(), 32U);
