@@ -1,6 +1,6 @@
 /* Loaded into a process by LD_PRELOAD: makes the disk under $FAILING_DISK fail. The file $FAILING_DISK_ORDER says how;
- * while it is absent all is well. "stall": writes, flushes and new files wait until it is gone. A number: they fail with
- * it as errno. */
+ * while it is absent all is well. "stall" and a number: writes, flushes and new files wait until it is gone; a file named
+ * after the order, a dot and these words is made by who waits. A number: they fail with it as errno. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -12,6 +12,14 @@
 #include <string.h>
 #include <sys/types.h>
 #include <unistd.h>
+
+/* "order.stall 1" */
+static void tell_of_wait(const char *order, const char *text) {
+  char sign[PATH_MAX];
+  snprintf(sign, sizeof sign, "%s.%s", order, text);
+  FILE *file = fopen(sign, "w");
+  if (file != NULL) fclose(file);
+}
 
 /* 0: go on. Else the errno to fail with. Waits while stalled. */
 static int order_for(const char *path) {
@@ -26,6 +34,7 @@ static int order_for(const char *path) {
     fclose(file);
     if (read == NULL) return 0;
     if (strncmp(text, "stall", 5) != 0) return atoi(text);
+    tell_of_wait(order, text);
     usleep(5000);
   }
 }

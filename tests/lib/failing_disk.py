@@ -13,6 +13,7 @@ import pathlib
 import subprocess
 
 from processes import make_directory, remove_directory
+from waiting import await_condition
 
 CLONE_NEWNS = 0x20000
 
@@ -26,6 +27,7 @@ class Disk:
         self.path.mkdir()
         self._order = self.directory / "order"
         self._mounted = False
+        self._stalls = 0
         self.environment = {"LD_PRELOAD": _library(), "FAILING_DISK": str(self.path), "FAILING_DISK_ORDER": str(self._order),
                             "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"}
 
@@ -47,7 +49,13 @@ class Disk:
 
     def stall(self):
         """Every write, flush and new file waits."""
-        self._tell("stall")
+        self._stalls += 1
+        self._tell(f"stall {self._stalls}")
+
+    def await_stalled(self):
+        """Returns when a call waits because of the last stall()."""
+        sign = self.directory / f"{self._order.name}.stall {self._stalls}"
+        await_condition(sign.exists, "a call to the disk that waits")
 
     def mend(self):
         self._order.unlink(missing_ok=True)
