@@ -33,7 +33,8 @@ void Continuity::server_lost() {
   if (stage_ == Stage::kRelaying) {
     note_outstanding();
   } else if (swallowing_) {
-    delivered_ = to_swallow_;  // what the client has is what it had
+    delivered_ = to_swallow_;             // what the client has is what it had,
+    history_ = std::move(lost_history_);  // and the session is as it was, not as far as it was made again
     note_asked_again();
   }
   server_.reset();

@@ -226,6 +226,38 @@ TEST_F(ContinuityTest, OfAPipelineWithoutSyncTheAnswersThatTheClientHasAreAskedF
   EXPECT_TRUE(relaying());
 }
 
+// The second server is lost between a Parse and the Close that came with it.
+TEST_F(ContinuityTest, ATransactionGivenUpInItsReplayLeavesTheSessionAsItWasAtTheFirstLoss) {
+  ByteBuffer begin;
+  wire::append_close(begin, wire::Target::kStatement, "s");
+  wire::append_parse(begin, "s", "BEGIN");
+  wire::append_bind(begin, {.statement = "s"});
+  wire::append_execute(begin, "");
+  wire::append_close(begin, wire::Target::kStatement, "s");
+  wire::append_sync(begin);
+  (void)session_->to_server(begin);
+  ByteBuffer parsed;
+  wire::append_empty_message(parsed, '3');
+  wire::append_empty_message(parsed, '1');
+  ByteBuffer rest;
+  wire::append_empty_message(rest, '2');
+  wire::append_command_complete(rest, "BEGIN");
+  wire::append_empty_message(rest, '3');
+  wire::append_ready_for_query(rest, wire::TransactionStatus::kInTransaction);
+  EXPECT_EQ(answer(both(parsed, rest)), (Lines{"3", "1", "2", "C BEGIN", "3", "Z T"}));
+  (void)ask("UPDATE t SET a = 1");
+  Lines again = lines_of(begin);
+  again.emplace_back("Q UPDATE t SET a = 1");
+  EXPECT_EQ(move(), again);
+  EXPECT_EQ(answer(parsed), Lines{});
+  // Behind a BEGIN that is not answered yet the write may have been one by itself: its outcome is unknown.
+  const Lines restored = move();
+  EXPECT_EQ(restored.at(0), "Q BEGIN");
+  EXPECT_EQ(answer(both(done("BEGIN", 'T'), failed('E'))), (Lines{"E 08007", "Z E"}));
+  exchange("ROLLBACK", "ROLLBACK", 'I');
+  EXPECT_EQ(move(), Lines{});  // no statement is prepared
+}
+
 TEST_F(ContinuityTest, OfAPipelineWithoutSyncNothingIsAskedForThatNobodyHasSeen) {
   ByteBuffer bytes;
   wire::append_parse(bytes, "", "SELECT a FROM t");
