@@ -22,17 +22,21 @@ Output::~Output() {
   if (!name_.empty()) std::fclose(file_);
 }
 
-void Output::fail() const {
-  if (errno == EPIPE) throw OutputClosed{};
+void Output::fail() {
+  closed_ = errno == EPIPE;
+  if (closed_ && goes_on_) return;
+  if (closed_) throw OutputClosed{};
   throw std::runtime_error((name_.empty() ? "standard output" : name_) +
                            ": cannot be written: " + std::strerror(errno));
 }
 
 void Output::write(std::string_view text) {
+  if (closed_) return;
   if (std::fwrite(text.data(), 1, text.size(), file_) != text.size()) fail();
 }
 
 void Output::finish() {
+  if (closed_) return;
   if (std::fflush(file_) != 0) fail();
 }
 

@@ -28,13 +28,17 @@ class Output {
   }
   // All that was written is out; call it last, for its errors.
   void finish();
+  // For a command whose exit code is its result: a pipe that was closed is written to no more, and no error.
+  void go_on_when_closed() { goes_on_ = true; }
   [[nodiscard]] bool is_terminal() const;
 
  private:
-  [[noreturn]] void fail() const;
+  void fail();
 
   std::FILE* file_;
   std::string name_;  // empty: standard output
+  bool goes_on_ = false;
+  bool closed_ = false;
 };
 
 }  // namespace understudy::replayer

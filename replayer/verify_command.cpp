@@ -76,6 +76,7 @@ int verify(const cxxopts::ParseResult& given, const std::string& recording) {
   std::uint64_t total = 0;
   for (const std::filesystem::path& segment : segments) total += size_of(segment);
   Output out;
+  out.go_on_when_closed();
   VerifyReport report(out, recording, given.count("json") > 0, output_columns(kWrapColumns));
   {
     Progress progress;

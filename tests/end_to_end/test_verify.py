@@ -1,6 +1,7 @@
 """Does `verify` say what is whole and what is lost, and does every command name file and offset of what it cannot read?"""
 
 import json
+import os
 import re
 import subprocess
 
@@ -8,7 +9,7 @@ import pytest
 
 from harmed_recordings import of_a_newer_version
 from postgres_server import BIN, Server
-from understudy_process import Proxy, run_understudy
+from understudy_process import Proxy, binary, run_understudy
 from waiting import await_condition, scaled
 
 COMMANDS = (("verify",), ("show",), ("show", "--stats"), ("export", "--format", "jsonl"), ("export", "--format", "sql"))
@@ -48,6 +49,24 @@ def refused(command, recording, *expected):
     for words in expected:
         assert re.search(words, result.stderr), result.stderr
     assert "Sanitizer" not in result.stderr
+
+
+def test_a_closed_pipe_does_not_change_what_the_exit_code_says(copied):
+    def status():
+        reading, writing = os.pipe()
+        os.close(reading)
+        with os.fdopen(writing, "w") as nobody:
+            return subprocess.run([binary(), "verify", copied], stdout=nobody, stderr=subprocess.DEVNULL, timeout=120,
+                                  check=False).returncode
+
+    assert status() == 0
+    segment = sorted(copied.glob("*.transcript"))[1]
+    content = bytearray(segment.read_bytes())
+    content[len(content) // 2] ^= 1
+    segment.write_bytes(content)
+    assert status() == 1
+    segment.write_bytes(b"foreign")
+    assert status() == 2
 
 
 def test_a_whole_recording_gives_0_and_counts_what_is_in_it(recorded):
