@@ -106,13 +106,18 @@ int import_logs(const ImportOptions& options) {
   }
   sessions.finish();
   summary.output = options.recording.directory.string();
-  summary.run = recorder.run();
   summary.counts = sessions.counts();
-  summary.recorded = recorder.finish(summary.counts.last_time);
-  summary.recording = recorder.statistics();
+  const bool nothing = summary.counts.records == 0 && recorder.failure().empty();
+  if (nothing) {
+    recorder.withdraw();
+  } else {
+    summary.run = recorder.run();
+    summary.recorded = recorder.finish(summary.counts.last_time);
+    summary.recording = recorder.statistics();
+  }
   std::fputs((options.json ? summary_as_json(summary) : summary_as_text(summary)).c_str(), stdout);
-  if (!recorder.failure().empty()) throw std::runtime_error(recorder.failure());
-  if (summary.counts.records == 0) {
+  if (!nothing && !recorder.failure().empty()) throw std::runtime_error(recorder.failure());
+  if (nothing) {
     std::fprintf(
         stderr,
         "understudy import: nothing in these files is a record of a server's log. Is it a stderr log "

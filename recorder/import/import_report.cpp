@@ -124,7 +124,11 @@ std::string summary_as_text(const ImportSummary& summary) {
   if (counts.records > 0) {
     lines.put("from, to", format_time(counts.first_time) + ", " + format_time(counts.last_time));
   }
-  lines.put_written(summary.output, summary.run, summary.recording);
+  if (summary.run == 0) {
+    lines.put("written", "nothing: there was no record of a log to be read");
+  } else {
+    lines.put_written(summary.output, summary.run, summary.recording);
+  }
   return lines.text();
 }
 

@@ -366,3 +366,4 @@ def test_secrets_in_a_log_stay_there(make_server, scratch):
 def test_mistakes_are_told(scratch, arguments, status, told):
     result = run_understudy("import", *arguments, cwd=scratch)
     assert result.returncode == status and told in result.stderr, result.stderr
+    assert not (scratch / "out").exists()
