@@ -90,6 +90,13 @@ Array::Ptr names_of(const Object::Ptr& source) {
   return tree::list(tree::object(source, "alias"), "colnames");
 }
 
+bool is_star(const Var& expression) {
+  const auto fields = tree::list(tree::node(expression, "ColumnRef"), "fields");
+  if (fields && fields->size() > 0) return last_part(fields).empty();
+  const auto path = tree::list(tree::node(expression, "A_Indirection"), "indirection");
+  return path && path->size() > 0 && tree::node(path->get(static_cast<unsigned>(path->size() - 1)), "A_Star");
+}
+
 std::string label_of(const Var& expression) {
   if (const auto column = tree::node(expression, "ColumnRef")) return last_part(tree::list(column, "fields"));
   if (const auto call = tree::node(expression, "FuncCall")) return last_part(tree::list(call, "funcname"));
@@ -115,10 +122,12 @@ std::string label_of(const Var& expression) {
 
 ColumnJudge::ColumnJudge(const masking::Rules& rules, const Var& statement) : rules_(rules) {
   collect_names(statement);
-  for (auto& [alias, table] : aliases_) {  // WITH w AS (...) ... FROM w AS x
-    if (const auto named = aliases_.find(table); named != aliases_.end() && named->second.empty())
-      table.clear();
+  for (auto& [alias, tables] : aliases_) {  // WITH w AS (...) ... FROM w AS x
+    if (std::any_of(tables.begin(), tables.end(),
+                    [&](const std::string& table) { return tables_of(table) == &tables_; }))
+      tables.emplace_back();
   }
+  collect_joined(statement);
   collect_references(statement);
   if (mentioned_ == nullptr && !derived_.empty()) mentioned_ = derived_.begin()->second;
   if (mentioned_ != nullptr) derive_lists(statement, statement);
@@ -133,14 +142,19 @@ void ColumnJudge::collect_names(const Var& var) {
     if (is_table) {
       const std::string name = tree::text(object, "relname");
       tables_.push_back(name);
-      aliases_.emplace(name, name);
+      aliases_[name].push_back(name);
       if (const std::string alias = tree::text(tree::object(object, "alias"), "aliasname"); !alias.empty())
-        aliases_[alias] = name;
+        aliases_[alias].push_back(name);
       collect_renamed(object);
-    } else if (key == "RangeSubselect") {
-      aliases_.emplace(tree::text(tree::object(object, "alias"), "aliasname"), "");
+    } else if (key == "RangeSubselect" || key == "JoinExpr") {
+      if (const auto alias = tree::object(object, "alias"))
+        aliases_[tree::text(alias, "aliasname")].emplace_back();
+      if (const auto alias = tree::object(object, "join_using_alias"))
+        aliases_[tree::text(alias, "aliasname")].emplace_back();
     } else if (key == "CommonTableExpr") {
-      aliases_[tree::text(object, "ctename")] = "";
+      aliases_[tree::text(object, "ctename")].emplace_back();
+    } else if (key == "returningList") {  // PostgreSQL 18
+      for (const char* const row : {"old", "new"}) aliases_[row].emplace_back();
     }
     collect_names(part);
   });
@@ -152,6 +166,27 @@ void ColumnJudge::collect_renamed(const Object::Ptr& table) {
   const Rule* const rule = any_of(tree::text(table, "relname"));
   for (std::size_t i = 0; rule != nullptr && names && i < names->size(); ++i)
     derived_.emplace(tree::name_part(names, i), rule);
+}
+
+// FROM (users JOIN orders USING (id)) AS j (a, b): likewise, of whichever table they are.
+void ColumnJudge::collect_joined(const Var& var) {
+  for_each_part(var, [&](const std::string& key, const Var& part) {
+    if (key == "JoinExpr" && is_object(part)) {
+      const Array::Ptr names = tree::list(tree::object(part.extract<Object::Ptr>(), "alias"), "colnames");
+      const Rule* const rule = names ? rules_.for_whole_row(tables_) : nullptr;
+      for (std::size_t i = 0; rule != nullptr && i < names->size(); ++i)
+        derived_.emplace(tree::name_part(names, i), rule);
+    }
+    collect_joined(part);
+  });
+}
+
+// All of the statement's, where a part of it has that name; null of what is no table's name.
+const std::vector<std::string>* ColumnJudge::tables_of(const std::string& alias) const {
+  const auto found = aliases_.find(alias);
+  if (found == aliases_.end()) return nullptr;
+  const auto& tables = found->second;
+  return std::find(tables.begin(), tables.end(), "") != tables.end() ? &tables_ : &tables;
 }
 
 void ColumnJudge::collect_references(const Var& var) {
@@ -222,8 +257,32 @@ bool ColumnJudge::derive(const Var& var) {
     }
     if ((key == "RangeFunction" || key == "RangeTableFunc") && is_object(part))
       any = derive_function(part.extract<Object::Ptr>(), part) || any;
+    if ((key == "RangeSubselect" || key == "CommonTableExpr") && is_object(part))
+      any = derive_answer(part.extract<Object::Ptr>()) || any;
     any = derive(part) || any;
   });
+  return any;
+}
+
+// (VALUES (u.email)) AS v (a), WITH w AS (SELECT name FROM t UNION SELECT email FROM users): names by place.
+bool ColumnJudge::derive_answer(const Object::Ptr& source) {
+  const char* const member = source->has("subquery") ? "subquery" : "ctequery";
+  if (!source->has(member)) return false;
+  const auto select = tree::node(source->get(member), "SelectStmt");
+  if (!select || (!select->has("larg") && !select->has("valuesLists"))) return false;
+  Answer answer = answer_of(select);
+  const Rule* const first = answer.any();
+  if (first == nullptr) return false;
+  const Array::Ptr names = names_of(source);
+  if (names && names->size() > answer.names.size()) answer.names.resize(names->size());
+  for (std::size_t i = 0; names && i < names->size(); ++i) answer.names[i] = tree::name_part(names, i);
+  bool any = !answer.told && !names && unnamed_ == nullptr;
+  if (any) unnamed_ = first;
+  for (std::size_t i = 0; i < answer.names.size(); ++i) {
+    const Rule* const rule = !answer.told ? first : i < answer.rules.size() ? answer.rules[i] : nullptr;
+    if (rule != nullptr && !answer.names[i].empty())
+      any = derived_.emplace(answer.names[i], rule).second || any;
+  }
   return any;
 }
 
@@ -259,27 +318,62 @@ const Rule* ColumnJudge::reference(const Object::Ptr& column) const {
   const std::string name = last_part(fields);  // "" of a star
   const std::string qualifier =
       fields->size() > 1 ? tree::name_part(fields, fields->size() - 2) : std::string();
-  const auto alias = aliases_.find(qualifier.empty() ? name : qualifier);
-  if (name.empty()) {
-    if (qualifier.empty()) return rules_.for_whole_row(tables_);
-    return alias == aliases_.end() || alias->second.empty() ? rules_.for_whole_row(tables_)
-                                                            : rules_.for_whole_row({alias->second});
-  }
+  const std::vector<std::string>* const tables = tables_of(qualifier.empty() ? name : qualifier);
+  if (name.empty()) return rules_.for_whole_row(qualifier.empty() || tables == nullptr ? tables_ : *tables);
   const auto derived = derived_.find(name);
   if (qualifier.empty()) {
     if (const Rule* const rule = rules_.for_column(tables_, name)) return rule;
     if (derived != derived_.end()) return derived->second;
-    if (alias != aliases_.end()) return rules_.for_whole_row(tables_);  // a whole row by its table's name
+    if (tables != nullptr) return rules_.for_whole_row(*tables);  // a whole row by its table's name
     return unnamed_;
   }
-  const bool of_table = alias != aliases_.end() && !alias->second.empty();
-  if (const Rule* const rule =
-          of_table ? rules_.for_column({alias->second}, name) : rules_.for_column(tables_, name))
-    return rule;
+  const bool of_table = tables != nullptr && tables != &tables_;
+  if (const Rule* const rule = rules_.for_column(of_table ? *tables : tables_, name)) return rule;
   if (of_table) return nullptr;
   if (derived != derived_.end()) return derived->second;
+  if (tables != nullptr) return unnamed_;
   const auto row = derived_.find(qualifier);  // of a function's
-  return alias == aliases_.end() && row != derived_.end() ? row->second : nullptr;
+  return row != derived_.end() ? row->second : nullptr;
+}
+
+const Rule* Answer::any() const {
+  const auto found = std::find_if(rules.begin(), rules.end(), [](const Rule* rule) { return rule; });
+  return found == rules.end() ? nullptr : *found;
+}
+
+Answer ColumnJudge::answer_of(const Object::Ptr& select) const {
+  Answer answer;
+  const auto add = [&](std::size_t at, const Rule* rule) {
+    if (answer.rules.size() <= at) answer.rules.resize(at + 1);
+    if (answer.rules[at] == nullptr) answer.rules[at] = rule;
+  };
+  if (const auto left = tree::object(select, "larg")) {
+    answer = answer_of(left);
+    const Answer right = answer_of(tree::object(select, "rarg"));
+    answer.told = answer.told && right.told;
+    for (std::size_t i = 0; i < right.rules.size(); ++i) add(i, right.rules[i]);
+    return answer;
+  }
+  const Array::Ptr rows = tree::list(select, "valuesLists");
+  for (unsigned i = 0; rows && i < rows->size(); ++i) {
+    const Array::Ptr items = tree::list(tree::node(rows->get(i), "List"), "items");
+    for (unsigned at = 0; items && at < items->size(); ++at) {
+      add(at, value_of(items->get(at)).rule);
+      answer.told = answer.told && !is_star(items->get(at));
+    }
+  }
+  for (std::size_t i = 0; rows && i < answer.rules.size(); ++i)
+    answer.names.push_back("column" + std::to_string(i + 1));
+  const Array::Ptr targets = tree::list(select, "targetList");
+  for (unsigned i = 0; targets && i < targets->size(); ++i) {
+    const auto target = tree::node(targets->get(i), "ResTarget");
+    const Var value = target ? target->get("val") : Var();
+    add(i, value_of(value).rule);
+    answer.names.push_back(tree::text(target, "name"));
+    if (answer.names.back().empty()) answer.names.back() = label_of(value);
+    answer.told = answer.told && !is_star(value);
+  }
+  return answer;
 }
 
 Mention ColumnJudge::look(const Var& var, bool for_value) const {
@@ -294,7 +388,7 @@ Mention ColumnJudge::look(const Var& var, bool for_value) const {
       const bool tells_values = tree::text(object, "subLinkType") == "EXPR_SUBLINK" ||
                                 tree::text(object, "subLinkType") == "ARRAY_SUBLINK";
       const auto select = object ? tree::node(object->get("subselect"), "SelectStmt") : nullptr;
-      if (for_value && tells_values && select) inner = look(select->get("targetList"), true);
+      if (for_value && tells_values && select) inner.rule = answer_of(select).any();
       if (!for_value && object && object->has("testexpr")) inner = look(object->get("testexpr"), false);
     } else if (for_value && key == "FuncCall" && last_part(tree::list(object, "funcname")) == "count") {
       return;

@@ -19,6 +19,16 @@ struct Mention {
   const masking::Rule* rule = nullptr;  // of the first masked one
 };
 
+// What a query answers with, by position.
+struct Answer {
+  bool told = true;  // which columns there are; not of a star
+  std::vector<const masking::Rule*> rules;
+  std::vector<std::string> names;
+
+  // Of the first masked one.
+  [[nodiscard]] const masking::Rule* any() const;
+};
+
 class ColumnJudge {
  public:
   ColumnJudge(const masking::Rules& rules, const Poco::Dynamic::Var& statement);
@@ -28,6 +38,8 @@ class ColumnJudge {
   [[nodiscard]] Mention value_of(const Poco::Dynamic::Var& expression) const;
   // The columns that stand in an expression, subqueries left out.
   [[nodiscard]] Mention columns_in(const Poco::Dynamic::Var& expression) const;
+  // A SELECT's, VALUES' or UNION's.
+  [[nodiscard]] Answer answer_of(const Poco::JSON::Object::Ptr& select) const;
 
   [[nodiscard]] const std::vector<std::string>& tables() const { return tables_; }
   // Names of columns that a part of the statement gave to masked values.
@@ -36,7 +48,7 @@ class ColumnJudge {
   [[nodiscard]] const masking::Rule* any_of(const std::string& table) const {
     return rules_.for_whole_row({table});
   }
-  // Of a function in FROM over a masked column whose columns' names are not known; or null.
+  // Of a function or a UNION in FROM with a masked column in it whose columns' names are not known; or null.
   [[nodiscard]] const masking::Rule* unnamed() const { return unnamed_; }
   // A masked column that the statement is about, or null.
   [[nodiscard]] const masking::Rule* mentioned() const { return mentioned_; }
@@ -45,7 +57,10 @@ class ColumnJudge {
   void collect_names(const Poco::Dynamic::Var& var);
   void collect_references(const Poco::Dynamic::Var& var);
   void collect_renamed(const Poco::JSON::Object::Ptr& table);
+  void collect_joined(const Poco::Dynamic::Var& var);
+  [[nodiscard]] const std::vector<std::string>* tables_of(const std::string& alias) const;
   bool derive(const Poco::Dynamic::Var& var);
+  bool derive_answer(const Poco::JSON::Object::Ptr& source);
   bool derive_function(const Poco::JSON::Object::Ptr& function, const Poco::Dynamic::Var& part);
   void derive_lists(const Poco::Dynamic::Var& statement, const Poco::Dynamic::Var& var);
   [[nodiscard]] bool links(const Poco::Dynamic::Var& var, const std::string& name) const;
@@ -54,7 +69,8 @@ class ColumnJudge {
 
   const masking::Rules& rules_;
   std::vector<std::string> tables_;
-  std::map<std::string, std::string> aliases_;  // to the table's name; "" of a subquery
+  // To the names of the tables that it is of, here or there in the statement; "" of a subquery or a join.
+  std::map<std::string, std::vector<std::string>> aliases_;
   std::map<std::string, const masking::Rule*> derived_;
   const masking::Rule* mentioned_ = nullptr;
   const masking::Rule* unnamed_ = nullptr;
@@ -64,6 +80,9 @@ class ColumnJudge {
 // none.
 [[nodiscard]] Poco::JSON::Array::Ptr values_of(const Poco::JSON::Object::Ptr& source);
 [[nodiscard]] Poco::JSON::Array::Ptr names_of(const Poco::JSON::Object::Ptr& source);
+
+// t.*, (row).*
+[[nodiscard]] bool is_star(const Poco::Dynamic::Var& expression);
 
 // What the server calls the column of a target without a name.
 [[nodiscard]] std::string label_of(const Poco::Dynamic::Var& expression);

@@ -45,12 +45,6 @@ bool is_equality(const Object::Ptr& expression) {
   return (kind == "AEXPR_OP" || kind == "AEXPR_IN") && (op == "=" || op == "<>");
 }
 
-// (row).*
-bool is_star_of_row(const Var& expression) {
-  const auto path = tree::list(tree::node(expression, "A_Indirection"), "indirection");
-  return path && path->size() > 0 && tree::node(path->get(static_cast<unsigned>(path->size() - 1)), "A_Star");
-}
-
 // HEADER and HEADER true; what is not understood counts as none, and the line is masked.
 bool is_on(const Var& argument) {
   if (argument.isEmpty()) return true;
@@ -155,11 +149,11 @@ class Reader {
       if (!shape.by_position && judge_->mentioned() != nullptr) shape.any = judge_->mentioned();
       return;
     }
-    if (const auto rows = tree::list(select, "valuesLists")) {
-      const auto first = rows->size() > 0 ? tree::node(rows->get(0), "List") : nullptr;
-      const auto items = tree::list(first, "items");
-      shape.by_position = items && items->size() > 0;
-      shape.columns.assign(items ? items->size() : 0, nullptr);
+    if (tree::list(select, "valuesLists")) {
+      Answer answer = judge_->answer_of(select);
+      shape.by_position = answer.told;
+      shape.any = answer.told ? nullptr : answer.any();
+      if (answer.told) shape.columns = std::move(answer.rules);
       return;
     }
     describe_targets(tree::list(select, "targetList"), shape);
@@ -171,10 +165,7 @@ class Reader {
     for (unsigned i = 0; targets && i < targets->size(); ++i) {
       const auto target = tree::node(targets->get(i), "ResTarget");
       const Var value = target ? target->get("val") : Var();
-      const auto column = tree::node(value, "ColumnRef");
-      const auto fields = tree::list(column, "fields");
-      if (!target || (fields && fields->size() > 0 && label_of(value).empty()) || is_star_of_row(value))
-        shape.by_position = false;  // a star
+      if (!target || is_star(value)) shape.by_position = false;
       shape.columns.push_back(judge_->value_of(value).rule);
     }
     if (!shape.by_position) shape.columns.clear();

@@ -147,6 +147,34 @@ def test_what_cannot_be_judged_is_hidden(server, scratch):
     assert b"select to_jsonb(t) from t" in contents
 
 
+def test_masked_values_come_out_by_no_other_name(server, scratch):
+    """Whole rows of joins, rows of VALUES, unions and subqueries; names that mean two tables."""
+    rules, key = files(scratch, "column users.ssn\ncolumn email\n")
+    with server.connect() as connection:
+        connection.execute("CREATE TABLE users (id int, ssn text, email text)")
+        connection.execute("CREATE TABLE orders (id int, amount text)")
+        connection.execute("INSERT INTO users VALUES (1, 'hidden-ssn', 'hidden-email')")
+        connection.execute("INSERT INTO orders VALUES (1, 'kept-amount')")
+    with recorded(server, scratch / "recording") as proxy, proxy.connect() as connection:
+        for asked in ("SELECT j FROM (users JOIN orders USING (id)) AS j",
+                      "SELECT row_to_json(j) AS whatever FROM (users JOIN orders USING (id)) AS j",
+                      "SELECT b FROM (users JOIN orders USING (id)) AS j (a, b, c, d)",
+                      "SELECT x.a FROM users u, LATERAL (VALUES (u.id::text), (u.ssn)) AS x (a)",
+                      "SELECT column1 FROM users u, LATERAL (VALUES (u.email)) AS x",
+                      "SELECT n FROM (SELECT amount AS n FROM orders UNION SELECT email FROM users) AS s",
+                      "WITH w AS (SELECT 'a' AS n UNION ALL SELECT ssn FROM users) SELECT n FROM w",
+                      "SELECT (VALUES (u.email)) AS n FROM users u",
+                      "SELECT (SELECT 'none' WHERE false UNION SELECT u.ssn) AS n FROM users u",
+                      "VALUES ((SELECT email FROM users))",
+                      "SELECT upper(u.ssn) AS n FROM users u WHERE id IN (SELECT u.id FROM orders u)"):
+            assert "hidden" in str(connection.execute(asked).fetchall()).lower(), asked
+        assert connection.execute("SELECT o FROM orders o JOIN users USING (id)").fetchone()[0] == "(1,kept-amount)"
+    report = mask(scratch, rules, key)
+    assert report["statements_not_understood"] == 0, report
+    contents = raw_contents(scratch / "masked").lower()
+    assert re.findall(rb".{60}hidden-\w+", contents, re.DOTALL) == []
+
+
 def test_rules_for_a_table_are_for_its_partitions_and_materialized_views_are_refused(server, scratch):
     rules, key = files(scratch, "column people.ssn\n")
     with server.connect() as connection:

@@ -151,6 +151,49 @@ TEST(MaskStatement, ColumnsThatATableOrAQuerysSecondNameRenames) {
   EXPECT_EQ(results("WITH w AS (SELECT email AS e FROM t) SELECT x.e AS f FROM w AS x").substr(0, 1), "*");
 }
 
+TEST(MaskStatement, WholeRowsOfJoinsAndOfWhatWasChanged) {
+  EXPECT_EQ(results("SELECT j FROM (users JOIN orders USING (id)) AS j").substr(0, 1), "*");
+  EXPECT_EQ(results("SELECT row_to_json(j) FROM (users JOIN orders USING (id)) AS j").substr(0, 1), "*");
+  EXPECT_EQ(results("SELECT b FROM (users JOIN orders USING (id)) AS j (a, b)").substr(0, 1), "*");
+  EXPECT_EQ(results("SELECT k FROM users JOIN orders USING (email) AS k").substr(0, 1), "*");
+  EXPECT_EQ(results("UPDATE users SET n = 1 RETURNING old, to_jsonb(new)").substr(0, 2), "**");
+  const masking::Rules one("column users.ssn", "rules");
+  const StatementValues values =
+      read_statement_values("SELECT o, u, u.id FROM orders o JOIN users u USING (id)", one);
+  ASSERT_EQ(values.results.front().columns.size(), 3U);
+  EXPECT_EQ(values.results.front().columns[0], nullptr);
+  EXPECT_NE(values.results.front().columns[1], nullptr);
+  EXPECT_EQ(values.results.front().columns[2], nullptr);
+}
+
+TEST(MaskStatement, AnswersByPlaceThroughValuesAndUnions) {
+  for (const char* const sql :
+       {"SELECT x.a FROM users u, LATERAL (VALUES (u.id), (u.email)) AS x (a)",
+        "SELECT column1 FROM users u, LATERAL (VALUES (u.email)) AS x",
+        "SELECT n FROM (SELECT id AS n FROM t UNION SELECT email FROM t) AS s",
+        "SELECT s.n FROM (SELECT * FROM v UNION SELECT email FROM t) AS s",
+        "SELECT s.n FROM (VALUES (1)) AS w (k), LATERAL (VALUES (w.k, t.email)) AS s (k, n), t",
+        "WITH w AS (SELECT 1 AS n UNION ALL SELECT email FROM t) SELECT n FROM w",
+        "SELECT (VALUES (u.email)) FROM users u",
+        "SELECT (SELECT u.id UNION SELECT u.email) AS n FROM users u", "VALUES ((SELECT email FROM t))"})
+    EXPECT_EQ(results(sql).substr(0, 1), "*") << sql;
+  EXPECT_EQ(
+      results("SELECT x.a, x.b FROM users u, LATERAL (VALUES (u.id, u.email)) AS x (a, b)").substr(0, 2),
+      "-*");
+  EXPECT_EQ(results("SELECT a FROM (SELECT id AS a, email AS b FROM t UNION SELECT id, email FROM t) s")
+                .substr(0, 1),
+            "-");
+  EXPECT_EQ(results("VALUES (1, 'x')"), "--");
+}
+
+TEST(MaskStatement, ANameOfTwoTablesIsOfBoth) {
+  EXPECT_EQ(
+      masked("SELECT upper(u.ssn) FROM users u WHERE u.ssn = 'qqqq' AND id IN (SELECT u.id FROM orders u)"),
+      "SELECT upper(u.ssn) FROM users u WHERE u.ssn = '?' AND id IN (SELECT u.id FROM orders u)");
+  EXPECT_EQ(results("SELECT upper(u.ssn) FROM users u WHERE id IN (SELECT u.id FROM orders u)").substr(0, 1),
+            "*");
+}
+
 TEST(MaskStatement, HarmlessStatementsStayAndCommentsGetTokens) {
   for (const char* const sql :
        {"CREATE ROLE qqqq", "GRANT qqqq TO rrrr", "ALTER ROLE qqqq SET search_path = 'qqqq'",
