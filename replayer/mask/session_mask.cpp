@@ -164,6 +164,9 @@ bool SessionMask::bind(std::span<Byte> payload) {
   if (found != statements_.end()) portal.statement = found->second;
   const Statement* const statement = portal.statement.get();
   const bool understood = statement != nullptr && statement->values->understood;
+  static const std::vector<ValueRole> kNone;
+  const std::vector<ValueRole>& roles = understood ? statement->values->parameters : kNone;
+  const auto payloads = payloads_before(roles, message->parameters);
   std::size_t i = 0;
   for (const wire::Value& value : message->parameters) {
     const std::span<Byte> bytes = writable(payload, value.bytes);
@@ -173,7 +176,6 @@ bool SessionMask::bind(std::span<Byte> payload) {
     if (!understood) {
       masker_.hide(bytes, oid, binary);
     } else {
-      const auto& roles = statement->values->parameters;
       ValueRole role = i < roles.size() ? roles[i] : ValueRole{};
       // Of no column, in a statement about a masked one: a text or a list, unnest($1) say, may be of that
       // one.
@@ -186,6 +188,7 @@ bool SessionMask::bind(std::span<Byte> payload) {
     }
     ++i;
   }
+  tell_payloads(roles, payloads, message->parameters);
   for (std::size_t j = 0; j < message->result_formats.size(); ++j)
     portal.formats.push_back(message->result_formats[j]);
   remember(portals_, message->portal, portal);
@@ -319,11 +322,7 @@ bool SessionMask::server(char type, std::span<Byte> payload) {
       ready();
       return true;
     case backend::kNotificationResponse:
-      if (const auto message = wire::NotificationResponse::decode(payload)) {
-        repeat_tokens(writable(payload, message->payload));
-        mask_by_pattern(writable(payload, message->payload));
-      }
-      return true;
+      return notification(payload);
     case backend::kParameterStatus:
       if (const auto message = wire::ParameterStatus::decode(payload))
         mask_by_pattern(writable(payload, message->value));

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "formats/wire/lists.h"
 #include "replayer/mask/copy_mask.h"
 #include "replayer/mask/value_masker.h"
 
@@ -58,6 +59,11 @@ class SessionMask {
   [[nodiscard]] bool query(std::span<Byte> payload);
   [[nodiscard]] bool parse(std::span<Byte> payload);
   [[nodiscard]] bool bind(std::span<Byte> payload);
+  // pg_notify($1, $2): the parameters as they are, if one is a payload; and what they are masked as.
+  [[nodiscard]] static std::vector<std::string> payloads_before(const std::vector<ValueRole>& roles,
+                                                                const wire::ValueList& parameters);
+  void tell_payloads(const std::vector<ValueRole>& roles, const std::vector<std::string>& before,
+                     const wire::ValueList& parameters);
   void name_target(char type, std::span<Byte> payload);
   [[nodiscard]] bool function_call(std::span<Byte> payload);
   void copy_data(std::span<Byte> payload, bool from_client);
@@ -68,6 +74,7 @@ class SessionMask {
 
   void describe_rows(std::span<Byte> payload);
   [[nodiscard]] bool data_row(std::span<Byte> payload);
+  [[nodiscard]] bool notification(std::span<Byte> payload);
   [[nodiscard]] bool error(std::span<Byte> payload, bool is_error);
   [[nodiscard]] bool tells_masked(const Portal& portal) const;
   [[nodiscard]] bool constraint_detail(std::span<Byte> text, const std::vector<std::string>& tables);

@@ -46,6 +46,18 @@ bool is_equality(const Object::Ptr& expression) {
   return (kind == "AEXPR_OP" || kind == "AEXPR_IN") && (op == "=" || op == "<>");
 }
 
+bool is_notify(const Object::Ptr& call) {
+  const auto names = tree::list(call, "funcname");
+  const auto args = tree::list(call, "args");
+  return args && args->size() == 2 && names && names->size() > 0 &&
+         tree::name_part(names, names->size() - 1) == "pg_notify";
+}
+
+Var without_casts(Var expression) {
+  while (const auto cast = tree::node(expression, "TypeCast")) expression = cast->get("arg");
+  return expression;
+}
+
 // Every offset as it was. The parser's lexer takes time that grows with the square of how deep comments nest.
 std::string without_comments(std::string_view sql, const std::vector<SqlToken>& tokens) {
   std::string text(sql.size(), ' ');
@@ -74,6 +86,8 @@ class Reader {
       const Object::Ptr statement = statements->getObject(i)->getObject("stmt");
       if (!statement || statement->size() != 1 || !is_followed(statement->begin()->first)) return false;
       read_statement(Var(statement));
+      if (const auto notify = tree::node(Var(statement), "NotifyStmt"))
+        take_payload(notify, statements->getObject(i)->optValue<std::size_t>("stmt_location", 0));
       if (!whole_) return false;
     }
     take_rest();
@@ -114,6 +128,7 @@ class Reader {
     if (key == "MergeWhenClause") return walk_merge(body);
     if (key == "ExecuteStmt") return walk_execute(body);
     if (key == "onConflictClause" || key == "OnConflictClause") return walk_conflict(body);
+    if (key == "FuncCall" && is_notify(body)) return walk_notify(tree::list(body, "args"), role);
     if (key == "SelectStmt" || key == "SubLink") return walk_query(key, body, role);
     if ((key == "RangeSubselect" || key == "CommonTableExpr") && values_of(body)) return walk_values(body);
     if (!kExpressions.contains(key)) return walk(member, role);
@@ -126,6 +141,23 @@ class Reader {
     inner.list = key == "A_Expr" &&
                  (tree::text(body, "kind") == "AEXPR_OP_ANY" || tree::text(body, "kind") == "AEXPR_OP_ALL");
     walk(member, inner);
+  }
+
+  // pg_notify('channel', 'payload'): the channel is a name.
+  void walk_notify(const Array::Ptr& args, const ValueRole& role) {
+    const Var channel = without_casts(args->get(0));
+    const Var payload = without_casts(args->get(1));
+    const auto name = tree::string_constant(channel);
+    walk(args->get(0), name ? ValueRole{.placed = true} : role);
+    const Mention mention = judge_->columns_in(args->get(1));
+    ValueRole inner =
+        mention.columns && role.rule == nullptr ? ValueRole{.placed = true, .rule = mention.rule} : role;
+    if (tree::node(payload, "A_Const") || tree::node(payload, "ParamRef")) {
+      if (name) inner.channel = *name;
+      if (const auto parameter = tree::node(channel, "ParamRef"))
+        inner.channel_parameter = parameter->optValue<int>("number", 0) - 1;
+    }
+    walk(args->get(1), inner);
   }
 
   // What is asked in a subquery has columns of its own; what it answers with goes where it stands, or is
@@ -269,6 +301,22 @@ class Reader {
     if (known.cast_oid == 0) known.cast_oid = role.cast_oid;
     known.placed = known.placed || role.placed;
     known.list = known.list || role.list;
+    if (known.channel.empty()) known.channel = role.channel;
+    if (known.channel_parameter < 0) known.channel_parameter = role.channel_parameter;
+  }
+
+  // A string that is no constant to the parser: the first one behind NOTIFY.
+  void take_payload(const Object::Ptr& notify, std::size_t location) {
+    if (tree::text(notify, "payload").empty()) return;
+    for (std::size_t i = 0; i < tokens_.size(); ++i) {
+      if (tokens_[i].begin < location || tokens_[i].kind != SqlTokenKind::kString) continue;
+      whole_ = whole_ && is_whole_string(i);
+      taken_[i] = true;
+      out_.constants.push_back({.begin = tokens_[i].begin,
+                                .end = tokens_[i].end,
+                                .role = {.channel = tree::text(notify, "conditionname")}});
+      return;
+    }
   }
 
   void take_constant(const Object::Ptr& body, const ValueRole& role) {
@@ -309,7 +357,7 @@ class Reader {
     return index + 1 >= tokens_.size() || tokens_[index + 1].kind != SqlTokenKind::kString;
   }
 
-  // Strings that are no constants to the parser (NOTIFY's payload, options) and comments: of no column.
+  // Strings that are no constants to the parser (options) and comments: of no column.
   void take_rest() {
     std::size_t end = 0;
     for (std::size_t i = 0; i <= tokens_.size(); ++i) {

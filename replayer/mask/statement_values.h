@@ -26,6 +26,10 @@ struct ValueRole {
   bool list = false;                    // = ANY (it): an array of the column's type
   int execute_parameter = -1;           // of EXECUTE: which of the prepared statement's it is
   std::size_t execute_of = 0;           // and which of `executes` that is
+  std::string channel = {};             // NOTIFY's or pg_notify()'s payload: its channel
+  int channel_parameter = -1;           // or: which parameter says its channel
+
+  [[nodiscard]] bool is_payload() const { return !channel.empty() || channel_parameter >= 0; }
 };
 
 // A constant in the text.

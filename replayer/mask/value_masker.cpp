@@ -393,12 +393,18 @@ void ValueMasker::mask_constant(std::span<Byte> sql, const ConstantPlace& place,
        at = value.find("''", at + 1))
     value.erase(at, 1);
   const Rule* const rule = rule_for_literal(place, value, values, role);
-  if (rule == nullptr) return;
-  if (role.rule == nullptr && !role.placed) ++counts_.unplaced;
+  if (rule != nullptr && role.rule == nullptr && !role.placed) ++counts_.unplaced;
   const bool escapes = (whole.front() | 0x20) == 'e';
-  if (escapes && !unescape_backslashes(value)) return hide(inside, 0, false);
+  const bool known = !escapes || unescape_backslashes(value);
+  if (rule == nullptr) {
+    if (known) payloads_.say(role.channel, value, value);
+    return;
+  }
+  if (!known) return hide(inside, 0, false);
+  const std::string before = value;
   const std::span<Byte> plain(reinterpret_cast<Byte*>(value.data()), value.size());
   if (!role.list || !mask_array_text(plain, rule, 0)) mask_text(plain, *rule);
+  payloads_.say(role.channel, before, value);
   for (std::size_t at = 0; !dollar && at < value.size(); ++at) {
     const char c = value[at];
     if (c == '\'' || (escapes && c == '\\')) value.insert(at++, 1, c);

@@ -12,6 +12,7 @@
 #include "formats/bytes.h"
 #include "formats/masking/rules.h"
 #include "formats/masking/tokens.h"
+#include "replayer/mask/notified_payloads.h"
 #include "replayer/mask/statement_values.h"
 
 namespace understudy::replayer {
@@ -61,6 +62,7 @@ class ValueMasker {
 
   [[nodiscard]] const masking::Rules& rules() const { return rules_; }
   [[nodiscard]] MaskCounts& counts() { return counts_; }
+  [[nodiscard]] NotifiedPayloads& payloads() { return payloads_; }
   // Values masked lately and their tokens, for messages that repeat them. Bounded.
   [[nodiscard]] const std::map<std::string, std::string>& seen() const { return seen_; }
 
@@ -89,6 +91,7 @@ class ValueMasker {
   const masking::Rules& rules_;
   masking::Tokens tokens_;
   MaskCounts counts_;
+  NotifiedPayloads payloads_;
   std::map<std::string, std::string> seen_;
   std::size_t seen_bytes_ = 0;
   std::map<std::string, std::shared_ptr<const StatementValues>, std::less<>> statements_;

@@ -175,6 +175,33 @@ def test_masked_values_come_out_by_no_other_name(server, scratch):
     assert re.findall(rb".{60}hidden-\w+", contents, re.DOTALL) == []
 
 
+def test_notifications_say_what_their_notify_says(server, scratch):
+    """Replayed, too, they are those of the masked recording; what a function makes of a masked column is hidden."""
+    rules, key = files(scratch, "column email\npattern secret-[a-z]+\n")
+    with server.connect() as connection:
+        connection.execute("CREATE TABLE people (email text)")
+        connection.execute("INSERT INTO people VALUES ('hidden-email')")
+    with recorded(server, scratch / "recording") as proxy, proxy.connect() as listener, proxy.connect() as connection:
+        listener.execute("LISTEN news")
+        connection.execute("NOTIFY news, 'a secret-literal'")
+        connection.execute("SELECT pg_notify('news', E'it''s a secret-call')")
+        connection.execute("SELECT pg_notify(%s, %s)", ["news", "a secret-parameter"])
+        connection.execute("NOTIFY news, 'a plain one'")
+        heard = listener.notifies()
+        received = [next(heard).payload for _ in range(4)]
+        connection.execute("SELECT pg_notify('news', 'of ' || email) FROM people")
+        assert next(heard).payload == "of hidden-email"
+        listener.execute("UNLISTEN news")
+    mask(scratch, rules, key)
+    contents = raw_contents(scratch / "masked")
+    assert re.findall(rb"secret-[lcp]\w+|hidden-\w+", contents) == []
+    brought = [json.loads(line) for line in run_understudy("export", scratch / "masked", "--format", "jsonl").stdout.splitlines()]
+    payloads = [each["payload"] for each in brought if each["type"] == "NotificationResponse"]
+    assert payloads[3] == received[3] == "a plain one" and len(set(payloads)) == 5, payloads
+    for payload in payloads[:3]:
+        assert contents.count(payload.replace("'", "''").encode()) >= (1 if "'" in payload else 2), payload
+
+
 def test_rules_for_a_table_are_for_its_partitions_and_materialized_views_are_refused(server, scratch):
     rules, key = files(scratch, "column people.ssn\n")
     with server.connect() as connection:

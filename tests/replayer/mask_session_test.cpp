@@ -74,6 +74,69 @@ TEST_F(MaskSession, RowsOfNothingKnownAreHidden) {
   EXPECT_TRUE(changed());
 }
 
+class MaskNotifications : public MaskFixture {
+ protected:
+  explicit MaskNotifications(const std::string& rules = "column email\npattern secret")
+      : MaskFixture(rules) {}
+  static std::string notification(const std::string& channel, const std::string& payload) {
+    ByteBuffer out;
+    wire::append_notification_response(out, 7, channel, payload);
+    return std::string(as_text(out));
+  }
+  // What came out last, from there on.
+  std::string out_behind(const std::string& mark, std::size_t length) {
+    const std::size_t at = out_.rfind(mark);
+    const std::string found = at == std::string::npos ? "" : out_.substr(at + mark.size(), length);
+    said_.clear();
+    out_.clear();
+    return found;
+  }
+};
+class MaskNotificationsByPattern : public MaskNotifications {
+ protected:
+  MaskNotificationsByPattern() : MaskNotifications("pattern secret") {}
+};
+
+TEST_F(MaskNotifications, SayWhatTheirNotifySays) {
+  session_.begin();
+  client(query("NOTIFY news, 'a secret'; NOTIFY news, 'plain'; NOTIFY news"));
+  EXPECT_NE(heard().find("'* ******'; NOTIFY news, 'plain'; NOTIFY news"), std::string::npos);
+  client(query("NOTIFY news, 'one secret'"));
+  const std::string said = out_behind("NOTIFY news, '", 10);
+  EXPECT_NE(said, "one secret");
+  server(notification("news", "one secret"));
+  EXPECT_EQ(out_behind(std::string("news\0", 5), 10), said);
+  server(notification("news", "plain") + notification("news", ""));
+  EXPECT_FALSE(changed());
+  server(notification("other", "plain"));  // nobody said it there
+  EXPECT_TRUE(changed());
+}
+
+TEST_F(MaskNotifications, OfFunctionCallsWithLiteralsAndParameters) {
+  session_.begin();
+  client(query("SELECT pg_notify('news', E'it''s \\\\ plain')") +
+         parse("", "SELECT pg_notify($1, $2::text)") +
+         bind("", "", {{.bytes = "news"}, {.bytes = "the secret"}}));
+  const std::string said = out_behind(std::string("\0\0\0\x0a", 4), 10);
+  EXPECT_NE(said, "the secret");
+  server(notification("news", "the secret"));
+  EXPECT_EQ(out_behind(std::string("news\0", 5), 10), said);
+  server(notification("news", "it's \\ plain"));
+  EXPECT_FALSE(changed());
+  client(query("SELECT pg_notify('news', 'qqqqqq' || email) FROM users"));
+  EXPECT_NE(heard().find("'news', '******'"), std::string::npos);
+  server(notification("news", "qqqqqqa@b"));
+  EXPECT_TRUE(changed());
+}
+
+TEST_F(MaskNotificationsByPattern, OfNoStatementByThePatterns) {
+  session_.begin();
+  server(notification("news", "plain"));
+  EXPECT_FALSE(changed());
+  server(notification("news", "some secret"));
+  EXPECT_TRUE(changed());
+}
+
 TEST_F(MaskSession, ListsAreMaskedByTheirElements) {
   session_.begin();
   client(parse("", "SELECT 1 FROM t WHERE email = ANY($1)", {1009}));
