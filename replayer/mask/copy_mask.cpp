@@ -76,6 +76,7 @@ void CopyMask::field(ValueMasker& masker, std::span<Byte> bytes, bool whole) {
   if (!whole) {
     if (rule == nullptr && !masker.rules().has_patterns() && !masker.rules().has_types()) return;
     ++masker.counts().hidden;
+    if (rule != nullptr) ++masker.counts().hidden_by[rule];
     return ValueMasker::blot(bytes);
   }
   if (rule == nullptr) {
@@ -101,6 +102,7 @@ void CopyMask::mask_escaped(ValueMasker& masker, std::span<Byte> bytes, const Ru
   }
   if (!known) {
     ++masker.counts().hidden;
+    ++masker.counts().hidden_by[&rule];
     return ValueMasker::blot(bytes);
   }
   masker.mask_text(std::span<Byte>(reinterpret_cast<Byte*>(value.data()), value.size()), rule);

@@ -94,6 +94,9 @@ int mask(const cxxopts::ParseResult& given, const std::string& path) {
   out.write(given.count("json") > 0 ? mask_report_json(masker.counts(), rules)
                                     : mask_report(masker.counts(), rules, output));
   out.finish();
+  std::istringstream unused(unused_rules(masker.counts(), rules));
+  for (std::string line; std::getline(unused, line);)
+    std::fprintf(stderr, "understudy mask: %s, %s\n", option(given, "rules").c_str(), line.c_str());
   warn_of_damage("mask", recording);
   return 0;
 }

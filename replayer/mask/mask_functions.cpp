@@ -322,6 +322,7 @@ constexpr std::string_view kTables = R"sql(
 DO $mask$
 DECLARE
   tab record;
+  missed text;
   expressions text;
   columns text;
 BEGIN
@@ -335,6 +336,20 @@ RULES,
   LOOP
     RAISE 'materialized view % has values of its own: empty it first, with REFRESH MATERIALIZED VIEW % WITH NO DATA',
       tab.name, tab.name;
+  END LOOP;
+  FOR missed IN
+    SELECT CASE u.kind WHEN 'column' THEN 'column ' || CASE u.tab WHEN '' THEN '' ELSE u.tab || '.' END || u.name
+                       ELSE 'type ' || u.name::oid::regtype END
+    FROM understudy_rules u
+    WHERE u.kind IN ('column', 'type') AND NOT EXISTS (
+      SELECT FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+      WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN ('information_schema', 'understudy')
+        AND n.nspname NOT LIKE 'pg\_%' AND a.attnum > 0 AND NOT a.attisdropped
+        AND CASE u.kind WHEN 'column' THEN u.name = a.attname::text AND u.tab IN ('', c.relname::text)
+                        ELSE u.name = a.atttypid::text END)
+    ORDER BY u.number
+  LOOP
+    RAISE WARNING 'no table has a column for the rule "%": is it spelt as in the database?', missed;
   END LOOP;
   -- Foreign keys, triggers and rules rest meanwhile: both ends of a key get the same tokens.
   SET LOCAL session_replication_role = replica;

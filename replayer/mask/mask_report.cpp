@@ -32,6 +32,20 @@ std::uint64_t masked_by(const MaskCounts& counts, const masking::Rule& rule) {
   return found == counts.masked.end() ? 0 : found->second;
 }
 
+std::uint64_t hidden_by(const MaskCounts& counts, const masking::Rule& rule) {
+  const auto found = counts.hidden_by.find(&rule);
+  return found == counts.hidden_by.end() ? 0 : found->second;
+}
+
+// Why the rule may not be what was meant; empty when it was needed. Rows not taken apart are masked by the
+// first rule that there is, whatever it names.
+std::string why_unused(const MaskCounts& counts, const masking::Rule& rule) {
+  if (rule.kind == masking::Rule::Kind::kColumn && !counts.named.contains(&rule))
+    return "nothing in the recording names such a column, or an earlier rule is for it";
+  if (masked_by(counts, rule) + hidden_by(counts, rule) == 0) return "no value was masked by it";
+  return {};
+}
+
 std::string row(std::string words, std::uint64_t value) {
   words.resize(std::max(words.size() + 2, kWordsColumns), ' ');
   return "  " + words + std::to_string(value) + "\n";
@@ -47,6 +61,17 @@ std::string mask_report(const MaskCounts& counts, const masking::Rules& rules, c
   return out;
 }
 
+std::string unused_rules(const MaskCounts& counts, const masking::Rules& rules) {
+  std::string out;
+  for (const masking::Rule& rule : rules.all()) {
+    const std::string why = why_unused(counts, rule);
+    if (!why.empty())
+      out += "line " + std::to_string(rule.line) + ", \"" + rule.text() + "\": " + why +
+             "; is it spelt as in the database?\n";
+  }
+  return out;
+}
+
 std::string mask_report_json(const MaskCounts& counts, const masking::Rules& rules) {
   Poco::JSON::Object report(Poco::JSON_PRESERVE_KEY_ORDER);
   Poco::JSON::Array by_rule;
@@ -55,6 +80,8 @@ std::string mask_report_json(const MaskCounts& counts, const masking::Rules& rul
     one.set("line", rule.line);
     one.set("rule", rule.text());
     one.set("values", masked_by(counts, rule));
+    one.set("hidden", hidden_by(counts, rule));
+    one.set("unused", !why_unused(counts, rule).empty());
     by_rule.add(one);
   }
   report.set("rules", by_rule);

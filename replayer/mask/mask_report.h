@@ -12,4 +12,7 @@ namespace understudy::replayer {
 // An object with the same counts.
 [[nodiscard]] std::string mask_report_json(const MaskCounts& counts, const masking::Rules& rules);
 
+// A line for each rule that the recording has nothing of, for whoever misspelt it.
+[[nodiscard]] std::string unused_rules(const MaskCounts& counts, const masking::Rules& rules);
+
 }  // namespace understudy::replayer

@@ -410,7 +410,10 @@ bool SessionMask::data_row(std::span<Byte> payload) {
       if (const auto label = result->labels.find(field.name);
           rule == nullptr && label != result->labels.end())
         rule = label->second;
-      if (rule == nullptr) rule = masker_.rules().for_column(result->tables, field.name);
+      if (const Rule* const named = masker_.rules().for_column(result->tables, field.name)) {
+        masker_.counts().named.insert(named);
+        if (rule == nullptr) rule = named;
+      }
       if (rule == nullptr) rule = result->any != nullptr ? result->any : of_any;
       masker_.mask(bytes, {.column_rule = rule, .type_oid = field.type_oid, .binary = field.format != 0});
     }

@@ -102,9 +102,26 @@ class Reader {
     judge_ = &judge;
     if (has_free_text(statement.extract<Object::Ptr>()->begin()->first)) free_text_ = &rules_.all().front();
     if (out_.mentioned == nullptr) out_.mentioned = judge.mentioned();
+    collect_named(statement);
     walk(statement, ValueRole{});
     out_.results.push_back(describe_result(judge, rules_, statement));
     judge_ = nullptr;
+  }
+
+  void collect_named(const Var& var) {
+    if (var.type() == typeid(Array::Ptr)) {
+      for (const Var& item : *var.extract<Array::Ptr>()) collect_named(item);
+    } else if (var.type() == typeid(Object::Ptr)) {
+      for (const auto& [key, member] : *var.extract<Object::Ptr>()) {
+        if (member.isString() && (key == "sval" || key == "name" || key == "colname")) {
+          const Rule* const rule = rules_.for_column(judge_->tables(), member.extract<std::string>());
+          if (rule != nullptr && std::find(out_.named.begin(), out_.named.end(), rule) == out_.named.end())
+            out_.named.push_back(rule);
+        } else {
+          collect_named(member);
+        }
+      }
+    }
   }
 
   // ---- Constants and parameters

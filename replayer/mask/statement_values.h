@@ -67,6 +67,7 @@ struct StatementValues {
   std::vector<ValueRole> parameters;         // $1, ...
   const masking::Rule* mentioned = nullptr;  // some masked column it is about
   std::vector<ResultShape> results;          // of each statement of the text
+  std::vector<const masking::Rule*> named;   // columns that are called so in it
   std::vector<std::string> executes;         // names of prepared statements that it runs
 };
 

@@ -162,6 +162,7 @@ void ValueMasker::mask_text(std::span<Byte> text, const Rule& rule) {
   const auto token = tokens_.mask(view(text), rule.family);
   if (!token || token->size() != text.size()) {
     ++counts_.hidden;
+    ++counts_.hidden_by[&rule];
     const std::string before(view(text));
     blot(text);
     return remember(before, view(text));
@@ -212,15 +213,18 @@ const Rule* ValueMasker::for_unknown_type(std::span<Byte> value, bool binary) co
 }
 
 void ValueMasker::mask_value(std::span<Byte> value, const Rule& rule, std::uint32_t oid, bool binary) {
+  bool masked = false;
   if (const std::uint32_t element = element_of(oid); element != 0) {
-    if (!mask_elements(value, &rule, element, binary)) hide(value, oid, binary);
+    masked = mask_elements(value, &rule, element, binary);
   } else if (binary && !is_text_type(oid)) {
-    if (!mask_binary(value, rule, oid)) hide(value, oid, true);
+    masked = mask_binary(value, rule, oid);
   } else if (has_token(oid, view(value))) {
     mask_text(value, rule);
-  } else {
-    hide(value, oid, false);
+    masked = true;
   }
+  if (masked) return;
+  ++counts_.hidden_by[&rule];
+  hide(value, oid, binary);
 }
 
 bool ValueMasker::mask_elements(std::span<Byte> value, const Rule* rule, std::uint32_t element_oid,
@@ -308,6 +312,7 @@ std::shared_ptr<const StatementValues> ValueMasker::read(std::string_view sql) {
   const auto found = statements_.find(sql);
   if (found != statements_.end()) return found->second;
   auto values = std::make_shared<const StatementValues>(read_statement_values(sql, rules_));
+  counts_.named.insert(values->named.begin(), values->named.end());
   if (sql.size() > kMaxKeptStatement) return values;
   statement_bytes_ += sql.size() + 1000;
   if (statement_bytes_ > kMaxStatementBytes) {
@@ -348,6 +353,7 @@ void ValueMasker::mask_number(std::span<Byte> token, bool negative, const Rule& 
   const std::string text = (negative ? "-" : "") + std::string(view(token));
   const Shape shape = masking::shape_of(text);
   if (shape != Shape::kInteger && shape != Shape::kNumber) {  // 1e5, 0x1F: as it is written, it has no token
+    ++counts_.hidden_by[&rule];
     return hide_digits(token);
   }
   const auto masked = tokens_.mask(text, rule.family);
@@ -368,6 +374,7 @@ void ValueMasker::mask_constant(std::span<Byte> sql, const ConstantPlace& place,
   if (place.kind == Kind::kBoolean || place.kind == Kind::kBits) {
     if (role.rule == nullptr) return;
     ++counts_.hidden;
+    ++counts_.hidden_by[role.rule];
     if (place.kind == Kind::kBoolean) {
       std::fill(token.begin(), token.end(), ' ');
       put(token, "null");
@@ -400,7 +407,10 @@ void ValueMasker::mask_constant(std::span<Byte> sql, const ConstantPlace& place,
     if (known) payloads_.say(role.channel, value, value);
     return;
   }
-  if (!known) return hide(inside, 0, false);
+  if (!known) {
+    ++counts_.hidden_by[rule];
+    return hide(inside, 0, false);
+  }
   const std::string before = value;
   const std::span<Byte> plain(reinterpret_cast<Byte*>(value.data()), value.size());
   if (!role.list || !mask_array_text(plain, rule, 0)) mask_text(plain, *rule);

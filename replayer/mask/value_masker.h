@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -18,8 +19,10 @@
 namespace understudy::replayer {
 
 struct MaskCounts {
-  std::map<const masking::Rule*, std::uint64_t> masked;  // values that got tokens
-  std::uint64_t hidden = 0;                              // values overwritten, for want of a token
+  std::map<const masking::Rule*, std::uint64_t> masked;     // values that got tokens
+  std::map<const masking::Rule*, std::uint64_t> hidden_by;  // values overwritten, of `hidden`
+  std::set<const masking::Rule*> named;                     // columns that some statement or result calls so
+  std::uint64_t hidden = 0;                                 // values overwritten, for want of a token
   std::uint64_t unplaced = 0;  // of `masked`: literals of no column that can be told
   std::uint64_t statements = 0;
   std::uint64_t not_understood = 0;  // of these: texts overwritten whole

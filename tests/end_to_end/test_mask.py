@@ -179,8 +179,8 @@ def test_notifications_say_what_their_notify_says(server, scratch):
     """Replayed, too, they are those of the masked recording; what a function makes of a masked column is hidden."""
     rules, key = files(scratch, "column email\npattern secret-[a-z]+\n")
     with server.connect() as connection:
-        connection.execute("CREATE TABLE people (email text)")
-        connection.execute("INSERT INTO people VALUES ('hidden-email')")
+        connection.execute("CREATE TABLE speakers (email text)")
+        connection.execute("INSERT INTO speakers VALUES ('hidden-email')")
     with recorded(server, scratch / "recording") as proxy, proxy.connect() as listener, proxy.connect() as connection:
         listener.execute("LISTEN news")
         connection.execute("NOTIFY news, 'a secret-literal'")
@@ -189,7 +189,7 @@ def test_notifications_say_what_their_notify_says(server, scratch):
         connection.execute("NOTIFY news, 'a plain one'")
         heard = listener.notifies()
         received = [next(heard).payload for _ in range(4)]
-        connection.execute("SELECT pg_notify('news', 'of ' || email) FROM people")
+        connection.execute("SELECT pg_notify('news', 'of ' || email) FROM speakers")
         assert next(heard).payload == "of hidden-email"
         listener.execute("UNLISTEN news")
     mask(scratch, rules, key)
@@ -224,6 +224,24 @@ def test_rules_for_a_table_are_for_its_partitions_and_materialized_views_are_ref
         apply(server, rules, key)
         assert connection.execute("SELECT ssn FROM people").fetchone()[0] != "abc-123"
         assert connection.execute("SELECT ssn FROM others").fetchone()[0] == "abc-123"
+
+
+def test_rules_that_match_nothing_are_told(server, scratch):
+    rules, key = files(scratch, "column email\ncolumn emial\ncolumn peple.name\ntype uuid\npattern secret-\n")
+    with recorded(server, scratch / "recording") as proxy, proxy.connect() as connection:
+        connection.execute("CREATE TABLE guests (email text, name text)")
+        connection.execute("INSERT INTO guests VALUES ('a@b', 'ann')")
+        assert connection.execute("SELECT * FROM guests").fetchone() == ("a@b", "ann")
+    result = run_understudy("mask", scratch / "recording", "--rules", rules, "--mask-key-file", key, "--output",
+                            scratch / "masked")
+    assert result.returncode == 0, result.stderr
+    told = [line for line in result.stderr.splitlines() if str(rules) in line]
+    assert [re.search(r"line \d", line)[0] for line in told] == ["line 2", "line 3", "line 4", "line 5"], result.stderr
+    printed = run_understudy("mask-sql", "--rules", rules, "--mask-key-file", key).stdout
+    applied = subprocess.run([str(BIN / "psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p", str(server.port),
+                              "-U", "postgres", "postgres"], input=printed, text=True, capture_output=True, timeout=120)
+    assert applied.returncode == 0, applied.stderr
+    assert re.findall(r'WARNING: .* rule "(.*)"', applied.stderr) == ["column emial", "column peple.name", "type uuid"]
 
 
 def test_what_is_wrong_is_told_with_file_and_line(scratch):
