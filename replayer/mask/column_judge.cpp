@@ -4,6 +4,7 @@
 #include <unordered_set>
 
 #include "proxy/parse_tree_walk.h"
+#include "replayer/mask/followed_statements.h"
 
 namespace understudy::replayer {
 namespace {
@@ -128,6 +129,7 @@ ColumnJudge::ColumnJudge(const masking::Rules& rules, const Var& statement) : ru
       tables.emplace_back();
   }
   collect_joined(statement);
+  collect_domain(statement);
   collect_references(statement);
   if (mentioned_ == nullptr && !derived_.empty()) mentioned_ = derived_.begin()->second;
   if (mentioned_ != nullptr) derive_lists(statement, statement);
@@ -179,6 +181,12 @@ void ColumnJudge::collect_joined(const Var& var) {
     }
     collect_joined(part);
   });
+}
+
+// A domain's VALUE: which columns are of the domain is not known.
+void ColumnJudge::collect_domain(const Var& statement) {
+  if (!is_object(statement) || !is_of_domain(statement.extract<Object::Ptr>()->begin()->first)) return;
+  if (const Rule* const rule = rules_.for_whole_row({})) derived_.emplace("value", rule);
 }
 
 // All of the statement's, where a part of it has that name; null of what is no table's name.

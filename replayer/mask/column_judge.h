@@ -57,6 +57,7 @@ class ColumnJudge {
   void collect_names(const Poco::Dynamic::Var& var);
   void collect_references(const Poco::Dynamic::Var& var);
   void collect_renamed(const Poco::JSON::Object::Ptr& table);
+  void collect_domain(const Poco::Dynamic::Var& statement);
   void collect_joined(const Poco::Dynamic::Var& var);
   [[nodiscard]] const std::vector<std::string>* tables_of(const std::string& alias) const;
   bool derive(const Poco::Dynamic::Var& var);

@@ -21,11 +21,30 @@ namespace understudy::replayer {
       "DropRoleStmt", "AlterSeqStmt", "AlterObjectSchemaStmt", "AlterOwnerStmt", "DropOwnedStmt",
       "ReassignOwnedStmt", "AlterDatabaseStmt", "AlterDatabaseSetStmt", "CreateExtensionStmt",
       "AlterExtensionStmt", "LoadStmt", "CreateEnumStmt", "CompositeTypeStmt", "CreateStatsStmt",
-      "CommentStmt"};
+      "CommentStmt", "SecLabelStmt", "CreateEventTrigStmt", "AlterEventTrigStmt", "AlterEnumStmt",
+      "AlterFunctionStmt", "AlterObjectDependsStmt", "CreateCastStmt", "CreateRangeStmt", "DefineStmt",
+      // What these compare or insert is of columns that they name.
+      "CreatePolicyStmt", "AlterPolicyStmt", "CreateTrigStmt", "RuleStmt", "CreatePublicationStmt",
+      "AlterPublicationStmt",
+      // Which columns their values are of is not told: all are masked.
+      "CreateDomainStmt", "AlterDomainStmt"};
   return kFollowed.contains(statement);
 }
 
 // Its strings are for people to read, and any value may stand in them.
-[[nodiscard]] inline bool has_free_text(std::string_view statement) { return statement == "CommentStmt"; }
+[[nodiscard]] inline bool has_free_text(std::string_view statement) {
+  return statement == "CommentStmt" || statement == "SecLabelStmt";
+}
+
+[[nodiscard]] inline bool is_of_domain(std::string_view statement) {
+  return statement == "CreateDomainStmt" || statement == "AlterDomainStmt";
+}
+
+// The first argument is the name of a setting or a sequence.
+[[nodiscard]] inline bool takes_name_first(std::string_view function) {
+  static const std::unordered_set<std::string_view> kFunctions = {
+      "current_setting", "set_config", "nextval", "currval", "setval", "pg_get_serial_sequence"};
+  return kFunctions.contains(function);
+}
 
 }  // namespace understudy::replayer

@@ -46,11 +46,12 @@ bool is_equality(const Object::Ptr& expression) {
   return (kind == "AEXPR_OP" || kind == "AEXPR_IN") && (op == "=" || op == "<>");
 }
 
-bool is_notify(const Object::Ptr& call) {
+// Of a function that may be the server's own; else empty.
+std::string own_function(const Object::Ptr& call) {
   const auto names = tree::list(call, "funcname");
-  const auto args = tree::list(call, "args");
-  return args && args->size() == 2 && names && names->size() > 0 &&
-         tree::name_part(names, names->size() - 1) == "pg_notify";
+  if (!names || names->size() == 0 || names->size() > 2) return {};
+  if (names->size() == 2 && tree::name_part(names, 0) != "pg_catalog") return {};
+  return tree::name_part(names, names->size() - 1);
 }
 
 Var without_casts(Var expression) {
@@ -145,7 +146,15 @@ class Reader {
     if (key == "MergeWhenClause") return walk_merge(body);
     if (key == "ExecuteStmt") return walk_execute(body);
     if (key == "onConflictClause" || key == "OnConflictClause") return walk_conflict(body);
-    if (key == "FuncCall" && is_notify(body)) return walk_notify(tree::list(body, "args"), role);
+    if (key == "FuncCall" && names_something(body)) return walk_named(body, role);
+    if (key == "ColumnDef") return walk_definition(body, tree::text(body, "colname"));
+    if (key == "AlterTableCmd" && tree::text(body, "subtype") == "AT_ColumnDefault")
+      return walk_definition(body, tree::text(body, "name"));
+    if (key == "CreateStmt" || key == "AlterTableStmt")
+      table_ = tree::text(tree::object(body, "relation"), "relname");
+    if (key == "CreateTrigStmt")
+      trigger_ = judge_->any_of(tree::text(tree::object(body, "relation"), "relname"));
+    if (is_of_domain(key)) return walk_definition(body, "value");
     if (key == "SelectStmt" || key == "SubLink") return walk_query(key, body, role);
     if ((key == "RangeSubselect" || key == "CommonTableExpr") && values_of(body)) return walk_values(body);
     if (!kExpressions.contains(key)) return walk(member, role);
@@ -160,21 +169,46 @@ class Reader {
     walk(member, inner);
   }
 
-  // pg_notify('channel', 'payload'): the channel is a name.
-  void walk_notify(const Array::Ptr& args, const ValueRole& role) {
+  // pg_notify('channel', ...), nextval('sequence'): a name is of no column.
+  static bool names_something(const Object::Ptr& call) {
+    const auto args = tree::list(call, "args");
+    const std::string function = own_function(call);
+    if (!args || args->size() == 0) return false;
+    if (function == "pg_notify") return args->size() == 2;
+    return takes_name_first(function) && tree::string_constant(without_casts(args->get(0)));
+  }
+
+  void walk_named(const Object::Ptr& call, const ValueRole& role) {
+    const auto args = tree::list(call, "args");
+    const auto name = tree::string_constant(without_casts(args->get(0)));
+    walk(args->get(0), name ? ValueRole{.placed = true} : role);
+    for (unsigned i = 1; i < args->size(); ++i) {
+      const Mention mention = judge_->columns_in(args->get(i));
+      ValueRole inner = mention.columns && (mention.rule != nullptr || role.rule == nullptr)
+                            ? ValueRole{.placed = true, .rule = mention.rule}
+                            : role;
+      if (own_function(call) == "pg_notify") tell_channel(args, inner);
+      walk(args->get(i), inner);
+    }
+  }
+
+  static void tell_channel(const Array::Ptr& args, ValueRole& role) {
     const Var channel = without_casts(args->get(0));
     const Var payload = without_casts(args->get(1));
-    const auto name = tree::string_constant(channel);
-    walk(args->get(0), name ? ValueRole{.placed = true} : role);
-    const Mention mention = judge_->columns_in(args->get(1));
-    ValueRole inner =
-        mention.columns && role.rule == nullptr ? ValueRole{.placed = true, .rule = mention.rule} : role;
-    if (tree::node(payload, "A_Const") || tree::node(payload, "ParamRef")) {
-      if (name) inner.channel = *name;
-      if (const auto parameter = tree::node(channel, "ParamRef"))
-        inner.channel_parameter = parameter->optValue<int>("number", 0) - 1;
+    if (!tree::node(payload, "A_Const") && !tree::node(payload, "ParamRef")) return;
+    if (const auto name = tree::string_constant(channel)) role.channel = *name;
+    if (const auto parameter = tree::node(channel, "ParamRef"))
+      role.channel_parameter = parameter->optValue<int>("number", 0) - 1;
+  }
+
+  // What a column or a domain is by default, or may be.
+  void walk_definition(const Object::Ptr& body, const std::string& name) {
+    ValueRole role = role_of_column(table_, name);
+    if (const auto derived = judge_->derived().find(name); derived != judge_->derived().end())
+      role.rule = derived->second;
+    for (const auto& [key, member] : *body) {
+      if (key != "typeName") walk_member(key, member, role);
     }
-    walk(args->get(1), inner);
   }
 
   // What is asked in a subquery has columns of its own; what it answers with goes where it stands, or is
@@ -384,11 +418,15 @@ class Reader {
             {.kind = ConstantPlace::Kind::kComment, .begin = end, .end = begin, .role = {}});
       if (i == tokens_.size()) break;
       end = tokens_[i].end;
-      if (tokens_[i].kind == SqlTokenKind::kString && !taken_[i] && !copies())
-        out_.constants.push_back({.kind = ConstantPlace::Kind::kString,
-                                  .begin = tokens_[i].begin,
-                                  .end = end,
-                                  .role = {.rule = free_text_}});
+      if (taken_[i] || copies()) continue;
+      const bool string = tokens_[i].kind == SqlTokenKind::kString;
+      const Rule* const rule = string && free_text_ != nullptr ? free_text_ : trigger_;
+      if (string || (rule != nullptr && tokens_[i].kind == SqlTokenKind::kNumber))
+        out_.constants.push_back(
+            {.kind = string ? ConstantPlace::Kind::kString : ConstantPlace::Kind::kNumber,
+             .begin = tokens_[i].begin,
+             .end = end,
+             .role = {.rule = rule}});
     }
   }
 
@@ -406,6 +444,7 @@ class Reader {
   const ColumnJudge* judge_ = nullptr;                     // of the statement at hand
   std::string table_;                                      // that an INSERT or UPDATE is of
   const Rule* free_text_ = nullptr;  // a text for people may hold any value: of this rule, so to say
+  const Rule* trigger_ = nullptr;    // of a trigger's table: its arguments may be of that column
   bool whole_ = true;
 };
 

@@ -244,6 +244,38 @@ def test_rules_that_match_nothing_are_told(server, scratch):
     assert re.findall(r'WARNING: .* rule "(.*)"', applied.stderr) == ["column emial", "column peple.name", "type uuid"]
 
 
+def test_definitions_still_run_when_they_are_replayed(template, scratch):
+    """And the masked values that they compare with are those that the masked rows have."""
+    rules, key = files(scratch, "column people.email\n")
+    schema = "CREATE TABLE people (id int, email text); CREATE TABLE kept (id int, email text); CREATE ROLE reader LOGIN"
+    with Server(template, name="prod") as production, Server(template, name="target") as target:
+        for server in (production.start(), target.start()):
+            server.execute(schema)
+            server.execute("CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'")
+        with recorded(production, scratch / "recording") as proxy, proxy.connect() as connection:
+            for asked in ("INSERT INTO people (id, email) VALUES (1, 'hidden-one'), (2, 'hidden-two')",
+                          "ALTER TABLE people ENABLE ROW LEVEL SECURITY",
+                          "GRANT SELECT ON people TO reader",
+                          "CREATE POLICY p ON people USING (email = 'hidden-one' AND id > 0)",
+                          "CREATE DOMAIN word AS varchar(20) NOT NULL CHECK (VALUE <> 'hidden-three')",
+                          "CREATE TRIGGER t BEFORE INSERT ON people FOR EACH ROW WHEN (NEW.email = 'hidden-four') "
+                          "EXECUTE FUNCTION nothing()",
+                          "CREATE TRIGGER t BEFORE INSERT ON kept FOR EACH ROW EXECUTE FUNCTION nothing('an argument')",
+                          "CREATE RULE r AS ON DELETE TO people WHERE old.email = 'hidden-five' DO INSTEAD NOTHING",
+                          "ALTER TABLE people ALTER email SET DEFAULT 'hidden-six'",
+                          "SET ROLE reader"):
+                connection.execute(asked)
+            assert connection.execute("SELECT id FROM people").fetchall() == [(1,)]
+        report = mask(scratch, rules, key)
+        assert report["statements_not_understood"] == 0, report
+        contents = raw_contents(scratch / "masked")
+        assert re.findall(rb"hidden-\w+", contents) == [] and b"nothing('an argument')" in contents
+        replay_whole(scratch / "masked", f"postgresql://postgres@{target.tcp}/postgres", "--record", scratch / "replayed")
+        assert target.value("SELECT count(*) FROM pg_policy") == 1
+    differences = run_understudy("diff", scratch / "masked", scratch / "replayed")
+    assert differences.returncode == 0, differences.stdout + differences.stderr
+
+
 def test_what_is_wrong_is_told_with_file_and_line(scratch):
     rules, key = files(scratch, "column email\ncolumn a.b.c\n")
     for lines, said in (("column email\ncolum a\n", "line 2"), ("column a.b.c", "TABLE.NAME"), ("pattern (", "POSIX"),

@@ -203,6 +203,45 @@ TEST(MaskStatement, HarmlessStatementsStayAndCommentsGetTokens) {
   EXPECT_EQ(masked("COMMENT ON TABLE users IS NULL"), "COMMENT ON TABLE users IS NULL");
 }
 
+TEST(MaskStatement, DefinitionsStayButForTheValuesOfMaskedColumns) {
+  for (const char* const sql :
+       {"CREATE POLICY p ON orders USING (tenant = current_setting('app.tenant')::int AND state <> 'qqqq')",
+        "CREATE POLICY p ON users USING (email = current_setting('app.mail'))",
+        "CREATE TRIGGER r AFTER UPDATE OF email ON users FOR EACH ROW EXECUTE FUNCTION f()",
+        "CREATE RULE r AS ON DELETE TO orders DO INSTEAD UPDATE orders SET gone = 'qqqq' WHERE id = old.id",
+        "ALTER TYPE mood ADD VALUE 'qqqq'", "CREATE DOMAIN d AS varchar(20) NOT NULL",
+        "CREATE EVENT TRIGGER e ON ddl_command_end WHEN TAG IN ('CREATE TABLE') EXECUTE FUNCTION f()",
+        "CREATE AGGREGATE s (int) (SFUNC = int4pl, STYPE = int, INITCOND = '0')",
+        "CREATE TABLE t (id int DEFAULT nextval('t_id_seq'), email varchar(20) NOT NULL, n text DEFAULT "
+        "'qqqq')"})
+    EXPECT_EQ(masked(sql), sql);
+  EXPECT_EQ(masked("CREATE POLICY p ON users USING (email = 'qqqq') WITH CHECK (code > 55555)"),
+            "CREATE POLICY p ON users USING (email = '?') WITH CHECK (code > ?)");
+  EXPECT_EQ(masked("ALTER POLICY p ON users USING (email = 'qqqq')"),
+            "ALTER POLICY p ON users USING (email = '?')");
+  EXPECT_EQ(
+      masked("CREATE TRIGGER r BEFORE INSERT ON users FOR EACH ROW WHEN (NEW.email = 'qqqq') EXECUTE "
+             "FUNCTION f('qqqq')"),
+      "CREATE TRIGGER r BEFORE INSERT ON users FOR EACH ROW WHEN (NEW.email = '?') EXECUTE FUNCTION f('?')");
+  EXPECT_EQ(
+      masked("CREATE TRIGGER r AFTER INSERT ON users FOR EACH ROW EXECUTE FUNCTION f('qqqq', n, 55555)"),
+      "CREATE TRIGGER r AFTER INSERT ON users FOR EACH ROW EXECUTE FUNCTION f('?', n, ?)");
+  EXPECT_EQ(
+      masked(
+          "CREATE RULE r AS ON INSERT TO v DO INSTEAD INSERT INTO users (n, email) VALUES ('qqqq', 'qqqq')"),
+      "CREATE RULE r AS ON INSERT TO v DO INSTEAD INSERT INTO users (n, email) VALUES ('qqqq', '?')");
+  EXPECT_EQ(
+      masked("CREATE DOMAIN d AS varchar(20) DEFAULT 'qqqq' CHECK (VALUE IN ('qqqq') OR VALUE > 55555)"),
+      "CREATE DOMAIN d AS varchar(20) DEFAULT '?' CHECK (VALUE IN ('?') OR VALUE > ?)");
+  EXPECT_EQ(masked("ALTER DOMAIN d SET DEFAULT 55555"), "ALTER DOMAIN d SET DEFAULT ?");
+  EXPECT_EQ(masked("SECURITY LABEL FOR x ON COLUMN users.id IS 'qqqq'"),
+            "SECURITY LABEL FOR x ON COLUMN users.id IS '?'");
+  EXPECT_EQ(masked("CREATE TABLE t (email text DEFAULT 'qqqq', n text DEFAULT 'qqqq')"),
+            "CREATE TABLE t (email text DEFAULT '?', n text DEFAULT 'qqqq')");
+  EXPECT_EQ(masked("ALTER TABLE t ALTER email SET DEFAULT 'qqqq', ALTER n SET DEFAULT 'qqqq'"),
+            "ALTER TABLE t ALTER email SET DEFAULT '?', ALTER n SET DEFAULT 'qqqq'");
+}
+
 TEST(MaskStatement, ParametersByTheColumnsTheyAreComparedWith) {
   const StatementValues values =
       read_statement_values("UPDATE users SET email = $2 WHERE id = $1 AND ssn = $3::varchar", rules());
