@@ -7,6 +7,7 @@
 #include "formats/wire/message_types.h"
 #include "proxy/framing.h"
 #include "proxy/splice.h"
+#include "proxy/unseen_settings.h"
 
 namespace understudy::proxy {
 namespace {
@@ -253,7 +254,10 @@ void Continuity::predict(OpenRequest& request, const StatementEffect& effect) {
   ++request.statements;
   if (effect.opaque) opaque_ = true;
   released_ |= effect.releases;
-  if (!limits_.trust_functions) unseen_ |= effect.unseen;
+  if (!limits_.trust_functions && effect.unseen != 0) {
+    unseen_ |= effect.unseen;
+    seek_also(sought_, effect.sought);
+  }
   if (effect.may_write) floor_.raise();
   switch (effect.kind) {
     case EffectKind::kBegin:

@@ -37,6 +37,7 @@
 #include "proxy/session_history.h"
 #include "proxy/session_requests.h"
 #include "proxy/topology.h"
+#include "proxy/unseen_settings.h"
 #include "proxy/whole_messages.h"
 
 namespace understudy::proxy {
@@ -88,6 +89,8 @@ class Continuity {
   void served_by(std::uint32_t timeline, Settings settings) {
     timeline_ = timeline;
     client_settings_ = server_settings_ = std::move(settings);
+    const auto user = server_settings_.find("session_authorization");
+    if (user != server_settings_.end()) user_ = user->second;
   }
   // What the server reports now.
   [[nodiscard]] const Settings& settings() const { return server_settings_; }
@@ -264,6 +267,9 @@ class Continuity {
   // continuity_held.cpp
   void ask_what_is_held();
   void take_held(ByteView payload);
+  void held_answered(const OpenRequest& own, std::string_view error);
+  [[nodiscard]] bool awaits_settings() const;
+  void confirm();
 
   // continuity_split.cpp
   [[nodiscard]] bool answered_by_replica(std::string_view sql) const;
@@ -320,9 +326,23 @@ class Continuity {
   bool held_message_ = false;      // the message now passing waits to be judged
   ByteBuffer waiting_;             // from a COMMIT on, until the transaction's id is known
   bool holding_ = false;
-  std::uint8_t unseen_ = 0;    // kinds of what pins that may be there, and the server was not asked
+  std::uint8_t unseen_ =
+      0;                // kinds of what pins that may be there, and settings, and the server was not asked
+  std::string sought_;  // of the settings, by name
   std::uint8_t released_ = 0;  // kinds of what pins that may be gone, and the server was not asked
   bool asking_held_ = false;
+  // A request whose code may have made settings is only over, for the client as well, when they are known:
+  // lost before, nobody could say what they were.
+  struct Unconfirmed {
+    OpenRequest request;
+    char status = 'I';
+  };
+  std::optional<Unconfirmed> unconfirmed_;
+  // Of the question now being answered.
+  std::uint8_t there_ = 0;
+  std::uint8_t gone_ = 0;
+  std::vector<LearnedSetting> learned_;
+  std::size_t learned_bytes_ = 0;
   bool ask_later_ = false;  // what waits has not been asked for: what came before may fail
 
   // The server's side.
@@ -346,6 +366,7 @@ class Continuity {
 
   Settings server_settings_;
   Settings client_settings_;
+  std::string user_;  // who logged in
 
   std::optional<Wrapped> wrapped_;
   ByteBuffer release_;  // of a write that was committed

@@ -1,13 +1,16 @@
 // Continuity of a session that holds what cannot move (temporary tables, session-level advisory locks,
 // cursors WITH HOLD): when it may have let go of it the server is asked whether anything is left. A DROP
 // TABLE does not say which table it found, an unlock not how often the lock was taken; the server knows.
-// Likewise behind DO and CALL, which may have made such things out of sight.
+// Likewise behind DO and CALL, which may have made such things out of sight; and settings, which are learned
+// (unseen_settings.h). What was SET LOCAL is over by then.
 //
 // Asked right behind the request, outside of a transaction, in the same breath; nothing of the client's comes
 // between the two.
 #include <algorithm>
 #include <iterator>
+#include <optional>
 
+#include "formats/wire/backend_builders.h"
 #include "formats/wire/backend_messages.h"
 #include "proxy/continuity.h"
 
@@ -34,6 +37,7 @@ void Continuity::ask_what_is_held() {
   }
   unsigned kinds = std::exchange(released_, std::uint8_t{0}) & held;
   kinds |= std::exchange(unseen_, std::uint8_t{0});
+  std::string sought = std::exchange(sought_, {});
   if (kinds == 0 || !limits_.asks) return;
   std::string sql;
   for (std::size_t kind = 0; kind < kHeldKinds; ++kind) {
@@ -41,25 +45,78 @@ void Continuity::ask_what_is_held() {
     sql += sql.empty() ? "SELECT " : ", ";
     sql += kIsThere[kind];
   }
+  if ((kinds & kUnseenSettings) != 0) {
+    sql += sql.empty() ? "SELECT " : ", ";
+    sql += kSettingColumns;
+    std::string names = sought;
+    history_.seek_settings(names);
+    sql += from_settings(names);
+  }
   ask(inserted_, sql);
   requests_.back().asks_held = static_cast<std::uint8_t>(kinds);
+  requests_.back().sought = std::move(sought);
   asking_held_ = true;
 }
 
+// One row, or one for each setting.
 void Continuity::take_held(ByteView payload) {
   const auto row = wire::DataRow::decode(payload);
-  if (!row || status_ != 'I') return;
-  const unsigned asked = requests_.front().asks_held;
-  unsigned gone = 0;
-  unsigned there = 0;
+  if (!row) return;
+  const unsigned asked = requests_.front().asks_held & kHeldAnything;
   std::size_t kind = 0;
+  std::vector<std::optional<std::string_view>> setting;
   for (const wire::Value& value : row->columns) {
     while (kind < kHeldKinds && (asked >> kind & 1U) == 0) ++kind;
-    (value.text() == "f" ? gone : there) |= 1U << kind;
-    ++kind;
+    if (kind < kHeldKinds) {
+      std::uint8_t& answer = value.text() == "f" ? gone_ : there_;
+      answer = static_cast<std::uint8_t>(answer | (1U << kind));
+      ++kind;
+    } else {
+      setting.push_back(value.is_null ? std::nullopt : std::optional(value.text()));
+    }
   }
-  history_.let_go(static_cast<std::uint8_t>(gone & asked));
-  history_.found(static_cast<std::uint8_t>(there & asked));
+  // More than the bound makes the session's history too long, however much more it is.
+  if (setting.size() != 2 || !setting[0] || learned_bytes_ > limits_.history_bytes) return;
+  LearnedSetting learned = read_setting(*setting[0], setting[1] ? &*setting[1] : nullptr);
+  if (learned.name.empty()) return;
+  learned_bytes_ += learned.name.size() + learned.text.size();
+  learned_.push_back(std::move(learned));
+}
+
+void Continuity::held_answered(const OpenRequest& own, std::string_view error) {
+  asking_held_ = false;
+  confirm();
+  const std::vector<LearnedSetting> learned = std::exchange(learned_, {});
+  const std::uint8_t gone = std::exchange(gone_, std::uint8_t{0});
+  const std::uint8_t there = std::exchange(there_, std::uint8_t{0});
+  learned_bytes_ = 0;
+  if (status_ == 'I' && error.empty()) {
+    history_.let_go(gone);
+    history_.found(there);
+    return history_.learn(learned, user_);
+  }
+  // In a transaction after all, or a cancel that was meant for the client's statement: again at its end, or
+  // behind what comes next.
+  constexpr std::string_view kCancelled = "57014";
+  if (status_ == 'I' && error != kCancelled) return;
+  unseen_ |= own.asks_held;
+  seek_also(sought_, own.sought);
+}
+
+// The request now being answered has such a question behind it.
+bool Continuity::awaits_settings() const {
+  return stage_ == Stage::kRelaying && requests_.size() > 1 && !requests_[0].own && !requests_[0].wrapped &&
+         (requests_[1].asks_held & kUnseenSettings) != 0;
+}
+
+void Continuity::confirm() {
+  if (!unconfirmed_) return;
+  Unconfirmed confirmed = std::move(*unconfirmed_);
+  unconfirmed_.reset();
+  wire::append_ready_for_query(release_, static_cast<wire::TransactionStatus>(confirmed.status));
+  count(release_);
+  requests_.push_front(std::move(confirmed.request));
+  request_answered(confirmed.status);
 }
 
 bool Continuity::is_asking() const {

@@ -44,6 +44,9 @@ void Continuity::server_lost() {
   floor_.raise();
   times_asked_ = 0;
   swallowing_ = holding_ = ask_later_ = asking_held_ = false;
+  unconfirmed_.reset();
+  learned_.clear();
+  learned_bytes_ = there_ = gone_ = 0;
   stage_ = Stage::kNoServer;
 }
 
@@ -55,7 +58,10 @@ void Continuity::note_outstanding() {
   lost_position_ = client_position_;
   outstanding_.clear();
   if (wrapped_ && wrapped_->answered) outstanding_.push_back(wrapped_->request);
+  if (unconfirmed_) outstanding_.push_back(std::move(unconfirmed_->request));
   for (OpenRequest& request : requests_) {
+    const bool asks = (request.asks_held & kUnseenSettings) != 0;
+    if (asks && !outstanding_.empty()) outstanding_.back().unlearned = true;
     if (!request.own) outstanding_.push_back(std::move(request));
   }
   // Its COMMIT is the proxy's: before that was sent nothing can have come of it.
@@ -213,6 +219,12 @@ void Continuity::was_committed() {
   if (!front.doubtful || half_shown_ || !(front.lacks_but_commit() || front.wrapped)) {
     return give_up({"08007", "the transaction was committed, but replies were lost with the server", {}},
                    false);
+  }
+  if (front.unlearned) {
+    return give_up(
+        {"08007", "the transaction was committed, but settings that its code may have made were lost",
+         "The server was lost before it could be asked for them."},
+        false);
   }
   const OpenRequest request = std::move(outstanding_.front());
   outstanding_.erase(outstanding_.begin());

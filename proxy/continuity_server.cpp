@@ -144,6 +144,7 @@ bool Continuity::shows(char type) const {
   if (!requests_.empty() && requests_.front().wrapped) {
     return is_aside(type) || (wrapped_ && wrapped_->through && type != backend::kReadyForQuery);
   }
+  if (type == backend::kReadyForQuery && awaits_settings()) return false;
   return !(swallowing_ && is_aside(type));
 }
 
@@ -210,7 +211,7 @@ void Continuity::own_answered() {
   const OpenRequest own = std::move(requests_.front());
   requests_.pop_front();
   const std::string error = std::exchange(own_error_, {});
-  if (own.asks_held != 0) asking_held_ = false;
+  if (own.asks_held != 0) held_answered(own, error);
   if (own.silent) return silent_answered(!error.empty());
   if (wrapped_) {
     if (wrapped_->answered) wrapped_->ending ? wrapped_ended() : end_wrapped();
@@ -249,6 +250,10 @@ void Continuity::reply_came(char type, ByteView payload, bool whole) {
         OpenRequest answered = std::move(request);
         requests_.pop_front();
         return wrapped_answered(std::move(answered));
+      }
+      if (awaits_settings()) {
+        unconfirmed_ = {std::move(request), payload.empty() ? 'I' : static_cast<char>(payload.front())};
+        return requests_.pop_front();
       }
       return request_answered(payload.empty() ? 'I' : static_cast<char>(payload.front()));
     case backend::kErrorResponse:

@@ -246,6 +246,58 @@ void SessionHistory::let_go(std::uint8_t kinds) {
   for_each_kind(kinds, [&](std::size_t kind) { held_[kind].clear(); });
 }
 
+void SessionHistory::seek_settings(std::string& sought) const {
+  for (const Setting& setting : settings_) seek_also(sought, setting.name);
+}
+
+void SessionHistory::learn(const std::vector<LearnedSetting>& settings, std::string_view user) {
+  // Made of several, which are all among what was learned.
+  if (!settings.empty()) learn_one({.name = "transaction_characteristics"});
+  const LearnedSetting* authorization = nullptr;
+  const LearnedSetting* role = nullptr;
+  for (const LearnedSetting& one : settings) {
+    if (one.name == "session_authorization") {
+      authorization = &one;
+    } else if (one.name == "role") {
+      role = &one;
+    } else {
+      learn_one(one);
+    }
+  }
+  const auto known = [this](std::string_view name) {
+    return std::any_of(settings_.begin(), settings_.end(),
+                       [&](const Setting& setting) { return setting.name == name; });
+  };
+  // As after every login: nothing that would have to be said. A new user has no role yet.
+  if (authorization != nullptr && (known(authorization->name) || authorization->value != user))
+    learn_one(*authorization);
+  if (role != nullptr && (known(role->name) || role->value != "none")) learn_one(*role);
+  measure();
+}
+
+void SessionHistory::learn_one(const LearnedSetting& learned) {
+  const auto known = std::find_if(settings_.begin(), settings_.end(),
+                                  [&](const Setting& setting) { return setting.name == learned.name; });
+  const bool there = known != settings_.end();
+  if (!learned.pins.empty()) {
+    if (pin_.empty()) pin_ = learned.pins;
+    return;
+  }
+  if (there ? known->text == learned.text : learned.text.empty()) return;
+  ++version_;
+  if (learned.text.empty()) {
+    undone_ = version_;
+    settings_.erase(known);
+  } else if (there && learned.name != "session_authorization") {
+    known->text = learned.text;
+    known->version = version_;
+  } else {
+    if (learned.name == "session_authorization") forget_setting("role");
+    forget_setting(learned.name);
+    settings_.push_back({learned.name, learned.text, version_});
+  }
+}
+
 void SessionHistory::forget_setting(std::string_view name) {
   std::erase_if(settings_, [&](const Setting& setting) { return setting.name == name; });
 }

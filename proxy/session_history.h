@@ -22,6 +22,7 @@
 
 #include "formats/bytes.h"
 #include "proxy/statement_traits.h"
+#include "proxy/unseen_settings.h"
 
 namespace understudy::proxy {
 
@@ -56,6 +57,11 @@ class SessionHistory {
   // The server said, at a safe point, that none of these is there; or that they are.
   void let_go(std::uint8_t kinds);
   void found(std::uint8_t kinds);
+  // Adds the names of the settings it has to those that a server is asked for (unseen_settings.h).
+  void seek_settings(std::string& sought) const;
+  // The server said, at a safe point, which settings the session has; `user`: who logged in. What is known
+  // already stays where it is: who may make a setting hangs on the role that was set before it.
+  void learn(const std::vector<LearnedSetting>& settings, std::string_view user);
   [[nodiscard]] bool listens() const { return !channels_.empty(); }
 
   struct Answers {
@@ -111,6 +117,7 @@ class SessionHistory {
   void release(std::string_view savepoint);
   void apply(Change&& change);
   void apply_pin(const StatementEffect& effect);
+  void learn_one(const LearnedSetting& learned);
   void forget_setting(std::string_view name);
   void forget_prepared(std::string_view name);
   void measure();

@@ -29,7 +29,9 @@ struct OpenRequest {
   bool whole = false;          // its Sync was sent, or it needs none
   bool asks_mark = false;      // and it is the one for the transaction's id
   bool asks_position = false;  // or the one for the primary's position
-  std::uint8_t asks_held = 0;  // or whether these still pin the session
+  std::uint8_t asks_held = 0;  // or whether these still pin the session, and what settings it has
+  std::string sought = {};     // of those, by name
+  bool unlearned = false;      // lost before the server had said what settings its code has made
   bool silent = false;         // or makes the server what the client knows already
   bool failed = false;         // the server said so; what else was due will not come
   bool ends_transaction = false;

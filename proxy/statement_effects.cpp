@@ -8,6 +8,7 @@
 #include "formats/wire/sql_text.h"
 #include "proxy/parse_tree_walk.h"
 #include "proxy/sql_tokens.h"
+#include "proxy/unseen_settings.h"
 
 namespace understudy::proxy {
 namespace {
@@ -63,12 +64,6 @@ StatementEffect effect_of(const TreeJudgement& judgement) {
 
 // --- Settings ---
 
-// Tables made after this may be temporary without saying so.
-bool begins_with_pg_temp(std::string_view search_path) {
-  const std::size_t begin = search_path.find_first_not_of(" \"");
-  return begin != std::string_view::npos && to_lower(search_path.substr(begin)).starts_with("pg_temp");
-}
-
 bool is_of_the_transaction(std::string_view setting) {
   return setting == "transaction_isolation" || setting == "transaction_read_only" ||
          setting == "transaction_deferrable";
@@ -78,8 +73,7 @@ bool is_of_the_transaction(std::string_view setting) {
 StatementEffect setting_effect(const std::string& name, std::string_view value, bool local,
                                std::string_view text) {
   const std::string setting = to_lower(name);
-  if (setting == "search_path" && begins_with_pg_temp(value))
-    return pin_effect("search_path that begins with pg_temp");
+  if (setting == "search_path" && begins_with_pg_temp(value)) return pin_effect(std::string(kTemporaryPath));
   if (local || is_of_the_transaction(setting)) return session_effect(EffectKind::kSetLocal, setting);
   return set_effect(setting, text);
 }
@@ -259,6 +253,22 @@ bool creates_in_pg_temp(const Parsed& statement) {
   });
 }
 
+// Where to look for the settings that DO and CALL make.
+std::string sought_in(const Parsed& statement) {
+  if (statement.type == "CallStmt") {
+    const Array::Ptr names = tree::list(tree::object(statement.body, "funccall"), "funcname");
+    return names ? procedure_sought(tree::name_part(names, names->size() - 1)) : std::string();
+  }
+  const Array::Ptr arguments = tree::list(statement.body, "args");
+  if (!arguments) return {};
+  for (const Var& argument : *arguments) {
+    const Object::Ptr element = tree::node(argument, "DefElem");
+    if (tree::text(element, "defname") != "as" || !element->has("arg")) continue;
+    return settings_named_in(tree::text(tree::node(element->get("arg"), "String"), "sval"));
+  }
+  return {};
+}
+
 // All others: what changes data or its definitions, what runs code (CALL, DO, EXECUTE), what is not known
 // here.
 StatementEffect other_effect(const Parsed& statement) {
@@ -273,7 +283,10 @@ StatementEffect other_effect(const Parsed& statement) {
   const bool runs_code = statement.type == "CallStmt" || statement.type == "DoStmt";
   if (runs_code) judgement.opaque = true;
   StatementEffect effect = effect_of(judgement);
-  if (runs_code) effect.unseen = kHeldAnything;
+  if (runs_code) {
+    effect.unseen = kHeldAnything | kUnseenSettings;
+    effect.sought = sought_in(statement);
+  }
   return effect;
 }
 

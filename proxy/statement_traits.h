@@ -50,6 +50,8 @@ inline constexpr std::uint8_t kHeldLock = 2;       // session-level advisory loc
 inline constexpr std::uint8_t kHeldCursor = 4;     // cursors WITH HOLD
 inline constexpr std::size_t kHeldKinds = 3;
 inline constexpr std::uint8_t kHeldAnything = 7;
+// Besides those, settings: they can be made elsewhere, once they are known.
+inline constexpr std::uint8_t kUnseenSettings = 8;
 
 // One statement of the text.
 struct StatementEffect {
@@ -73,6 +75,9 @@ struct StatementEffect {
   std::uint8_t holds = 0;     // of kPin: what pins, if all that does can be asked for
   std::uint8_t releases = 0;  // what may be gone after it
   std::uint8_t unseen = 0;    // what may be there after it, made by the code that it runs (DO, CALL)
+  // Of unseen settings, those that can only be asked for by name, or where to look for them (see
+  // unseen_settings.h).
+  std::string sought = {};
   bool operator==(const StatementEffect&) const = default;
 };
 

@@ -243,7 +243,10 @@ class Writer:
                                          "RESET SESSION AUTHORIZATION",
                                          "SET LOCAL timezone TO DEFAULT", "SET ROLE NONE", "RESET search_path",
                                          "SET SESSION AUTHORIZATION DEFAULT"]))
-        return self._say(self._setting())
+        setting = self._setting()
+        if self._chance(0.15):
+            return self._say(f"DO $$BEGIN {setting.replace('SELECT', 'PERFORM')}; END$$")
+        return self._say(setting)
 
     def _show(self):
         name = self._pick([*SETTINGS, "transaction_isolation", "transaction_read_only"])

@@ -142,7 +142,7 @@ TEST_F(ContinuityHeldTest, WhatIsMadeBehindTheQuestionPinsAgain) {
 TEST_F(ContinuityHeldTest, WhatACallMadeOutOfSightPins) {
   EXPECT_EQ(questions(ask("CALL p()")), 1U);
   (void)answer(done("CALL", 'I'));
-  EXPECT_EQ(answer(rows_of_answer({"f", "t", "f"})), Lines{});
+  EXPECT_EQ(answer(rows_of_answer({"f", "t", "f"})), Lines{"Z I"});
   EXPECT_EQ(session_->cannot_move(), "session-level advisory lock taken by a procedure");
   let_go("SELECT pg_advisory_unlock_all()", "SELECT 1", "f");
   EXPECT_EQ(session_->cannot_move(), "");

@@ -22,6 +22,7 @@ StatementEffect only(std::string_view sql) {
 StatementEffect deeds(StatementEffect effect) {
   effect.on_replica = effect.opaque = false;
   effect.releases = effect.unseen = 0;
+  effect.sought.clear();
   return effect;
 }
 
