@@ -162,8 +162,10 @@ class Reference:
         stage.clear()
         conversation = stage.converse_directly()
         self.greeting = conversation.greeting
-        self.answers = [conversation.ask(step) for step in script.steps]
-        conversation.close()
+        try:
+            self.answers = [conversation.ask(step) for step in script.steps]
+        finally:
+            conversation.close()
 
     def status_before(self, number):
         while number and not self.script.steps[number - 1].readies:

@@ -423,6 +423,8 @@ class Writer:
         end = ("CopyDone", COPY_DONE) if self._chance(0.8) else ("CopyFail", message(b"f", b"changed its mind\0"))
         rest = [*(said_data(one_line) for one_line in data), end]
         by_query = self._chance(0.6)
+        if not by_query:
+            self._parsed.pop("", None)  # executed again without its data it would wait for them
         words = [word for word, _ in rest]
         pieces = tuple(piece for _, piece in rest)
         if self._chance(0.5):  # does not wait to be asked
