@@ -255,8 +255,10 @@ void Continuity::predict(OpenRequest& request, const StatementEffect& effect) {
   if (effect.opaque) opaque_ = true;
   released_ |= effect.releases;
   if (!limits_.trust_functions && effect.unseen != 0) {
-    unseen_ |= effect.unseen;
-    seek_also(sought_, effect.sought);
+    // (A DO is another each time.)
+    const bool asks = !effect.sought.ends_with("()") || procedures_.due(effect.sought);
+    unseen_ |= asks ? effect.unseen : effect.unseen & kHeldAnything;
+    if (asks) seek_also(sought_, effect.sought);
   }
   if (effect.may_write) floor_.raise();
   switch (effect.kind) {

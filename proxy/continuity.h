@@ -329,6 +329,7 @@ class Continuity {
   std::uint8_t unseen_ =
       0;                // kinds of what pins that may be there, and settings, and the server was not asked
   std::string sought_;  // of the settings, by name
+  QuietProcedures procedures_;
   std::uint8_t released_ = 0;  // kinds of what pins that may be gone, and the server was not asked
   bool asking_held_ = false;
   // A request whose code may have made settings is only over, for the client as well, when they are known:
@@ -341,6 +342,7 @@ class Continuity {
   // Of the question now being answered.
   std::uint8_t there_ = 0;
   std::uint8_t gone_ = 0;
+  bool code_sets_ = false;
   std::vector<LearnedSetting> learned_;
   std::size_t learned_bytes_ = 0;
   bool ask_later_ = false;  // what waits has not been asked for: what came before may fail

@@ -79,6 +79,10 @@ void Continuity::take_held(ByteView payload) {
   if (setting.size() != 2 || !setting[0] || learned_bytes_ > limits_.history_bytes) return;
   LearnedSetting learned = read_setting(*setting[0], setting[1] ? &*setting[1] : nullptr);
   if (learned.name.empty()) return;
+  if (learned.name == kCodeSets) {
+    code_sets_ = true;
+    return;
+  }
   learned_bytes_ += learned.name.size() + learned.text.size();
   learned_.push_back(std::move(learned));
 }
@@ -89,11 +93,15 @@ void Continuity::held_answered(const OpenRequest& own, std::string_view error) {
   const std::vector<LearnedSetting> learned = std::exchange(learned_, {});
   const std::uint8_t gone = std::exchange(gone_, std::uint8_t{0});
   const std::uint8_t there = std::exchange(there_, std::uint8_t{0});
+  const bool sets = std::exchange(code_sets_, false);
   learned_bytes_ = 0;
   if (status_ == 'I' && error.empty()) {
     history_.let_go(gone);
     history_.found(there);
-    return history_.learn(learned, user_);
+    using News = SessionHistory::News;
+    const News news = history_.learn(learned, user_);
+    if (sets || news != News::kPerhaps) procedures_.answered(own.sought, sets || news == News::kSome);
+    return;
   }
   // In a transaction after all, or a cancel that was meant for the client's statement: again at its end, or
   // behind what comes next.

@@ -45,6 +45,7 @@ void Continuity::server_lost() {
   times_asked_ = 0;
   swallowing_ = holding_ = ask_later_ = asking_held_ = false;
   unconfirmed_.reset();
+  code_sets_ = false;
   learned_.clear();
   learned_bytes_ = there_ = gone_ = 0;
   stage_ = Stage::kNoServer;

@@ -160,7 +160,7 @@ void SessionHistory::apply(Change&& change) {
       // A new user has the role of nobody but itself ("SET SESSION AUTHORIZATION").
       if (effect.name == "session_authorization") forget_setting("role");
       forget_setting(effect.name);
-      settings_.push_back({std::move(effect.name), std::move(effect.text), version_});
+      settings_.push_back({std::move(effect.name), std::move(effect.text), version_, false});
       return;
     case K::kReset:
       undone_ = version_;
@@ -250,9 +250,12 @@ void SessionHistory::seek_settings(std::string& sought) const {
   for (const Setting& setting : settings_) seek_also(sought, setting.name);
 }
 
-void SessionHistory::learn(const std::vector<LearnedSetting>& settings, std::string_view user) {
+SessionHistory::News SessionHistory::learn(const std::vector<LearnedSetting>& settings,
+                                           std::string_view user) {
+  News news = News::kNone;
+  const auto take = [&](const LearnedSetting& one) { news = std::max(news, learn_one(one)); };
   // Made of several, which are all among what was learned.
-  if (!settings.empty()) learn_one({.name = "transaction_characteristics"});
+  if (!settings.empty()) take({.name = "transaction_characteristics"});
   const LearnedSetting* authorization = nullptr;
   const LearnedSetting* role = nullptr;
   for (const LearnedSetting& one : settings) {
@@ -261,7 +264,7 @@ void SessionHistory::learn(const std::vector<LearnedSetting>& settings, std::str
     } else if (one.name == "role") {
       role = &one;
     } else {
-      learn_one(one);
+      take(one);
     }
   }
   const auto known = [this](std::string_view name) {
@@ -270,32 +273,38 @@ void SessionHistory::learn(const std::vector<LearnedSetting>& settings, std::str
   };
   // As after every login: nothing that would have to be said. A new user has no role yet.
   if (authorization != nullptr && (known(authorization->name) || authorization->value != user))
-    learn_one(*authorization);
-  if (role != nullptr && (known(role->name) || role->value != "none")) learn_one(*role);
+    take(*authorization);
+  if (role != nullptr && (known(role->name) || role->value != "none")) take(*role);
   measure();
+  return news;
 }
 
-void SessionHistory::learn_one(const LearnedSetting& learned) {
+SessionHistory::News SessionHistory::learn_one(const LearnedSetting& learned) {
   const auto known = std::find_if(settings_.begin(), settings_.end(),
                                   [&](const Setting& setting) { return setting.name == learned.name; });
   const bool there = known != settings_.end();
   if (!learned.pins.empty()) {
     if (pin_.empty()) pin_ = learned.pins;
-    return;
+    return News::kSome;
   }
-  if (there ? known->text == learned.text : learned.text.empty()) return;
+  if (there ? known->text == learned.text : learned.text.empty()) return News::kNone;
   ++version_;
   if (learned.text.empty()) {
     undone_ = version_;
     settings_.erase(known);
-  } else if (there && learned.name != "session_authorization") {
+    return learned.name == "transaction_characteristics" ? News::kPerhaps : News::kSome;
+  }
+  const bool was_learned = !there || known->learned;
+  if (there && learned.name != "session_authorization") {
     known->text = learned.text;
     known->version = version_;
+    known->learned = true;
   } else {
     if (learned.name == "session_authorization") forget_setting("role");
     forget_setting(learned.name);
-    settings_.push_back({learned.name, learned.text, version_});
+    settings_.push_back({learned.name, learned.text, version_, true});
   }
+  return was_learned ? News::kSome : News::kPerhaps;
 }
 
 void SessionHistory::forget_setting(std::string_view name) {

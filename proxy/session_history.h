@@ -61,7 +61,12 @@ class SessionHistory {
   void seek_settings(std::string& sought) const;
   // The server said, at a safe point, which settings the session has; `user`: who logged in. What is known
   // already stays where it is: who may make a setting hangs on the role that was set before it.
-  void learn(const std::vector<LearnedSetting>& settings, std::string_view user);
+  enum class News : std::uint8_t {
+    kNone,
+    kPerhaps,  // of what the client has set: what that came to was not known
+    kSome
+  };
+  News learn(const std::vector<LearnedSetting>& settings, std::string_view user);
   [[nodiscard]] bool listens() const { return !channels_.empty(); }
 
   struct Answers {
@@ -106,6 +111,7 @@ class SessionHistory {
     std::string name;
     std::string text;
     std::uint64_t version = 0;
+    bool learned = false;  // by asking: the text says what the setting is, not only how it was set
   };
   struct Removed {
     std::string statement;
@@ -117,7 +123,7 @@ class SessionHistory {
   void release(std::string_view savepoint);
   void apply(Change&& change);
   void apply_pin(const StatementEffect& effect);
-  void learn_one(const LearnedSetting& learned);
+  News learn_one(const LearnedSetting& learned);
   void forget_setting(std::string_view name);
   void forget_prepared(std::string_view name);
   void measure();

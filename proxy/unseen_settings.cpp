@@ -119,6 +119,16 @@ std::string from_settings(std::string_view sought) {
       " UNION ALL SELECT m[1] FROM pg_catalog.pg_proc, pg_catalog.regexp_matches(pg_catalog.lower(prosrc), "
       "'(?:^|[^a-z0-9_$])set(?:_config[[:space:]]*[(][[:space:]]*''+|[[:space:]]+(?:session[[:space:]]+)?)"
       "([a-z_][a-z0-9_$]*(?:[.][a-z_][a-z0-9_$]*)+)', 'g') AS m WHERE proname OPERATOR(pg_catalog.=) ANY (";
+  // SET where a statement may begin: that of an UPDATE is none.
+  constexpr std::string_view kProceduresThatSet =
+      " UNION ALL SELECT '()', '' FROM pg_catalog.pg_proc WHERE (prosrc OPERATOR(pg_catalog.=) '' OR NOT "
+      "EXISTS "
+      "(SELECT FROM pg_catalog.pg_language AS l WHERE l.oid OPERATOR(pg_catalog.=) prolang AND l.lanname "
+      "OPERATOR(pg_catalog.=) ANY ('{sql,plpgsql}'::pg_catalog.name[])) OR pg_catalog.regexp_replace("
+      "pg_catalog.lower(prosrc), '--[^\n]*', ' ', 'g') OPERATOR(pg_catalog.~) "
+      "'(^|[;''>/]|begin|then|else|loop)"
+      "[[:space:]]*(re)?set[[:space:]]|set_config|execute|discard|call[[:space:]]') AND proname "
+      "OPERATOR(pg_catalog.=) ANY (";
   const std::string names = "ARRAY[" + literals(sought, false) + "]::pg_catalog.text[]";
   const std::string procedures = literals(sought, true);
   std::string sql =
@@ -132,13 +142,34 @@ std::string from_settings(std::string_view sought) {
       "transaction_deferrable}'::pg_catalog.text[]) " +
       "UNION ALL SELECT k, pg_catalog.current_setting(k, true) FROM (SELECT k FROM pg_catalog.unnest(" +
       names + ") AS k WHERE pg_catalog.strpos(k, '.') OPERATOR(pg_catalog.>) 0";
-  if (!procedures.empty()) sql.append(kNamesInProcedures) += "ARRAY[" + procedures + "]::pg_catalog.name[])";
+  const std::string called = "ARRAY[" + procedures + "]::pg_catalog.name[]";
+  if (!procedures.empty()) sql.append(kNamesInProcedures).append(called) += ")";
   sql +=
       ") AS custom(k) WHERE NOT EXISTS (SELECT FROM s WHERE low OPERATOR(pg_catalog.=) k) UNION ALL SELECT "
       "k, "
       "pg_catalog.current_setting(k) FROM pg_catalog.unnest('{session_authorization,role}'::"
-      "pg_catalog.text[]) AS k) AS known(n, v)";
+      "pg_catalog.text[]) AS k";
+  if (!procedures.empty()) sql.append(kProceduresThatSet).append(called) += ")";
+  sql += ") AS known(n, v)";
   return sql;
+}
+
+bool QuietProcedures::due(std::string_view procedure) {
+  auto found = calls_.find(procedure);
+  if (found == calls_.end()) {
+    if (calls_.size() == kMost) return true;
+    found = calls_.emplace(procedure, Calls{}).first;
+  }
+  Calls& calls = found->second;
+  return ++calls.made >= calls.due || calls.sets;
+}
+
+void QuietProcedures::answered(std::string_view sought, bool sets) {
+  for (auto& [name, calls] : calls_) {
+    if ((" " + std::string(sought) + " ").find(" " + name + " ") == std::string::npos) continue;
+    calls.sets = calls.sets || sets;
+    calls.due = calls.made + std::min(calls.made, kMostUnasked) + 1;
+  }
 }
 
 LearnedSetting read_setting(std::string_view name, const std::string_view* value) {

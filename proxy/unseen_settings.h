@@ -7,6 +7,8 @@
 // procedure that such a procedure calls is not looked into.
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 
@@ -30,12 +32,36 @@ inline constexpr std::string_view kSettingColumns =
     "ELSE pg_catalog.left('long', pg_catalog.octet_length(v)) END";
 [[nodiscard]] std::string from_settings(std::string_view sought);
 
+// Name of a row that is no setting: a procedure's text sets something, or may do so by what it runs (CALL,
+// EXECUTE, a language that is not known).
+inline constexpr std::string_view kCodeSets = "()";
+
 struct LearnedSetting {
   std::string name = {};   // in lower case
   std::string value = {};  // in the database's encoding
   std::string text = {};   // SQL that makes it again; empty: the session has not set it
   std::string pins = {};   // why it cannot be made again, in words; empty when it can
 };
+// Which procedures it is worth to ask behind, in one session: the question costs more than many a procedure.
+// One whose text sets nothing, and behind which nothing had changed, is asked behind less and less often.
+class QuietProcedures {
+ public:
+  // It is called; true: to be asked behind.
+  [[nodiscard]] bool due(std::string_view procedure);
+  // What was learned behind these (a list as above): they set something; or nothing had changed.
+  void answered(std::string_view sought, bool sets);
+
+ private:
+  static constexpr std::size_t kMost = 256;
+  static constexpr std::uint64_t kMostUnasked = 255;
+  struct Calls {
+    std::uint64_t made = 0;
+    std::uint64_t due = 0;  // so many
+    bool sets = false;
+  };
+  std::map<std::string, Calls, std::less<>> calls_;
+};
+
 // What a row says; no name where it says nothing. `value`: null where the session has not set it.
 [[nodiscard]] LearnedSetting read_setting(std::string_view name, const std::string_view* value);
 

@@ -56,6 +56,22 @@ TEST(UnseenSettings, ARowThatSaysNothingSaysNothing) {
   EXPECT_EQ(read_setting("7365617263685f70617468", &path).pins, "search_path that begins with pg_temp");
 }
 
+TEST(UnseenSettings, AProcedureThatSetsNothingIsAskedBehindLessAndLess) {
+  QuietProcedures procedures;
+  unsigned asked = 0;
+  for (int call = 0; call < 1000; ++call) {
+    if (!procedures.due("quiet()")) continue;
+    ++asked;
+    procedures.answered("app.a quiet()", false);
+  }
+  EXPECT_EQ(asked, 10U);  // 1, 3, 7, ... 255, then each 256th
+  for (int call = 0; call < 100; ++call) {
+    EXPECT_TRUE(procedures.due("sets()"));
+    procedures.answered("sets()", call == 0);
+  }
+  for (int call = 0; call < 3; ++call) EXPECT_TRUE(procedures.due("never_answered()"));
+}
+
 class ContinuitySettingsTest : public ContinuityTest {
  protected:
   static std::string hexadecimal(std::string_view text) {
@@ -211,6 +227,32 @@ TEST_F(ContinuitySettingsTest, APipelineIsAskedAboutBehindItsSync) {
   ByteBuffer sync;
   wire::append_sync(sync);
   EXPECT_TRUE(asks_for_settings(lines_of(session_->to_server(sync)), {"login"}));
+}
+
+TEST_F(ContinuitySettingsTest, WhoseCallsChangeNothingIsAskedLessOften) {
+  const auto call = [this](const std::vector<Row>& found) {
+    const bool asked = asks_for_settings(ask("CALL work()"));
+    EXPECT_EQ(answer(done("CALL", 'I')).size(), asked ? 1U : 2U);
+    (void)answer(asked ? settings(found) : rows_of_answer({"f", "f", "f"}));
+    return asked;
+  };
+  exchange("SET work_mem = '1MB'", "SET", 'I');
+  EXPECT_TRUE(call({{"work_mem", "1024"}}));  // set by the client, or by the procedure: nobody knows
+  EXPECT_TRUE(call({{"work_mem", "1024"}}));
+  EXPECT_FALSE(call({}));
+  EXPECT_FALSE(call({}));
+  EXPECT_TRUE(call({{"work_mem", "2048"}}));
+  for (int i = 0; i < 10; ++i) EXPECT_TRUE(call({{"work_mem", "2048"}}));  // it may set that to anything
+  EXPECT_EQ(move(), Lines{made_again("work_mem", "2048")});
+}
+
+TEST_F(ContinuitySettingsTest, WhoseTextSetsSomethingIsAlwaysAskedBehind) {
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_TRUE(asks_for_settings(ask("CALL work()")));
+    (void)answer(done("CALL", 'I'));
+    (void)answer(settings({{"()", ""}}));
+  }
+  EXPECT_EQ(move(), Lines{});
 }
 
 TEST_F(ContinuitySettingsTest, WhatIsTooLongPins) {
