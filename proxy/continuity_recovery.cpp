@@ -222,10 +222,10 @@ void Continuity::was_committed() {
                    false);
   }
   if (front.unlearned) {
-    return give_up(
-        {"08007", "the transaction was committed, but settings that its code may have made were lost",
-         "The server was lost before it could be asked for them."},
-        false);
+    history_.unsettle();  // rather none of its settings than some
+    return give_up({"08007", "the transaction was committed, but its settings were lost",
+                    "The server was lost before it could be asked what code has set."},
+                   false);
   }
   const OpenRequest request = std::move(outstanding_.front());
   outstanding_.erase(outstanding_.begin());

@@ -251,7 +251,8 @@ void Continuity::reply_came(char type, ByteView payload, bool whole) {
         requests_.pop_front();
         return wrapped_answered(std::move(answered));
       }
-      if (awaits_settings()) {
+      // (Shown already where it was the last of what a replay had to swallow.)
+      if (!showing_ && awaits_settings()) {
         unconfirmed_ = {std::move(request), payload.empty() ? 'I' : static_cast<char>(payload.front())};
         return requests_.pop_front();
       }

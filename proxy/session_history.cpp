@@ -100,6 +100,10 @@ void SessionHistory::committed() {
   for (Change& change : changes_) change.settled = true;
 }
 
+void SessionHistory::unsettle() {
+  for (Change& change : changes_) change.settled = false;
+}
+
 void SessionHistory::rolled_back() {
   std::erase_if(changes_, [](const Change& change) { return change.transactional && !change.settled; });
   measure_changes();

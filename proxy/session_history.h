@@ -37,6 +37,8 @@ class SessionHistory {
   // The transaction, explicit or not, ended. (COMMIT and ROLLBACK statements say so by completed().)
   void committed();
   void rolled_back();
+  // What was committed since the last safe point is to vanish with the next rolled_back().
+  void unsettle();
 
   // The text of a statement prepared by a Parse; null when there is none of that name. (Of one prepared by
   // SQL only the PREPARE is known, not what it does.)

@@ -284,6 +284,30 @@ TEST_F(ContinuitySettingsTest, ALossBeforeTheyAreKnownIsNoSuccess) {
   EXPECT_EQ(answer(done("SELECT 1", 'I')), (Lines{"C SELECT 1", "Z I"}));
 }
 
+TEST_F(ContinuitySettingsTest, AReplayThatEndsBeforeTheQuestionShowsNothingTwice) {
+  ByteBuffer pipeline;
+  for (const char* sql : {"BEGIN", "SELECT 1 / 0", "COMMIT"}) {
+    wire::append_parse(pipeline, "", sql);
+    wire::append_bind(pipeline, {});
+    wire::append_execute(pipeline, "");
+  }
+  wire::append_sync(pipeline);
+  (void)session_->to_server(pipeline);
+  ByteBuffer failing;
+  for (const char type : {'1', '2'}) wire::append_empty_message(failing, type);
+  wire::append_command_complete(failing, "BEGIN");
+  append_bytes(failing, failed('E'));
+  (void)answer(failing);
+  EXPECT_FALSE(asks_for_settings(ask("DO $$BEGIN SET app.who = 'x'; END$$")));  // the transaction is open
+  EXPECT_EQ(answer(failed('E')), (Lines{"E 22012", "Z E"}));
+  EXPECT_EQ(ask("SELECT 1").size(), 1U);
+  // Said again all at once, it is to be expected that the COMMIT ends the transaction: asked behind both.
+  EXPECT_TRUE(asks_for_settings(move(), {"app.who"}));
+  EXPECT_EQ(answer(both(failing, failed_with("25P02", 'E'))), Lines{});
+  EXPECT_EQ(answer(both(failed('E'), failed_with("25P02", 'E'))), Lines{});
+  EXPECT_EQ(answer(failed('E')), (Lines{"E 22012", "Z E"}));
+}
+
 class GuardedSettingsTest : public CommitGuardTest {
  protected:
   // Up to a COMMIT that was answered, and the settings were not told yet.
@@ -292,6 +316,7 @@ class GuardedSettingsTest : public CommitGuardTest {
     (void)ask("UPDATE t SET a = 1");
     (void)answer(done("UPDATE 1", 'T'));
     tell_mark("77", "0/800");
+    exchange("SET work_mem = '1MB'", "SET", 'T');
     exchange("DO $$BEGIN SET app.who = 'x'; END$$", "DO", 'T');
     EXPECT_EQ(ask("COMMIT").size(), 2U);
     EXPECT_EQ(answer(done("COMMIT", 'I')), Lines{"C COMMIT"});
