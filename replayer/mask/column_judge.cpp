@@ -4,7 +4,9 @@
 #include <unordered_set>
 
 #include "proxy/parse_tree_walk.h"
+#include "replayer/mask/binary_token.h"
 #include "replayer/mask/followed_statements.h"
+#include "replayer/mask/tree_parts.h"
 
 namespace understudy::replayer {
 namespace {
@@ -13,16 +15,10 @@ using Object = Poco::JSON::Object;
 using Array = Poco::JSON::Array;
 using masking::Rule;
 using Poco::Dynamic::Var;
+using namespace parts;
 namespace tree = proxy::tree;
 
-constexpr int kMaxDerivations = 10;  // a column renamed through more levels of subqueries than this
-
-bool is_object(const Var& var) { return var.type() == typeid(Object::Ptr); }
-bool is_array(const Var& var) { return var.type() == typeid(Array::Ptr); }
-
-std::string last_part(const Array::Ptr& names) {
-  return names && names->size() > 0 ? tree::name_part(names, names->size() - 1) : std::string();
-}
+constexpr int kMaxDerivations = 100;  // a column renamed through more levels of subqueries than this
 
 // Functions in FROM of which is known what their columns are called: as they or their alias are, or one of
 // these.
@@ -43,29 +39,6 @@ const std::unordered_set<std::string_view> kNamedFunctions = {"unnest",
                                                               "json_object_keys",
                                                               "jsonb_object_keys"};
 
-// Calls `visit(member's name, its value)` for each member of an object, `visit("", item)` for each of a list.
-template <typename Visit>
-void for_each_part(const Var& var, Visit&& visit) {
-  if (is_array(var)) {
-    for (const Var& item : *var.extract<Array::Ptr>()) visit(std::string(), item);
-  } else if (is_object(var)) {
-    for (const auto& [key, member] : *var.extract<Object::Ptr>()) visit(key, member);
-  }
-}
-
-// Whether a column of that name, or all columns, stand in an expression.
-bool names_column(const Var& var, const std::string& name) {
-  bool found = false;
-  for_each_part(var, [&](const std::string& key, const Var& part) {
-    if (key == "ColumnRef" && is_object(part)) {
-      const std::string last = last_part(tree::list(part.extract<Object::Ptr>(), "fields"));
-      found = found || last.empty() || last == name;
-    }
-    found = found || names_column(part, name);
-  });
-  return found;
-}
-
 // The names of the functions and of the columns that are told for them: f(x) AS (a int), XMLTABLE's columns.
 void collect_function_names(const Var& var, std::vector<std::string>& functions,
                             std::vector<std::string>& columns) {
@@ -80,10 +53,26 @@ void collect_function_names(const Var& var, std::vector<std::string>& functions,
 
 }  // namespace
 
-Array::Ptr values_of(const Object::Ptr& source) {
+Object::Ptr source_of(const Object::Ptr& source) {
   const char* const member = source->has("subquery") ? "subquery" : "ctequery";
-  return source->has(member) ? tree::list(tree::node(source->get(member), "SelectStmt"), "valuesLists")
-                             : nullptr;
+  return source->has(member) ? tree::node(source->get(member), "SelectStmt") : nullptr;
+}
+
+std::vector<std::string> function_names(const Object::Ptr& function) {
+  std::vector<std::string> functions;
+  std::vector<std::string> columns;
+  collect_function_names(Var(function), functions, columns);
+  const auto alias = tree::object(function, "alias");
+  const Array::Ptr names = tree::list(alias, "colnames");
+  for (const std::string& name : functions) {  // json_each_text, jsonb_array_elements
+    if (name.find("each") != std::string::npos) columns.emplace_back("key");
+    if (name.find("each") != std::string::npos || name.find("elements") != std::string::npos)
+      columns.emplace_back("value");
+  }
+  columns.push_back(tree::text(alias, "aliasname"));
+  columns.insert(columns.end(), functions.begin(), functions.end());
+  for (std::size_t i = 0; names && i < names->size(); ++i) columns.push_back(tree::name_part(names, i));
+  return columns;
 }
 
 Array::Ptr names_of(const Object::Ptr& source) {
@@ -132,8 +121,12 @@ ColumnJudge::ColumnJudge(const masking::Rules& rules, const Var& statement) : ru
   collect_domain(statement);
   collect_references(statement);
   if (mentioned_ == nullptr && !derived_.empty()) mentioned_ = derived_.begin()->second;
-  if (mentioned_ != nullptr) derive_lists(statement, statement);
-  for (int i = 0; i < kMaxDerivations && derive(statement); ++i) {
+  if (mentioned_ != nullptr) derive_lists(statement);
+  std::vector<std::string> outputs;
+  collect_outputs(statement, outputs);
+  for (int i = 0; i < kMaxDerivations; ++i) {
+    const bool forward = derive(statement);
+    if (!derive_links(statement, outputs) && !forward) break;
   }
 }
 
@@ -210,45 +203,18 @@ void ColumnJudge::collect_references(const Var& var) {
   });
 }
 
-// WITH x(a, b), FROM (...) AS t(a, b): which name is of which column is not followed; any may be. Of a list
-// of values it is those that the statement assigns to a masked column, or compares with one.
-void ColumnJudge::derive_lists(const Var& statement, const Var& var) {
+// WITH x(a, b), FROM f() AS t(a, b): where which name is of which column is not followed, any may be.
+void ColumnJudge::derive_lists(const Var& var) {
   for_each_part(var, [&](const std::string& key, const Var& part) {
-    const auto object = is_object(part) ? part.extract<Object::Ptr>() : nullptr;
-    if (object && values_of(object)) {
-      const Array::Ptr names = names_of(object);
-      for (std::size_t i = 0; names && i < names->size(); ++i) {
-        const std::string name = tree::name_part(names, i);
-        if (links(statement, name)) derived_.emplace(name, mentioned_);
-      }
-      return;
-    }
+    const auto object = object_of(part);
+    const auto select = object ? source_of(object) : nullptr;
+    if (select && answer_of(select).told) return derive_lists(Var(select));  // by place
     if ((key == "colnames" || key == "aliascolnames") && is_array(part)) {
       const auto names = part.extract<Array::Ptr>();
       for (std::size_t i = 0; i < names->size(); ++i) derived_.emplace(tree::name_part(names, i), mentioned_);
     }
-    derive_lists(statement, part);
+    derive_lists(part);
   });
-}
-
-// Whether the name stands beside a masked column.
-bool ColumnJudge::links(const Var& var, const std::string& name) const {
-  bool found = false;
-  for_each_part(var, [&](const std::string& key, const Var& part) {
-    if (found) return;
-    const auto object = is_object(part) ? part.extract<Object::Ptr>() : nullptr;
-    if (key == "A_Expr") {
-      found = columns_in(part).rule != nullptr && names_column(part, name);
-    } else if (key == "ResTarget" && object) {
-      const std::string target = tree::text(object, "name");
-      found = !target.empty() && rules_.for_column(tables_, target) != nullptr && names_column(part, name);
-    } else if (key == "InsertStmt" && object) {  // by place, which is not followed
-      const auto source = tree::node(object->get("selectStmt"), "SelectStmt");
-      found = source && !source->has("valuesLists") && names_column(Var(source), name);
-    }
-    found = found || links(part, name);
-  });
-  return found;
 }
 
 bool ColumnJudge::derive(const Var& var) {
@@ -257,7 +223,7 @@ bool ColumnJudge::derive(const Var& var) {
     if (key == "ResTarget" && is_object(part)) {
       const auto target = part.extract<Object::Ptr>();
       if (target->has("val")) {
-        const Rule* const rule = value_of(target->get("val")).rule;
+        const Rule* const rule = answer(target->get("val"));
         std::string label = tree::text(target, "name");
         if (label.empty()) label = label_of(target->get("val"));
         if (rule != nullptr && !label.empty()) any = derived_.emplace(label, rule).second || any;
@@ -274,14 +240,12 @@ bool ColumnJudge::derive(const Var& var) {
 
 // (VALUES (u.email)) AS v (a), WITH w AS (SELECT name FROM t UNION SELECT email FROM users): names by place.
 bool ColumnJudge::derive_answer(const Object::Ptr& source) {
-  const char* const member = source->has("subquery") ? "subquery" : "ctequery";
-  if (!source->has(member)) return false;
-  const auto select = tree::node(source->get(member), "SelectStmt");
-  if (!select || (!select->has("larg") && !select->has("valuesLists"))) return false;
-  Answer answer = answer_of(select);
+  const auto select = source_of(source);
+  const Array::Ptr names = names_of(source);
+  if (!select || (!names && !select->has("larg") && !select->has("valuesLists"))) return false;
+  Answer answer = answer_of(select, names);
   const Rule* const first = answer.any();
   if (first == nullptr) return false;
-  const Array::Ptr names = names_of(source);
   if (names && names->size() > answer.names.size()) answer.names.resize(names->size());
   for (std::size_t i = 0; names && i < names->size(); ++i) answer.names[i] = tree::name_part(names, i);
   bool any = !answer.told && !names && unnamed_ == nullptr;
@@ -301,18 +265,15 @@ bool ColumnJudge::derive_function(const Object::Ptr& function, const Var& part) 
   std::vector<std::string> functions;
   std::vector<std::string> columns;
   collect_function_names(part, functions, columns);
-  const auto alias = tree::object(function, "alias");
-  const Array::Ptr names = tree::list(alias, "colnames");
+  const Array::Ptr names = tree::list(tree::object(function, "alias"), "colnames");
   bool told = !columns.empty() || (names && names->size() > 0);
   if (!told)
     told = std::all_of(functions.begin(), functions.end(),
                        [](const std::string& name) { return kNamedFunctions.contains(name); });
   bool any = !told && unnamed_ == nullptr;
   if (any) unnamed_ = rule;
-  columns.insert(columns.end(), {"key", "value", tree::text(alias, "aliasname")});
-  columns.insert(columns.end(), functions.begin(), functions.end());
-  for (std::size_t i = 0; names && i < names->size(); ++i) columns.push_back(tree::name_part(names, i));
-  for (const std::string& name : columns) any = (!name.empty() && derived_.emplace(name, rule).second) || any;
+  for (const std::string& name : function_names(function))
+    any = (!name.empty() && derived_.emplace(name, rule).second) || any;
   return any;
 }
 
@@ -349,7 +310,7 @@ const Rule* Answer::any() const {
   return found == rules.end() ? nullptr : *found;
 }
 
-Answer ColumnJudge::answer_of(const Object::Ptr& select) const {
+Answer ColumnJudge::answer_of(const Object::Ptr& select, bool placed) const {
   Answer answer;
   const auto add = [&](std::size_t at, const Rule* rule) {
     if (answer.rules.size() <= at) answer.rules.resize(at + 1);
@@ -366,7 +327,7 @@ Answer ColumnJudge::answer_of(const Object::Ptr& select) const {
   for (unsigned i = 0; rows && i < rows->size(); ++i) {
     const Array::Ptr items = tree::list(tree::node(rows->get(i), "List"), "items");
     for (unsigned at = 0; items && at < items->size(); ++at) {
-      add(at, value_of(items->get(at)).rule);
+      add(at, placed ? value_of(items->get(at)).rule : this->answer(items->get(at)));
       answer.told = answer.told && !is_star(items->get(at));
     }
   }
@@ -376,7 +337,7 @@ Answer ColumnJudge::answer_of(const Object::Ptr& select) const {
   for (unsigned i = 0; targets && i < targets->size(); ++i) {
     const auto target = tree::node(targets->get(i), "ResTarget");
     const Var value = target ? target->get("val") : Var();
-    add(i, value_of(value).rule);
+    add(i, this->answer(value));
     answer.names.push_back(tree::text(target, "name"));
     if (answer.names.back().empty()) answer.names.back() = label_of(value);
     answer.told = answer.told && !is_star(value);
@@ -405,6 +366,36 @@ Mention ColumnJudge::look(const Var& var, bool for_value) const {
     }
     found.columns = found.columns || inner.columns;
     found.rule = inner.rule;
+  });
+  return found;
+}
+
+const Rule* ColumnJudge::answer(const Var& value) const {
+  if (const Rule* const rule = value_of(value).rule) return rule;
+  return mentioned_ != nullptr && holds_unplaced(value) ? mentioned_ : nullptr;
+}
+
+// A text of no column, which is masked as one of a column that the statement is about.
+bool ColumnJudge::holds_unplaced(const Var& var) const {
+  bool found = false;
+  for_each_part(var, [&](const std::string& key, const Var& part) {
+    const auto object = object_of(part);
+    if (found || key == "SubLink") return;
+    if (key == "A_Const") {
+      found = object && object->has("sval");
+    } else if (key == "ParamRef") {
+      found = true;
+    } else if (key == "TypeCast" && object && tree::node(object->get("arg"), "ParamRef")) {
+      found =
+          is_text_type(masking::type_oid(last_part(tree::list(tree::object(object, "typeName"), "names"))));
+    } else if (key == "typeName" || (is_expression(key) && columns_in(part).columns)) {
+      return;
+    } else if (key == "FuncCall" && object && takes_name_first(own_function(object))) {
+      const Array::Ptr args = tree::list(object, "args");
+      for (unsigned i = 1; args && i < args->size(); ++i) found = found || holds_unplaced(args->get(i));
+    } else {
+      found = holds_unplaced(part);
+    }
   });
   return found;
 }

@@ -38,8 +38,10 @@ class ColumnJudge {
   [[nodiscard]] Mention value_of(const Poco::Dynamic::Var& expression) const;
   // The columns that stand in an expression, subqueries left out.
   [[nodiscard]] Mention columns_in(const Poco::Dynamic::Var& expression) const;
-  // A SELECT's, VALUES' or UNION's.
-  [[nodiscard]] Answer answer_of(const Poco::JSON::Object::Ptr& select) const;
+  // Of what a query answers with: as value_of(), or of a text that is masked though it is of no column.
+  [[nodiscard]] const masking::Rule* answer(const Poco::Dynamic::Var& value) const;
+  // A SELECT's, VALUES' or UNION's. `placed`: constants in VALUES are of columns with names.
+  [[nodiscard]] Answer answer_of(const Poco::JSON::Object::Ptr& select, bool placed = false) const;
 
   [[nodiscard]] const std::vector<std::string>& tables() const { return tables_; }
   // Names of columns that a part of the statement gave to masked values.
@@ -63,8 +65,22 @@ class ColumnJudge {
   bool derive(const Poco::Dynamic::Var& var);
   bool derive_answer(const Poco::JSON::Object::Ptr& source);
   bool derive_function(const Poco::JSON::Object::Ptr& function, const Poco::Dynamic::Var& part);
-  void derive_lists(const Poco::Dynamic::Var& statement, const Poco::Dynamic::Var& var);
-  [[nodiscard]] bool links(const Poco::Dynamic::Var& var, const std::string& name) const;
+  void derive_lists(const Poco::Dynamic::Var& var);
+  [[nodiscard]] bool holds_unplaced(const Poco::Dynamic::Var& var) const;
+
+  // In column_links.cpp. By name; "" of a star.
+  using Links = std::map<std::string, const masking::Rule*>;
+  void collect_outputs(const Poco::Dynamic::Var& var, std::vector<std::string>& names) const;
+  bool derive_links(const Poco::Dynamic::Var& statement, const std::vector<std::string>& outputs);
+  void collect_links(const Poco::Dynamic::Var& var, Links& links) const;
+  void link(const Poco::Dynamic::Var& expression, const masking::Rule* rule, Links& links) const;
+  void link_answer(const Poco::JSON::Object::Ptr& select, const masking::Rule* rule, Links& links) const;
+  void link_places(const Poco::JSON::Object::Ptr& select, const std::vector<const masking::Rule*>& rules,
+                   const masking::Rule* other, Links& links) const;
+  void link_insert(const Poco::JSON::Object::Ptr& insert, Links& links) const;
+  void link_merge(const Poco::JSON::Object::Ptr& clause, Links& links) const;
+  [[nodiscard]] const masking::Rule* rule_of_target(const Poco::JSON::Object::Ptr& target) const;
+
   [[nodiscard]] const masking::Rule* reference(const Poco::JSON::Object::Ptr& column) const;
   [[nodiscard]] Mention look(const Poco::Dynamic::Var& var, bool for_value) const;
 
@@ -77,10 +93,13 @@ class ColumnJudge {
   const masking::Rule* unnamed_ = nullptr;
 };
 
-// Of (VALUES ...) AS v (a, b), or WITH v (a, b) AS (VALUES ...): the rows, and the names. Null: there are
+// Of (SELECT ...) AS v (a, b), or WITH v (a, b) AS (VALUES ...): the query, and the names. Null: there are
 // none.
-[[nodiscard]] Poco::JSON::Array::Ptr values_of(const Poco::JSON::Object::Ptr& source);
+[[nodiscard]] Poco::JSON::Object::Ptr source_of(const Poco::JSON::Object::Ptr& source);
 [[nodiscard]] Poco::JSON::Array::Ptr names_of(const Poco::JSON::Object::Ptr& source);
+
+// What columns of a function in FROM may be called.
+[[nodiscard]] std::vector<std::string> function_names(const Poco::JSON::Object::Ptr& function);
 
 // t.*, (row).*
 [[nodiscard]] bool is_star(const Poco::Dynamic::Var& expression);

@@ -82,7 +82,7 @@ class Describer {
       const auto target = tree::node(targets->get(i), "ResTarget");
       const Var value = target ? target->get("val") : Var();
       if (!target || is_star(value)) shape.by_position = false;
-      shape.columns.push_back(judge_.value_of(value).rule);
+      shape.columns.push_back(judge_.answer(value));
     }
     if (!shape.by_position) shape.columns.clear();
   }

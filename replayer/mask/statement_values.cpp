@@ -13,6 +13,7 @@
 #include "replayer/mask/column_judge.h"
 #include "replayer/mask/followed_statements.h"
 #include "replayer/mask/result_shape.h"
+#include "replayer/mask/tree_parts.h"
 
 namespace understudy::replayer {
 namespace {
@@ -30,10 +31,6 @@ constexpr std::size_t kMaxBytes = std::size_t{4} << 20;
 constexpr std::size_t kMaxNesting = 5000;
 constexpr std::size_t kMaxJsonDepth = 2000;
 
-// What stands together in one of these is about the same columns.
-const std::unordered_set<std::string_view> kExpressions = {"A_Expr",       "FuncCall",   "CaseExpr",
-                                                           "CoalesceExpr", "MinMaxExpr", "XmlExpr"};
-
 std::string type_of_cast(const Object::Ptr& cast) {
   const auto names = tree::list(tree::object(cast, "typeName"), "names");
   return names && names->size() > 0 ? tree::name_part(names, names->size() - 1) : std::string();
@@ -44,19 +41,6 @@ bool is_equality(const Object::Ptr& expression) {
   const std::string kind = tree::text(expression, "kind");
   const std::string op = tree::name_part(tree::list(expression, "name"), 0);  // the schema, if it has one
   return (kind == "AEXPR_OP" || kind == "AEXPR_IN") && (op == "=" || op == "<>");
-}
-
-// Of a function that may be the server's own; else empty.
-std::string own_function(const Object::Ptr& call) {
-  const auto names = tree::list(call, "funcname");
-  if (!names || names->size() == 0 || names->size() > 2) return {};
-  if (names->size() == 2 && tree::name_part(names, 0) != "pg_catalog") return {};
-  return tree::name_part(names, names->size() - 1);
-}
-
-Var without_casts(Var expression) {
-  while (const auto cast = tree::node(expression, "TypeCast")) expression = cast->get("arg");
-  return expression;
 }
 
 // Every offset as it was. The parser's lexer takes time that grows with the square of how deep comments nest.
@@ -137,6 +121,7 @@ class Reader {
 
   void walk_member(const std::string& key, const Var& member, const ValueRole& role) {
     const Object::Ptr body = member.type() == typeid(Object::Ptr) ? member.extract<Object::Ptr>() : nullptr;
+    if (key == "returningList" && !body) return walk_returning(member.extract<Array::Ptr>());
     if (!body) return walk(member, role);
     if (key == "A_Const") return take_constant(body, role);
     if (key == "ParamRef") return take_parameter(body, role);
@@ -156,8 +141,10 @@ class Reader {
       trigger_ = judge_->any_of(tree::text(tree::object(body, "relation"), "relname"));
     if (is_of_domain(key)) return walk_definition(body, "value");
     if (key == "SelectStmt" || key == "SubLink") return walk_query(key, body, role);
-    if ((key == "RangeSubselect" || key == "CommonTableExpr") && values_of(body)) return walk_values(body);
-    if (!kExpressions.contains(key)) return walk(member, role);
+    if ((key == "RangeSubselect" || key == "CommonTableExpr") && source_of(body))
+      return walk_named_query(body);
+    if (key == "RangeFunction" || key == "RangeTableFunc") return walk_function(body);
+    if (!parts::is_expression(key)) return walk(member, role);
     const Mention mention = judge_->columns_in(member);
     // What goes to a masked column is of it, whatever other columns stand beside it; not what those are
     // compared with.
@@ -172,29 +159,29 @@ class Reader {
   // pg_notify('channel', ...), nextval('sequence'): a name is of no column.
   static bool names_something(const Object::Ptr& call) {
     const auto args = tree::list(call, "args");
-    const std::string function = own_function(call);
+    const std::string function = parts::own_function(call);
     if (!args || args->size() == 0) return false;
     if (function == "pg_notify") return args->size() == 2;
-    return takes_name_first(function) && tree::string_constant(without_casts(args->get(0)));
+    return takes_name_first(function) && tree::string_constant(parts::without_casts(args->get(0)));
   }
 
   void walk_named(const Object::Ptr& call, const ValueRole& role) {
     const auto args = tree::list(call, "args");
-    const auto name = tree::string_constant(without_casts(args->get(0)));
+    const auto name = tree::string_constant(parts::without_casts(args->get(0)));
     walk(args->get(0), name ? ValueRole{.placed = true} : role);
     for (unsigned i = 1; i < args->size(); ++i) {
       const Mention mention = judge_->columns_in(args->get(i));
       ValueRole inner = mention.columns && (mention.rule != nullptr || role.rule == nullptr)
                             ? ValueRole{.placed = true, .rule = mention.rule}
                             : role;
-      if (own_function(call) == "pg_notify") tell_channel(args, inner);
+      if (parts::own_function(call) == "pg_notify") tell_channel(args, inner);
       walk(args->get(i), inner);
     }
   }
 
   static void tell_channel(const Array::Ptr& args, ValueRole& role) {
-    const Var channel = without_casts(args->get(0));
-    const Var payload = without_casts(args->get(1));
+    const Var channel = parts::without_casts(args->get(0));
+    const Var payload = parts::without_casts(args->get(1));
     if (!tree::node(payload, "A_Const") && !tree::node(payload, "ParamRef")) return;
     if (const auto name = tree::string_constant(channel)) role.channel = *name;
     if (const auto parameter = tree::node(channel, "ParamRef"))
@@ -214,33 +201,65 @@ class Reader {
   // What is asked in a subquery has columns of its own; what it answers with goes where it stands, or is
   // compared with what stands before it.
   void walk_query(const std::string& key, const Object::Ptr& body, const ValueRole& role) {
-    const std::string kind = key == "SubLink" ? tree::text(body, "subLinkType") : "";
+    if (key == "SelectStmt") return walk_source(body, roles_of(judge_->answer_of(body).names), {});
+    const std::string kind = tree::text(body, "subLinkType");
     ValueRole answer = role.rule != nullptr ? role : ValueRole{};
     if (kind == "ANY_SUBLINK" || kind == "ALL_SUBLINK")
       answer = {.placed = false, .rule = judge_->columns_in(body->get("testexpr")).rule};
     for (const auto& [name, member] : *body) {
       if (name == "subselect" && kind != "EXISTS_SUBLINK") {
-        walk_source(tree::node(member, "SelectStmt"), {}, answer);
+        const auto select = tree::node(member, "SelectStmt");
+        std::vector<ValueRole> roles;
+        if (select && answer.rule == nullptr) roles = roles_of(judge_->answer_of(select).names);
+        walk_source(select, roles, answer);
         continue;
       }
       walk_member(name, member, name == "testexpr" ? role : ValueRole{});
     }
   }
 
-  // A list of values with names of its own; without them, each may be of the masked column.
-  void walk_values(const Object::Ptr& body) {
-    const Array::Ptr names = names_of(body);
+  // What goes out by a name that reaches a masked column is of that one.
+  [[nodiscard]] std::vector<ValueRole> roles_of(const std::vector<std::string>& names) const {
     std::vector<ValueRole> roles;
-    for (std::size_t i = 0; names && i < names->size(); ++i) {
-      const std::string name = tree::name_part(names, i);
+    for (const std::string& name : names) {
       const auto derived = judge_->derived().find(name);
-      roles.push_back(role_of_column("", name));
-      if (roles.back().rule == nullptr && derived != judge_->derived().end())
-        roles.back().rule = derived->second;
+      const Rule* const rule = judge_->column("", name);
+      roles.push_back(
+          {.rule = rule != nullptr || derived == judge_->derived().end() ? rule : derived->second});
     }
-    for (const Var& row : *values_of(body))
-      walk_items(tree::list(tree::node(row, "List"), "items"), roles,
-                 {.placed = false, .rule = judge_->mentioned()});
+    return roles;
+  }
+
+  void walk_returning(const Array::Ptr& targets) {
+    std::vector<std::string> names;
+    for (const Var& item : *targets) {
+      const auto target = tree::node(item, "ResTarget");
+      names.push_back(target && target->has("name") ? tree::text(target, "name")
+                      : target                      ? label_of(target->get("val"))
+                                                    : std::string());
+    }
+    walk_items(targets, roles_of(names), {});
+  }
+
+  // Of a list of values without names, each may be of the masked column.
+  void walk_named_query(const Object::Ptr& body) {
+    const auto select = source_of(body);
+    const Array::Ptr given = names_of(body);
+    std::vector<std::string> names = judge_->answer_of(select).names;
+    if (given && given->size() > names.size()) names.resize(given->size());
+    for (std::size_t i = 0; given && i < given->size(); ++i) names[i] = tree::name_part(given, i);
+    const bool values = select->has("valuesLists");
+    std::vector<ValueRole> roles = values && !given ? std::vector<ValueRole>{} : roles_of(names);
+    for (ValueRole& role : roles) role.placed = values;
+    walk_source(select, roles, {.placed = false, .rule = values ? judge_->mentioned() : nullptr});
+  }
+
+  void walk_function(const Object::Ptr& body) {
+    ValueRole role;
+    for (const ValueRole& each : roles_of(function_names(body))) {
+      if (role.rule == nullptr) role = each;
+    }
+    walk(Var(body), role);
   }
 
   void walk_cast(const Object::Ptr& cast, const ValueRole& role) {

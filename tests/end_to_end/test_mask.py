@@ -276,6 +276,32 @@ def test_definitions_still_run_when_they_are_replayed(template, scratch):
     assert differences.returncode == 0, differences.stdout + differences.stderr
 
 
+def test_values_that_reach_a_masked_column_by_another_name_replay(template, scratch):
+    """Through WITH, subqueries, functions in FROM; and literals that a statement answers with."""
+    rules, key = files(scratch, "column people.email\ncolumn people.code as codes\n")
+    schema = "CREATE TABLE people (id int, email text, code int)"
+    with Server(template, name="prod") as production, Server(template, name="target") as target:
+        for server in (production.start(), target.start()):
+            server.execute(schema)
+        with recorded(production, scratch / "recording") as proxy, proxy.connect() as connection:
+            for asked, answer in (
+                    ("WITH v AS (SELECT 7654321 AS x, 5 AS k) INSERT INTO people (id, code) SELECT k, x FROM v", None),
+                    ("SELECT id FROM people WHERE code IN (SELECT x FROM (SELECT 7654321 AS x UNION SELECT 7654322) AS s)", (5,)),
+                    ("UPDATE people SET email = s.x FROM (SELECT 'hidden-a' AS x, 5 AS k) AS s WHERE id = s.k", None),
+                    ("SELECT 'hidden-b' AS p, id FROM people WHERE email = 'hidden-a'", ("hidden-b", 5)),
+                    ("SELECT s.p FROM (SELECT 'hidden-a' AS p) AS s JOIN people ON email = s.p", ("hidden-a",)),
+                    ("INSERT INTO people (id, email) SELECT 6, x FROM unnest(ARRAY['hidden-c']) AS x RETURNING id", (6,)),
+                    ("SELECT x.a FROM people, LATERAL (VALUES (email, id)) AS x (a, b) WHERE x.b = 6", ("hidden-c",))):
+                cursor = connection.execute(asked)
+                assert answer is None or cursor.fetchall() == [answer], asked
+        report = mask(scratch, rules, key)
+        assert report["statements_not_understood"] == 0 and not any(each["unused"] for each in report["rules"]), report
+        assert re.findall(rb"hidden-\w+|765432\d", raw_contents(scratch / "masked")) == []
+        replay_whole(scratch / "masked", f"postgresql://postgres@{target.tcp}/postgres", "--record", scratch / "replayed")
+    differences = run_understudy("diff", scratch / "masked", scratch / "replayed")
+    assert differences.returncode == 0, differences.stdout + differences.stderr
+
+
 def test_what_is_wrong_is_told_with_file_and_line(scratch):
     rules, key = files(scratch, "column email\ncolumn a.b.c\n")
     for lines, said in (("column email\ncolum a\n", "line 2"), ("column a.b.c", "TABLE.NAME"), ("pattern (", "POSIX"),

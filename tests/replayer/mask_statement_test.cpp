@@ -186,6 +186,52 @@ TEST(MaskStatement, AnswersByPlaceThroughValuesAndUnions) {
   EXPECT_EQ(results("VALUES (1, 'x')"), "--");
 }
 
+TEST(MaskStatement, ValuesThatReachAMaskedColumnByAnotherName) {
+  const std::pair<const char*, const char*> kTexts[] = {
+      {"WITH v AS (SELECT 55555 AS x, 77 AS y) INSERT INTO t (code, id) SELECT x, y FROM v",
+       "WITH v AS (SELECT ? AS x, 77 AS y) INSERT INTO t (code, id) SELECT x, y FROM v"},
+      {"WITH a AS (SELECT 55555 AS x), b AS (SELECT x AS y FROM a) INSERT INTO t (code) SELECT y FROM b",
+       "WITH a AS (SELECT ? AS x), b AS (SELECT x AS y FROM a) INSERT INTO t (code) SELECT y FROM b"},
+      {"WITH v (i, x) AS (SELECT 77, 55555) UPDATE t SET code = v.x FROM v WHERE t.id = v.i",
+       "WITH v (i, x) AS (SELECT 77, ?) UPDATE t SET code = v.x FROM v WHERE t.id = v.i"},
+      {"UPDATE t SET code = s.x FROM (SELECT coalesce(n, 55555) AS x, 77 AS k FROM o WHERE m = 77) AS s",
+       "UPDATE t SET code = s.x FROM (SELECT coalesce(n, ?) AS x, 77 AS k FROM o WHERE m = 77) AS s"},
+      {"SELECT 1 FROM t WHERE code IN (SELECT x FROM (SELECT 55555 AS x UNION SELECT 55555) AS s)",
+       "SELECT 1 FROM t WHERE code IN (SELECT x FROM (SELECT ? AS x UNION SELECT ?) AS s)"},
+      {"SELECT 1 FROM t WHERE code = (SELECT x FROM (SELECT 55555 AS x, 77 AS k) AS s WHERE k = 77)",
+       "SELECT 1 FROM t WHERE code = (SELECT x FROM (SELECT ? AS x, 77 AS k) AS s WHERE k = 77)"},
+      {"INSERT INTO t (id, code) SELECT 77, x FROM unnest(ARRAY[55555, 55555]) AS x",
+       "INSERT INTO t (id, code) SELECT 77, x FROM unnest(ARRAY[?, ?]) AS x"},
+      {"INSERT INTO t (code) SELECT y FROM (VALUES (55555, 77)) AS v (y, z)",
+       "INSERT INTO t (code) SELECT y FROM (VALUES (?, 77)) AS v (y, z)"},
+      {"MERGE INTO t USING (SELECT 55555 AS x, 77 AS k) AS s ON t.id = s.k WHEN NOT MATCHED THEN INSERT "
+       "(code) "
+       "VALUES (s.x)",
+       "MERGE INTO t USING (SELECT ? AS x, 77 AS k) AS s ON t.id = s.k WHEN NOT MATCHED THEN INSERT (code) "
+       "VALUES (s.x)"},
+      {"UPDATE o SET n = 77 RETURNING 55555 AS code, 77", "UPDATE o SET n = 77 RETURNING ? AS code, 77"},
+      {"SELECT (SELECT 55555 AS code)", "SELECT (SELECT ? AS code)"},
+      {"SELECT 55555 AS code, 77 AS id FROM o", "SELECT ? AS code, 77 AS id FROM o"},
+      {"WITH v AS (SELECT 77 AS x) INSERT INTO t (id) SELECT x FROM v",
+       "WITH v AS (SELECT 77 AS x) INSERT INTO t (id) SELECT x FROM v"},
+      {"SELECT s.n FROM (SELECT 77 AS n) AS s JOIN t ON t.id = s.n WHERE t.code = 55555",
+       "SELECT s.n FROM (SELECT 77 AS n) AS s JOIN t ON t.id = s.n WHERE t.code = ?"}};
+  for (const auto& [sql, expected] : kTexts) EXPECT_EQ(masked(sql), expected);
+}
+
+TEST(MaskStatement, AnswersOfWhatReachesAMaskedColumn) {
+  EXPECT_EQ(
+      results("SELECT s.n, s.k FROM (SELECT m AS n, k FROM o) AS s JOIN t ON t.code = s.n").substr(0, 2),
+      "*-");
+  // A text of no column is masked as one of the column at hand, and so is what is answered of it.
+  EXPECT_EQ(results("SELECT 'qqqq' AS p, 77, n || 'x', date_trunc('day', made) FROM t WHERE email = 'qqqq'")
+                .substr(0, 4),
+            "*---");
+  EXPECT_EQ(results("SELECT $1, $2::int, upper($3::text) FROM t WHERE email = $4").substr(0, 3), "*-*");
+  EXPECT_EQ(results("SELECT p FROM (SELECT 'qqqq' AS p) s, t WHERE email = 'qqqq'").substr(0, 1), "*");
+  EXPECT_EQ(results("SELECT nextval('t_id_seq'), 'qqqq' FROM t WHERE id = 7"), "--");
+}
+
 TEST(MaskStatement, ANameOfTwoTablesIsOfBoth) {
   EXPECT_EQ(
       masked("SELECT upper(u.ssn) FROM users u WHERE u.ssn = 'qqqq' AND id IN (SELECT u.id FROM orders u)"),
