@@ -119,6 +119,7 @@ ColumnJudge::ColumnJudge(const masking::Rules& rules, const Var& statement) : ru
   }
   collect_joined(statement);
   collect_domain(statement);
+  collect_statistics();
   collect_references(statement);
   if (mentioned_ == nullptr && !derived_.empty()) mentioned_ = derived_.begin()->second;
   if (mentioned_ != nullptr) derive_lists(statement);
@@ -176,6 +177,20 @@ void ColumnJudge::collect_joined(const Var& var) {
   });
 }
 
+// What the server found to be the most common values, and the like.
+void ColumnJudge::collect_statistics() {
+  const Rule* const rule = rules_.for_whole_row({});
+  for (auto& [alias, tables] : aliases_) {
+    if (rule == nullptr || std::none_of(tables.begin(), tables.end(), is_statistics)) continue;
+    tables.emplace_back();
+    derived_.emplace(alias, rule);
+    for (const char* const name :
+         {"most_common_vals", "histogram_bounds", "most_common_elems", "stxdmcv", "stxdexpr", "stavalues1",
+          "stavalues2", "stavalues3", "stavalues4", "stavalues5"})
+      derived_.emplace(name, rule);
+  }
+}
+
 // A domain's VALUE: which columns are of the domain is not known.
 void ColumnJudge::collect_domain(const Var& statement) {
   if (!is_object(statement) || !is_of_domain(statement.extract<Object::Ptr>()->begin()->first)) return;
@@ -195,6 +210,8 @@ void ColumnJudge::collect_references(const Var& var) {
     if (mentioned_ != nullptr) return;
     if (key == "ColumnRef" && is_object(part)) {
       mentioned_ = reference(part.extract<Object::Ptr>());
+    } else if (key == "FuncCall" && reads_by_text(last_part(tree::list(object_of(part), "funcname")))) {
+      mentioned_ = rules_.for_whole_row({});
     } else if (key == "ResTarget" && is_object(part)) {
       const std::string name = tree::text(part.extract<Object::Ptr>(), "name");
       if (!name.empty()) mentioned_ = rules_.for_column(tables_, name);
@@ -233,6 +250,7 @@ bool ColumnJudge::derive(const Var& var) {
       any = derive_function(part.extract<Object::Ptr>(), part) || any;
     if ((key == "RangeSubselect" || key == "CommonTableExpr") && is_object(part))
       any = derive_answer(part.extract<Object::Ptr>()) || any;
+    if (key == "InsertStmt" && is_object(part)) any = derive_insert(part.extract<Object::Ptr>()) || any;
     any = derive(part) || any;
   });
   return any;
@@ -258,9 +276,32 @@ bool ColumnJudge::derive_answer(const Object::Ptr& source) {
   return any;
 }
 
-// FROM unnest(u.phones) AS p: whatever comes of it may be of the masked column.
+// INSERT INTO t (a) SELECT email FROM users RETURNING a
+bool ColumnJudge::derive_insert(const Object::Ptr& insert) {
+  const Array::Ptr columns = tree::list(insert, "cols");
+  const auto select =
+      insert->has("selectStmt") ? tree::node(insert->get("selectStmt"), "SelectStmt") : nullptr;
+  if (!insert->has("returningList") || !select) return false;
+  const Answer answer = answer_of(select, true);
+  const Rule* const first = answer.any();
+  bool any = first != nullptr && !columns && unnamed_ == nullptr;
+  if (any) unnamed_ = first;
+  for (unsigned i = 0; columns && i < columns->size(); ++i) {
+    const Rule* const rule = !answer.told ? first : i < answer.rules.size() ? answer.rules[i] : nullptr;
+    const std::string name = tree::text(tree::node(columns->get(i), "ResTarget"), "name");
+    if (rule != nullptr && !name.empty()) any = derived_.emplace(name, rule).second || any;
+  }
+  return any;
+}
+
+// FROM unnest(u.phones) AS p: whatever comes of it may be of the masked column; so may what a function makes
+// that is compared with one.
 bool ColumnJudge::derive_function(const Object::Ptr& function, const Var& part) {
-  const Rule* const rule = value_of(part).rule;
+  const Rule* rule = value_of(part).rule;
+  for (const std::string& name : function_names(function)) {
+    const auto derived = derived_.find(name);
+    if (rule == nullptr && derived != derived_.end()) rule = derived->second;
+  }
   if (rule == nullptr) return false;
   std::vector<std::string> functions;
   std::vector<std::string> columns;
@@ -363,6 +404,9 @@ Mention ColumnJudge::look(const Var& var, bool for_value) const {
       return;
     } else {
       inner = look(part, for_value);
+      if (key == "FuncCall" && inner.rule == nullptr &&
+          reads_by_text(last_part(tree::list(object, "funcname"))))
+        inner.rule = rules_.for_whole_row({});
     }
     found.columns = found.columns || inner.columns;
     found.rule = inner.rule;

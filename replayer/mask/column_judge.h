@@ -59,10 +59,12 @@ class ColumnJudge {
   void collect_names(const Poco::Dynamic::Var& var);
   void collect_references(const Poco::Dynamic::Var& var);
   void collect_renamed(const Poco::JSON::Object::Ptr& table);
+  void collect_statistics();
   void collect_domain(const Poco::Dynamic::Var& statement);
   void collect_joined(const Poco::Dynamic::Var& var);
   [[nodiscard]] const std::vector<std::string>* tables_of(const std::string& alias) const;
   bool derive(const Poco::Dynamic::Var& var);
+  bool derive_insert(const Poco::JSON::Object::Ptr& insert);
   bool derive_answer(const Poco::JSON::Object::Ptr& source);
   bool derive_function(const Poco::JSON::Object::Ptr& function, const Poco::Dynamic::Var& part);
   void derive_lists(const Poco::Dynamic::Var& var);

@@ -47,4 +47,30 @@ namespace understudy::replayer {
   return kFunctions.contains(function);
 }
 
+// Which tables it reads is in its arguments' texts, if anywhere.
+[[nodiscard]] inline bool reads_by_text(std::string_view function) {
+  static const std::unordered_set<std::string_view> kFunctions = {"query_to_xml",
+                                                                  "query_to_xml_and_xmlschema",
+                                                                  "table_to_xml",
+                                                                  "table_to_xml_and_xmlschema",
+                                                                  "cursor_to_xml",
+                                                                  "schema_to_xml",
+                                                                  "schema_to_xml_and_xmlschema",
+                                                                  "database_to_xml",
+                                                                  "database_to_xml_and_xmlschema",
+                                                                  "ts_stat",
+                                                                  "dblink",
+                                                                  "dblink_fetch",
+                                                                  "dblink_get_result",
+                                                                  "dblink_exec",
+                                                                  "crosstab"};
+  return kFunctions.contains(function);
+}
+
+// Holds values of whatever columns: pg_stats.
+[[nodiscard]] inline bool is_statistics(std::string_view table) {
+  return table == "pg_stats" || table == "pg_stats_ext" || table == "pg_stats_ext_exprs" ||
+         table == "pg_statistic" || table == "pg_statistic_ext_data";
+}
+
 }  // namespace understudy::replayer

@@ -166,8 +166,17 @@ def test_masked_values_come_out_by_no_other_name(server, scratch):
                       "SELECT (VALUES (u.email)) AS n FROM users u",
                       "SELECT (SELECT 'none' WHERE false UNION SELECT u.ssn) AS n FROM users u",
                       "VALUES ((SELECT email FROM users))",
-                      "SELECT upper(u.ssn) AS n FROM users u WHERE id IN (SELECT u.id FROM orders u)"):
+                      "SELECT upper(u.ssn) AS n FROM users u WHERE id IN (SELECT u.id FROM orders u)",
+                      "SELECT query_to_xml('SELECT ssn AS n FROM users', true, true, '') AS n",
+                      "SELECT * FROM json_array_elements_text('[\"hidden-email\"]') AS z JOIN users ON email = z",
+                      "INSERT INTO orders (amount) SELECT ssn FROM users RETURNING amount",
+                      "WITH a AS MATERIALIZED (TABLE users), b (x, y, z) AS (SELECT * FROM a) SELECT y FROM b"):
             assert "hidden" in str(connection.execute(asked).fetchall()).lower(), asked
+        connection.execute("INSERT INTO users (id, ssn) SELECT i, 'hidden-' || i FROM generate_series(2, 9) AS i")
+        connection.execute("ANALYZE users")
+        for asked in ("SELECT * FROM pg_stats WHERE tablename = 'users' AND attname = 'ssn'",
+                      "SELECT s.histogram_bounds::text AS n FROM pg_stats s WHERE tablename = 'users' AND attname = 'ssn'"):
+            assert "hidden-" in str(connection.execute(asked).fetchall()), asked
         assert connection.execute("SELECT o FROM orders o JOIN users USING (id)").fetchone()[0] == "(1,kept-amount)"
     report = mask(scratch, rules, key)
     assert report["statements_not_understood"] == 0, report

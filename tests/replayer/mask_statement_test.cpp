@@ -232,6 +232,22 @@ TEST(MaskStatement, AnswersOfWhatReachesAMaskedColumn) {
   EXPECT_EQ(results("SELECT nextval('t_id_seq'), 'qqqq' FROM t WHERE id = 7"), "--");
 }
 
+TEST(MaskStatement, WhatReadsTablesByOtherWays) {
+  EXPECT_EQ(results("SELECT query_to_xml('SELECT email FROM t', true, true, '') AS q, 7").substr(0, 2), "*-");
+  EXPECT_EQ(results("SELECT f.w FROM ts_stat('SELECT v FROM t') AS f (w, n)").substr(0, 1), "*");
+  EXPECT_EQ(results("SELECT tablename, s.most_common_vals::text AS v FROM pg_stats s").substr(0, 2), "-*");
+  EXPECT_EQ(results("INSERT INTO copies (mail, n) SELECT email, id FROM t RETURNING mail, n").substr(0, 2),
+            "*-");
+  EXPECT_EQ(results("INSERT INTO c (a) VALUES ((SELECT email FROM t)) RETURNING a, n").substr(0, 2), "*-");
+  EXPECT_EQ(results("INSERT INTO c (a, n) VALUES ('x', 7) RETURNING a, n"), "--");
+  EXPECT_EQ(results("SELECT s FROM pg_stats AS s").substr(0, 1), "*");
+  const std::string elements = "SELECT * FROM json_array_elements_text('[]') AS z JOIN t ON email = z";
+  EXPECT_NE(results(elements).find(" value"), std::string::npos);
+  const StatementValues all =
+      read_statement_values("INSERT INTO copies SELECT email FROM t RETURNING *", rules());
+  EXPECT_NE(all.results.front().any, nullptr);
+}
+
 TEST(MaskStatement, ANameOfTwoTablesIsOfBoth) {
   EXPECT_EQ(
       masked("SELECT upper(u.ssn) FROM users u WHERE u.ssn = 'qqqq' AND id IN (SELECT u.id FROM orders u)"),
