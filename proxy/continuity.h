@@ -340,6 +340,7 @@ class Continuity {
   };
   std::optional<Unconfirmed> unconfirmed_;
   // Of the question now being answered.
+  unsigned unanswered_ = 0;  // times in a row that it failed
   std::uint8_t there_ = 0;
   std::uint8_t gone_ = 0;
   bool code_sets_ = false;

@@ -96,6 +96,7 @@ void Continuity::held_answered(const OpenRequest& own, std::string_view error) {
   const bool sets = std::exchange(code_sets_, false);
   learned_bytes_ = 0;
   if (status_ == 'I' && error.empty()) {
+    unanswered_ = 0;
     history_.let_go(gone);
     history_.found(there);
     using News = SessionHistory::News;
@@ -103,10 +104,17 @@ void Continuity::held_answered(const OpenRequest& own, std::string_view error) {
     if (sets || news != News::kPerhaps) procedures_.answered(own.sought, sets || news == News::kSome);
     return;
   }
-  // In a transaction after all, or a cancel that was meant for the client's statement: again at its end, or
-  // behind what comes next.
+  // In a transaction after all, or a cancel that was meant for the client's statement, or a conflict with
+  // another transaction: again at its end, or behind what comes next.
   constexpr std::string_view kCancelled = "57014";
-  if (status_ == 'I' && error != kCancelled) return;
+  constexpr std::string_view kRollback = "40";
+  constexpr unsigned kMostUnanswered = 3;
+  const bool passes = error == kCancelled || error.starts_with(kRollback);
+  if (status_ == 'I' && (!passes || ++unanswered_ >= kMostUnanswered)) {
+    unanswered_ = 0;
+    return history_.pin("what DO or CALL left, of which the server tells nothing (SQLSTATE " +
+                        std::string(error) + ")");
+  }
   unseen_ |= own.asks_held;
   seek_also(sought_, own.sought);
 }

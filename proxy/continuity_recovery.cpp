@@ -33,8 +33,9 @@ void Continuity::server_lost() {
   if (stage_ == Stage::kRelaying) {
     note_outstanding();
   } else if (swallowing_) {
-    delivered_ = to_swallow_;             // what the client has is what it had,
-    history_ = std::move(lost_history_);  // and the session is as it was, not as far as it was made again
+    delivered_ = to_swallow_;  // what the client has is what it had
+    // The session is as it was, not as far as it was made again. (Whoever gave up has seen to that.)
+    if (!failure_) history_ = std::move(lost_history_);
     note_asked_again();
   }
   server_.reset();

@@ -299,7 +299,9 @@ SessionHistory::News SessionHistory::learn_one(const LearnedSetting& learned) {
     return learned.name == "transaction_characteristics" ? News::kPerhaps : News::kSome;
   }
   const bool was_learned = !there || known->learned;
-  if (there && learned.name != "session_authorization") {
+  // Another role, as far as is known, comes behind what was set without it.
+  const bool moves = learned.name == "session_authorization" || (learned.name == "role" && was_learned);
+  if (there && !moves) {
     known->text = learned.text;
     known->version = version_;
     known->learned = true;

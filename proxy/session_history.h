@@ -59,6 +59,10 @@ class SessionHistory {
   // The server said, at a safe point, that none of these is there; or that they are.
   void let_go(std::uint8_t kinds);
   void found(std::uint8_t kinds);
+  // It holds something else that cannot move, until DISCARD ALL.
+  void pin(std::string why) {
+    if (pin_.empty()) pin_ = std::move(why);
+  }
   // Adds the names of the settings it has to those that a server is asked for (unseen_settings.h).
   void seek_settings(std::string& sought) const;
   // The server said, at a safe point, which settings the session has; `user`: who logged in. What is known

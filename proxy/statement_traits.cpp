@@ -150,7 +150,9 @@ StatementTraits judge(std::string_view sql) {
 
 StatementTraits classify_statement(std::string_view sql) {
   StatementTraits traits = judge(sql);
-  traits.may_copy = mentions_copy(sql);
+  // A client is never asked for data by what runs within DO or CALL.
+  const bool runs_code = traits.statements.size() == 1 && traits.statements.front().unseen != 0;
+  traits.may_copy = !runs_code && mentions_copy(sql);
   traits.single_write = is_single_write(traits, sql);
   return traits;
 }

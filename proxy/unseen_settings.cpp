@@ -135,7 +135,8 @@ std::string from_settings(std::string_view sought) {
       " FROM (SELECT pg_catalog.getdatabaseencoding()) AS encoding(e), (WITH s AS (SELECT name, setting, "
       "source, pg_catalog.lower(name) AS low FROM pg_catalog.pg_show_all_settings()) SELECT '', '' "
       // A transaction's own are none of the session's.
-      "UNION ALL SELECT name, CASE source WHEN 'session' THEN setting END FROM s WHERE (source "
+      "UNION ALL SELECT name, CASE WHEN source "
+      "OPERATOR(pg_catalog.=) 'session' THEN setting END FROM s WHERE (source "
       "OPERATOR(pg_catalog.=) 'session' OR low OPERATOR(pg_catalog.=) ANY (" +
       names +
       ")) AND low OPERATOR(pg_catalog.<>) ALL ('{transaction_isolation,transaction_read_only,"

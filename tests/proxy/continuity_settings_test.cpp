@@ -191,14 +191,16 @@ TEST_F(ContinuitySettingsTest, SetLocalIsOverWhenItIsAsked) {
   EXPECT_EQ(move(), Lines{});
 }
 
-TEST_F(ContinuitySettingsTest, AQuestionThatFailsTeachesNothingAndNobodySeesIt) {
+TEST_F(ContinuitySettingsTest, AQuestionThatFailsIsSeenByNobodyAndPinsTheSession) {
   (void)ask("DO $$BEGIN SET app.who = 'x'; END$$");
   (void)answer(done("DO", 'I'));
   EXPECT_EQ(answer(settings({{"work_mem", "64"}}, true)), Lines{"Z I"});
   EXPECT_FALSE(session_->holds_client());
   EXPECT_FALSE(asks_for_settings(ask("SELECT 1")));
   (void)answer(done("SELECT 1", 'I'));
-  EXPECT_EQ(move(), Lines{});
+  session_->server_lost();
+  EXPECT_EQ(session_->cannot_move(),
+            "what DO or CALL left, of which the server tells nothing (SQLSTATE 22012)");
 }
 
 TEST_F(ContinuitySettingsTest, ACancelThatHitsTheQuestionPutsItOff) {
@@ -308,6 +310,34 @@ TEST_F(ContinuitySettingsTest, AReplayThatEndsBeforeTheQuestionShowsNothingTwice
   EXPECT_EQ(answer(failed('E')), (Lines{"E 22012", "Z E"}));
 }
 
+TEST_F(ContinuitySettingsTest, AQuestionThatIsCancelledAgainAndAgainIsGivenUp) {
+  (void)ask("DO $$BEGIN SET statement_timeout = 1; END$$");
+  (void)answer(done("DO", 'I'));
+  EXPECT_EQ(answer(failed_with("57014", 'I')), Lines{"Z I"});
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_TRUE(asks_for_settings(ask("SELECT 1")));
+    (void)answer(done("SELECT 1", 'I'));
+    EXPECT_EQ(answer(failed_with("57014", 'I')), Lines{"Z I"});
+  }
+  EXPECT_EQ(ask("SELECT 1"), Lines{"Q SELECT 1"});
+  (void)answer(done("SELECT 1", 'I'));
+  session_->server_lost();
+  EXPECT_NE(session_->cannot_move(), "");
+}
+
+TEST_F(ContinuitySettingsTest, ACodeThatMentionsCopyIsAskedBehind) {
+  EXPECT_TRUE(asks_for_settings(ask("CALL copy_rates()")));
+  EXPECT_TRUE(classify_statement("DO $$BEGIN END$$; COPY t FROM STDIN").may_copy);
+}
+
+TEST_F(ContinuitySettingsTest, AnotherRoleComesBehindWhatWasSetWithoutIt) {
+  exchange("SET ROLE a", "SET", 'I');
+  run_code({{"role", "none"}});
+  exchange("SET log_min_duration_statement = 0", "SET", 'I');
+  run_code({{"role", "b"}, {"log_min_duration_statement", "0"}});
+  EXPECT_EQ(move().back(), made_again("role", "b"));
+}
+
 class GuardedSettingsTest : public CommitGuardTest {
  protected:
   // Up to a COMMIT that was answered, and the settings were not told yet.
@@ -334,6 +364,21 @@ TEST_F(GuardedSettingsTest, ACommitThatNeverArrivedIsMadeAgain) {
   commit_after_code();
   EXPECT_EQ(move(2, {{1, Lsn{0x700}}}).front(), "Q BEGIN");
   EXPECT_EQ(session_->stage(), Continuity::Stage::kReplaying);
+}
+
+// Else the question would go into the transaction that the proxy puts a single write in.
+TEST_F(GuardedSettingsTest, AWriteBehindAQuestionThatWasPutOffIsPassedAsItIs) {
+  (void)ask("DO $$BEGIN SET app.who = 'x'; END$$");
+  (void)answer(done("DO", 'I'));
+  ByteBuffer cancelled = error("57014");
+  wire::append_ready_for_query(cancelled, wire::TransactionStatus::kIdle);
+  EXPECT_EQ(answer(cancelled), Lines{"Z I"});
+  const Lines said = ask("INSERT INTO t VALUES (1)");
+  ASSERT_EQ(said.size(), 2U);
+  EXPECT_EQ(said[0], "Q INSERT INTO t VALUES (1)");
+  EXPECT_EQ(answer(done("INSERT 0 1", 'I')), Lines{"C INSERT 0 1"});
+  EXPECT_EQ(answer(done("SELECT 1", 'I')), Lines{"Z I"});
+  EXPECT_FALSE(session_->holds_client());
 }
 
 }  // namespace

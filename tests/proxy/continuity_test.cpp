@@ -63,20 +63,26 @@ TEST_F(ContinuityTest, AsidesAreNoPartOfTheDigest) {
 }
 
 TEST_F(ContinuityTest, AnotherAnswerIsAFailureAtTheNextRequest) {
+  exchange("SET ROLE clerk", "SET", 'I');
   exchange("BEGIN", "BEGIN", 'T');
   (void)ask("SELECT a FROM t");
   (void)answer(both(row("7"), done("SELECT 1", 'T')));
-  (void)move();
+  EXPECT_EQ(move(), Lines{"Q SET ROLE clerk"});
+  (void)answer(done("SET", 'I'));
+  EXPECT_EQ(said(), (Lines{"Q BEGIN", "Q SELECT a FROM t"}));
   EXPECT_EQ(answer(both(done("BEGIN", 'T'), both(row("8"), done("SELECT 1", 'T')))), Lines{});
   EXPECT_TRUE(session_->server_leaves());
   const Lines poison = move();
-  ASSERT_EQ(poison.size(), 2U);
-  EXPECT_EQ(poison[0], "Q BEGIN");
-  EXPECT_EQ(answer(both(done("BEGIN", 'T'), failed('E'))), Lines{});
+  ASSERT_EQ(poison.size(), 3U);
+  EXPECT_EQ(poison[0], "Q SET ROLE clerk");  // the session lives on as who it was
+  EXPECT_EQ(poison[1], "Q BEGIN");
+  EXPECT_EQ(answer(both(done("SET", 'I'), both(done("BEGIN", 'T'), failed('E')))), Lines{});
   EXPECT_TRUE(relaying());
   EXPECT_EQ(ask("SELECT b FROM t"), Lines{});
   EXPECT_EQ(lines_of(session_->take_for_client()), (Lines{"E 40001", "Z E"}));
   EXPECT_EQ(ask("ROLLBACK"), Lines{"Q ROLLBACK"});
+  (void)answer(done("ROLLBACK", 'I'));
+  EXPECT_EQ(move(), Lines{"Q SET ROLE clerk"});
 }
 
 TEST_F(ContinuityTest, ARollbackAfterAFailedReplayIsJustThat) {
