@@ -70,9 +70,10 @@ class Reader {
     for (unsigned i = 0; statements && i < statements->size(); ++i) {
       const Object::Ptr statement = statements->getObject(i)->getObject("stmt");
       if (!statement || statement->size() != 1 || !is_followed(statement->begin()->first)) return false;
+      rests_.push_back({.begin = statements->getObject(i)->optValue<std::size_t>("stmt_location", 0)});
       read_statement(Var(statement));
       if (const auto notify = tree::node(Var(statement), "NotifyStmt"))
-        take_payload(notify, statements->getObject(i)->optValue<std::size_t>("stmt_location", 0));
+        take_payload(notify, rests_.back().begin);
       if (!whole_) return false;
     }
     take_rest();
@@ -82,14 +83,24 @@ class Reader {
   }
 
  private:
+  // What the strings and numbers of a statement are that are no constants to the parser.
+  struct Rest {
+    std::size_t begin = 0;
+    const Rule* free_text = nullptr;  // a text for people may hold any value: of this rule, so to say
+    const Rule* trigger = nullptr;    // of a trigger's table: its arguments may be of that column
+    bool copies = false;              // options, such as a delimiter
+  };
+
   void read_statement(const Var& statement) {
     const ColumnJudge judge(rules_, statement);
     judge_ = &judge;
-    if (has_free_text(statement.extract<Object::Ptr>()->begin()->first)) free_text_ = &rules_.all().front();
+    if (has_free_text(statement.extract<Object::Ptr>()->begin()->first))
+      rests_.back().free_text = &rules_.all().front();
     if (out_.mentioned == nullptr) out_.mentioned = judge.mentioned();
     collect_named(statement);
     walk(statement, ValueRole{});
     out_.results.push_back(describe_result(judge, rules_, statement));
+    rests_.back().copies = out_.results.back().copy.has_value();
     judge_ = nullptr;
   }
 
@@ -137,8 +148,8 @@ class Reader {
       return walk_definition(body, tree::text(body, "name"));
     if (key == "CreateStmt" || key == "AlterTableStmt")
       table_ = tree::text(tree::object(body, "relation"), "relname");
-    if (key == "CreateTrigStmt")
-      trigger_ = judge_->any_of(tree::text(tree::object(body, "relation"), "relname"));
+    if (key == "CreateTrigStmt" && rests_.back().trigger == nullptr)  // CREATE SCHEMA may make several
+      rests_.back().trigger = judge_->any_of(tree::text(tree::object(body, "relation"), "relname"));
     if (is_of_domain(key)) return walk_definition(body, "value");
     if (key == "SelectStmt" || key == "SubLink") return walk_query(key, body, role);
     if ((key == "RangeSubselect" || key == "CommonTableExpr") && source_of(body))
@@ -430,6 +441,7 @@ class Reader {
   // Strings that are no constants to the parser (options) and comments: of no column.
   void take_rest() {
     std::size_t end = 0;
+    std::size_t rest = 0;
     for (std::size_t i = 0; i <= tokens_.size(); ++i) {
       const std::size_t begin = i < tokens_.size() ? tokens_[i].begin : sql_.size();
       if (sql_.substr(end, begin - end).find_first_not_of(" \t\r\n\f") != std::string_view::npos)
@@ -437,9 +449,11 @@ class Reader {
             {.kind = ConstantPlace::Kind::kComment, .begin = end, .end = begin, .role = {}});
       if (i == tokens_.size()) break;
       end = tokens_[i].end;
-      if (taken_[i] || copies()) continue;
+      while (rest + 1 < rests_.size() && rests_[rest + 1].begin <= begin) ++rest;
+      if (taken_[i] || rests_[rest].copies) continue;
       const bool string = tokens_[i].kind == SqlTokenKind::kString;
-      const Rule* const rule = string && free_text_ != nullptr ? free_text_ : trigger_;
+      const Rule* const rule =
+          string && rests_[rest].free_text != nullptr ? rests_[rest].free_text : rests_[rest].trigger;
       if (string || (rule != nullptr && tokens_[i].kind == SqlTokenKind::kNumber))
         out_.constants.push_back(
             {.kind = string ? ConstantPlace::Kind::kString : ConstantPlace::Kind::kNumber,
@@ -447,11 +461,6 @@ class Reader {
              .end = end,
              .role = {.rule = rule}});
     }
-  }
-
-  [[nodiscard]] bool copies() const {
-    return std::any_of(out_.results.begin(), out_.results.end(),
-                       [](const ResultShape& shape) { return shape.copy.has_value(); });
   }
 
   const masking::Rules& rules_;
@@ -462,8 +471,7 @@ class Reader {
   std::unordered_map<std::size_t, std::size_t> token_at_;  // by where it begins
   const ColumnJudge* judge_ = nullptr;                     // of the statement at hand
   std::string table_;                                      // that an INSERT or UPDATE is of
-  const Rule* free_text_ = nullptr;  // a text for people may hold any value: of this rule, so to say
-  const Rule* trigger_ = nullptr;    // of a trigger's table: its arguments may be of that column
+  std::vector<Rest> rests_{Rest{}};                        // by statement, behind one of none
   bool whole_ = true;
 };
 

@@ -14,8 +14,8 @@ const masking::Rules& rules() {
 }
 
 // The text with every string and number that was changed written as ?.
-std::string masked(const std::string& sql) {
-  ValueMasker masker(rules(), "0123456789abcdef");
+std::string masked(const std::string& sql, const masking::Rules& by = rules()) {
+  ValueMasker masker(by, "0123456789abcdef");
   std::string text = sql;
   const auto values = masker.read(sql);
   masker.mask_statement(std::span<Byte>(reinterpret_cast<Byte*>(text.data()), text.size()), *values, {});
@@ -302,6 +302,24 @@ TEST(MaskStatement, DefinitionsStayButForTheValuesOfMaskedColumns) {
             "CREATE TABLE t (email text DEFAULT '?', n text DEFAULT 'qqqq')");
   EXPECT_EQ(masked("ALTER TABLE t ALTER email SET DEFAULT 'qqqq', ALTER n SET DEFAULT 'qqqq'"),
             "ALTER TABLE t ALTER email SET DEFAULT '?', ALTER n SET DEFAULT 'qqqq'");
+}
+
+TEST(MaskStatement, ArgumentsOfATriggerWhateverElseIsInTheText) {
+  const std::string first = "CREATE TRIGGER a AFTER INSERT ON users EXECUTE FUNCTION f('";
+  const std::string second = "; CREATE TRIGGER b AFTER INSERT ON orders EXECUTE FUNCTION f('";
+  const std::string copy = "; COPY orders (id) FROM STDIN WITH (DELIMITER 'q')";
+  // A rule of one table: with any other column's, the second trigger's table may have it too.
+  const masking::Rules one("column users.ssn", "rules");
+  const auto by_one = [&](const std::string& sql) { return masked(sql, one); };
+  EXPECT_EQ(by_one(first + "qqqq')" + second + "qqqq', 77)"), first + "?')" + second + "qqqq', 77)");
+  EXPECT_EQ(by_one(first + "qqqq', 55555)" + copy), first + "?', ?)" + copy);
+  EXPECT_EQ(by_one("COPY users (ssn) TO STDOUT (NULL 'q'); " + first + "qqqq')"),
+            "COPY users (ssn) TO STDOUT (NULL 'q'); " + first + "?')");
+  EXPECT_EQ(by_one("COMMENT ON TABLE orders IS 'qqqq'" + copy), "COMMENT ON TABLE orders IS '?'" + copy);
+  EXPECT_EQ(by_one("CREATE SCHEMA s CREATE TRIGGER a AFTER INSERT ON users EXECUTE FUNCTION f('qqqq') "
+                   "CREATE TRIGGER b AFTER INSERT ON orders EXECUTE FUNCTION f()"),
+            "CREATE SCHEMA s CREATE TRIGGER a AFTER INSERT ON users EXECUTE FUNCTION f('?') "
+            "CREATE TRIGGER b AFTER INSERT ON orders EXECUTE FUNCTION f()");
 }
 
 TEST(MaskStatement, ParametersByTheColumnsTheyAreComparedWith) {
