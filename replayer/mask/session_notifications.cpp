@@ -40,7 +40,9 @@ bool SessionMask::notification(std::span<Byte> payload) {
   } else if (masker_.rules().for_whole_row({}) != nullptr) {
     masker_.hide(text, 0, false);
   } else {
+    const std::string before(as_text(text));
     masker_.mask(text, {});
+    if (before == as_text(text)) repeat_tokens(text);  // no value as a whole: one may stand in it
   }
   return true;
 }

@@ -137,6 +137,23 @@ TEST_F(MaskNotificationsByPattern, OfNoStatementByThePatterns) {
   EXPECT_TRUE(changed());
 }
 
+class MaskNotificationsByType : public MaskNotifications {
+ protected:
+  MaskNotificationsByType() : MaskNotifications("type uuid") {}
+};
+
+TEST_F(MaskNotificationsByType, OfNoStatementRepeatTokensOfValuesInThem) {
+  const std::string value = "6fd3b4a2-0000-4000-8000-6fd3b4a2aaaa";
+  session_.begin();
+  client(query("SELECT 1 FROM t WHERE a = '" + value + "'"));
+  const std::string token = out_behind("a = '", value.size());
+  EXPECT_NE(token, value);
+  server(notification("news", "order " + value + " changed"));
+  EXPECT_EQ(out_behind(std::string("news\0", 5), value.size() + 14), "order " + token + " changed");
+  server(notification("news", value));
+  EXPECT_EQ(out_behind(std::string("news\0", 5), value.size()), token);
+}
+
 TEST_F(MaskSession, ListsAreMaskedByTheirElements) {
   session_.begin();
   client(parse("", "SELECT 1 FROM t WHERE email = ANY($1)", {1009}));
