@@ -162,6 +162,7 @@ void ColumnJudge::collect_renamed(const Object::Ptr& table) {
   const Rule* const rule = any_of(tree::text(table, "relname"));
   for (std::size_t i = 0; rule != nullptr && names && i < names->size(); ++i)
     derived_.emplace(tree::name_part(names, i), rule);
+  if (rule != nullptr && names) written_.emplace(tree::text(table, "relname"), rule);
 }
 
 // FROM (users JOIN orders USING (id)) AS j (a, b): likewise, of whichever table they are.
@@ -251,6 +252,8 @@ bool ColumnJudge::derive(const Var& var) {
     if ((key == "RangeSubselect" || key == "CommonTableExpr") && is_object(part))
       any = derive_answer(part.extract<Object::Ptr>()) || any;
     if (key == "InsertStmt" && is_object(part)) any = derive_insert(part.extract<Object::Ptr>()) || any;
+    if (key == "UpdateStmt" && is_object(part))
+      any = derive_written(part.extract<Object::Ptr>(), part.extract<Object::Ptr>()) || any;
     any = derive(part) || any;
   });
   return any;
@@ -284,14 +287,39 @@ bool ColumnJudge::derive_insert(const Object::Ptr& insert) {
   if (!insert->has("returningList") || !select) return false;
   const Answer answer = answer_of(select, true);
   const Rule* const first = answer.any();
-  bool any = first != nullptr && !columns && unnamed_ == nullptr;
-  if (any) unnamed_ = first;
+  const std::string table = tree::text(tree::object(insert, "relation"), "relname");
+  const bool written = first != nullptr && written_.emplace(table, first).second;
+  bool any = derive_written(insert, tree::object(insert, "onConflictClause")) || written;
+  if (first != nullptr && !columns && unnamed_ == nullptr) {
+    unnamed_ = first;
+    any = true;
+  }
   for (unsigned i = 0; columns && i < columns->size(); ++i) {
     const Rule* const rule = !answer.told ? first : i < answer.rules.size() ? answer.rules[i] : nullptr;
     const std::string name = tree::text(tree::node(columns->get(i), "ResTarget"), "name");
     if (rule != nullptr && !name.empty()) any = derived_.emplace(name, rule).second || any;
   }
   return any;
+}
+
+// UPDATE orders SET note = u.ssn FROM users u RETURNING orders.note
+bool ColumnJudge::derive_written(const Object::Ptr& statement, const Object::Ptr& assignments) {
+  if (!assignments || !assignments->has("targetList")) return false;
+  const Rule* const rule = value_of(assignments->get("targetList")).rule;
+  return rule != nullptr &&
+         written_.emplace(tree::text(tree::object(statement, "relation"), "relname"), rule).second;
+}
+
+const Rule* ColumnJudge::written_to(const std::vector<std::string>& tables) const {
+  for (const std::string& table : tables) {
+    if (const auto written = written_.find(table); written != written_.end()) return written->second;
+  }
+  return nullptr;
+}
+
+const Rule* ColumnJudge::row_of(const std::vector<std::string>& tables) const {
+  const Rule* const rule = rules_.for_whole_row(tables);
+  return rule != nullptr ? rule : written_to(tables);
 }
 
 // FROM unnest(u.phones) AS p: whatever comes of it may be of the masked column; so may what a function makes
@@ -329,17 +357,17 @@ const Rule* ColumnJudge::reference(const Object::Ptr& column) const {
   const std::string qualifier =
       fields->size() > 1 ? tree::name_part(fields, fields->size() - 2) : std::string();
   const std::vector<std::string>* const tables = tables_of(qualifier.empty() ? name : qualifier);
-  if (name.empty()) return rules_.for_whole_row(qualifier.empty() || tables == nullptr ? tables_ : *tables);
+  if (name.empty()) return row_of(qualifier.empty() || tables == nullptr ? tables_ : *tables);
   const auto derived = derived_.find(name);
   if (qualifier.empty()) {
     if (const Rule* const rule = rules_.for_column(tables_, name)) return rule;
     if (derived != derived_.end()) return derived->second;
-    if (tables != nullptr) return rules_.for_whole_row(*tables);  // a whole row by its table's name
+    if (tables != nullptr) return row_of(*tables);  // a whole row by its table's name
     return unnamed_;
   }
   const bool of_table = tables != nullptr && tables != &tables_;
   if (const Rule* const rule = rules_.for_column(of_table ? *tables : tables_, name)) return rule;
-  if (of_table) return nullptr;
+  if (of_table && written_to(*tables) == nullptr) return nullptr;
   if (derived != derived_.end()) return derived->second;
   if (tables != nullptr) return unnamed_;
   const auto row = derived_.find(qualifier);  // of a function's

@@ -65,6 +65,9 @@ class ColumnJudge {
   [[nodiscard]] const std::vector<std::string>* tables_of(const std::string& alias) const;
   bool derive(const Poco::Dynamic::Var& var);
   bool derive_insert(const Poco::JSON::Object::Ptr& insert);
+  bool derive_written(const Poco::JSON::Object::Ptr& statement, const Poco::JSON::Object::Ptr& assignments);
+  [[nodiscard]] const masking::Rule* written_to(const std::vector<std::string>& tables) const;
+  [[nodiscard]] const masking::Rule* row_of(const std::vector<std::string>& tables) const;
   bool derive_answer(const Poco::JSON::Object::Ptr& source);
   bool derive_function(const Poco::JSON::Object::Ptr& function, const Poco::Dynamic::Var& part);
   void derive_lists(const Poco::Dynamic::Var& var);
@@ -91,6 +94,8 @@ class ColumnJudge {
   // To the names of the tables that it is of, here or there in the statement; "" of a subquery or a join.
   std::map<std::string, std::vector<std::string>> aliases_;
   std::map<std::string, const masking::Rule*> derived_;
+  // Tables of which columns hold masked values by names of `derived_`: they are assigned such, or renamed.
+  std::map<std::string, const masking::Rule*> written_;
   const masking::Rule* mentioned_ = nullptr;
   const masking::Rule* unnamed_ = nullptr;
 };

@@ -248,6 +248,23 @@ TEST(MaskStatement, WhatReadsTablesByOtherWays) {
   EXPECT_NE(all.results.front().any, nullptr);
 }
 
+TEST(MaskStatement, QualifiedColumnsOfATableThatMaskedValuesGoTo) {
+  for (const char* const sql :
+       {"INSERT INTO orders AS o (note, n) SELECT ssn, id FROM users RETURNING o.note AS x, o.n AS y",
+        "INSERT INTO orders (note, n) VALUES ((SELECT ssn FROM users), 7) RETURNING orders.note AS x, n",
+        "UPDATE orders SET note = u.ssn FROM users u RETURNING orders.note AS x, orders.n AS y",
+        "UPDATE orders o SET (note, n) = (SELECT u.ssn, 7 FROM users u) RETURNING upper(o.note), o.k",
+        "INSERT INTO orders AS o (note) SELECT ssn FROM users RETURNING row_to_json(o) AS x, o.n",
+        "INSERT INTO orders AS o (k) SELECT 7 ON CONFLICT (k) DO UPDATE SET note = (SELECT ssn FROM users) "
+        "RETURNING o.note AS x, o.k",
+        "SELECT u.b AS x, orders.b FROM users AS u (a, b), orders"})
+    EXPECT_EQ(results(sql).substr(0, 2), "*-") << sql;
+  EXPECT_EQ(results("INSERT INTO orders AS o SELECT ssn FROM users RETURNING o.note AS x").substr(0, 1), "*");
+  EXPECT_EQ(results("SELECT u.ssn AS note, upper(o.note), o FROM users u, orders o").substr(0, 2), "*-");
+  EXPECT_EQ(masked("SELECT u.ssn AS note FROM users u, orders o WHERE o.note = 'qqqq'"),
+            "SELECT u.ssn AS note FROM users u, orders o WHERE o.note = 'qqqq'");
+}
+
 TEST(MaskStatement, ANameOfTwoTablesIsOfBoth) {
   EXPECT_EQ(
       masked("SELECT upper(u.ssn) FROM users u WHERE u.ssn = 'qqqq' AND id IN (SELECT u.id FROM orders u)"),
