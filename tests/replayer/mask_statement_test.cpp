@@ -234,6 +234,17 @@ TEST(MaskStatement, AnswersOfWhatReachesAMaskedColumn) {
 
 TEST(MaskStatement, WhatReadsTablesByOtherWays) {
   EXPECT_EQ(results("SELECT query_to_xml('SELECT email FROM t', true, true, '') AS q, 7").substr(0, 2), "*-");
+  for (const char* const call :
+       {"crosstab('SELECT n, email FROM t')", "crosstab2('SELECT n, email FROM t')",
+        "crosstab3('SELECT n, email FROM t')", "crosstab4('SELECT n, email FROM t')",
+        "crosstab_float8_5_cols('SELECT n, email FROM t')", "connectby('t', 'email', 'parent', 'start', 0)",
+        "xpath_table('id', 'email', 't', '/a', 'true')"}) {
+    EXPECT_EQ(results("SELECT f.b AS v, category_1 FROM " + std::string(call) + " AS f").substr(0, 1), "*")
+        << call;
+    EXPECT_EQ(results("SELECT v FROM " + std::string(call) + " AS f (k text, v text)").substr(0, 1), "*")
+        << call;
+  }
+  EXPECT_EQ(results("SELECT dblink_build_sql_insert('t', '1', 1, '{7}', '{7}'), 7").substr(0, 2), "*-");
   EXPECT_EQ(results("SELECT f.w FROM ts_stat('SELECT v FROM t') AS f (w, n)").substr(0, 1), "*");
   EXPECT_EQ(results("SELECT tablename, s.most_common_vals::text AS v FROM pg_stats s").substr(0, 2), "-*");
   EXPECT_EQ(results("INSERT INTO copies (mail, n) SELECT email, id FROM t RETURNING mail, n").substr(0, 2),
