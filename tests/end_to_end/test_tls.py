@@ -392,7 +392,8 @@ def test_certificates_are_reloaded_and_nobody_is_dropped(server, make_proxy, pap
         # A file that cannot be used changes nothing, and the log names it.
         for certificate, key, reason in (("/nonexistent.crt", papers.proxy.key, "nonexistent.crt: No such file"),
                                          (papers.proxy.certificate, papers.other_proxy.key, "key values mismatch"),
-                                         (papers.proxy.certificate, papers.proxy.certificate, "tls_key_file: "),
+                                         (papers.proxy.certificate, papers.proxy.certificate,
+                                          f"tls_key_file: {papers.proxy.certificate}: "),
                                          (papers.proxy.certificate, locked, "locked.key: is protected by a password")):
             write_configuration(file, certificate, key)
             proxy.signal(signal.SIGHUP)
