@@ -326,9 +326,8 @@ class Continuity {
   bool held_message_ = false;      // the message now passing waits to be judged
   ByteBuffer waiting_;             // from a COMMIT on, until the transaction's id is known
   bool holding_ = false;
-  std::uint8_t unseen_ =
-      0;                // kinds of what pins that may be there, and settings, and the server was not asked
-  std::string sought_;  // of the settings, by name
+  std::uint8_t unseen_ = 0;  // kinds of what pins, and settings, that may be there: the server was not asked
+  std::string sought_;       // of the settings, by name
   QuietProcedures procedures_;
   std::uint8_t released_ = 0;  // kinds of what pins that may be gone, and the server was not asked
   bool asking_held_ = false;
@@ -339,8 +338,8 @@ class Continuity {
     char status = 'I';
   };
   std::optional<Unconfirmed> unconfirmed_;
+  unsigned unanswered_ = 0;  // times in a row that the question failed
   // Of the question now being answered.
-  unsigned unanswered_ = 0;  // times in a row that it failed
   std::uint8_t there_ = 0;
   std::uint8_t gone_ = 0;
   bool code_sets_ = false;
