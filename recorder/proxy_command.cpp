@@ -31,7 +31,8 @@ constexpr const char* kExitCodes =
     "Every option but --config and --help is also a key of the configuration file, spelled with '_' for\n"
     "'-'.\n"
     "\nSignals: SIGTERM or SIGINT drains (sessions end when their transaction does), a second one ends at\n"
-    "once; SIGHUP rereads the configuration file; SIGUSR1 logs what was counted so far.\n"
+    "once; SIGHUP rereads the configuration file, and the files that it and the command line name\n"
+    "(certificates, keys, users, rules); SIGUSR1 logs what was counted so far.\n"
     "\nExit codes: 0 ended as asked; 1 could not start, or not everything could be recorded; 2 bad usage.\n";
 
 std::string flag_of(std::string_view key) {
@@ -185,13 +186,11 @@ void log_recorded(LogLevel level, std::string_view event, const Statistics& reco
              {"events_lost", text(recorded.events_lost)}});
 }
 
-// Applies what can be applied; a file with an error changes nothing.
+// Applies what can be applied; a file with an error changes nothing. Without a configuration file the
+// settings are the command line's still, but what stands in the files they name (certificates, users) may be
+// new.
 proxy::AdminService::Reloaded reload(proxy::Proxy& proxy, ProxySettings& current, const std::string& config,
                                      const std::vector<Setting>& from_command_line) {
-  if (config.empty()) {
-    log_event(LogLevel::kWarning, "reload_ignored", {{"reason", "started without --config"}});
-    return {"started without --config: there is nothing to reread", {}};
-  }
   try {
     ProxySettings fresh = load(config, from_command_line);
     const std::vector<std::string> waiting = need_restart(current, fresh);
@@ -200,7 +199,7 @@ proxy::AdminService::Reloaded reload(proxy::Proxy& proxy, ProxySettings& current
     proxy::set_log_level(fresh.configuration.limits.log_level);
     proxy.reload_tls(std::move(tls));
     proxy.reload(fresh.configuration.limits, std::move(access));
-    log_event(LogLevel::kInfo, "reloaded", {{"file", config}});
+    log_event(LogLevel::kInfo, "reloaded", {{"file", config.empty() ? "-" : config}});
     if (!waiting.empty()) log_event(LogLevel::kWarning, "restart_needed", {{"keys", joined(waiting)}});
     // Keys that wait for a restart stay as they were: said again at the next reload.
     current.configuration.limits = fresh.configuration.limits;

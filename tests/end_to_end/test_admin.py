@@ -460,9 +460,13 @@ def test_reload_says_what_came_of_it(server, make_admin, scratch):
     assert admin.ctl("reload").stdout == "reloaded\n"
 
 
-def test_there_is_nothing_to_reload_without_a_file(server, make_admin):
-    status, told = make_admin(server.tcp).post("reload")
-    assert status == 409 and "--config" in told["error"]
+def test_without_a_configuration_file_a_reload_rereads_what_the_command_line_names(server, make_admin, scratch):
+    (scratch / "users.txt").write_text('"ada" "of ada"\n')
+    admin = make_admin(server.tcp, "--auth", "file", "--auth-file", scratch / "users.txt")
+    assert admin.post("reload") == (200, {"reloaded": True, "restart_needed": []})
+    (scratch / "users.txt").write_text("bob without quotes\n")
+    status, told = admin.post("reload")
+    assert status == 409 and "users.txt:1" in told["error"]
 
 
 # ---- Who may

@@ -1,6 +1,7 @@
 """TLS with clients: who is encrypted, who is refused, and do those who come between get anywhere?"""
 
 import re
+import shutil
 import signal
 import socket
 import ssl
@@ -400,6 +401,28 @@ def test_certificates_are_reloaded_and_nobody_is_dropped(server, make_proxy, pap
             proxy.await_log(f"reload_refused .*{reason}")
             assert served_certificate(proxy, papers) == after
         assert living.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_certificates_of_the_command_line_are_reloaded(server, make_proxy, papers, scratch):
+    certificate, key = scratch / "server.crt", scratch / "server.key"
+    shutil.copy(papers.proxy.certificate, certificate)
+    shutil.copy(papers.proxy.key, key)
+    proxy = make_proxy(server.tcp, "--client-tls-cert-file", certificate, "--client-tls-key-file", key,
+                       "--client-tls-sslmode", "require")
+    before = served_certificate(proxy, papers)
+    with proxy.connect(**encrypted(papers)) as living:
+        shutil.copy(papers.other_proxy.certificate, certificate)
+        proxy.signal(signal.SIGHUP)
+        proxy.await_log("reload_refused .*key values mismatch")
+        assert served_certificate(proxy, papers) == before
+        shutil.copy(papers.other_proxy.key, key)
+        proxy.signal(signal.SIGHUP)
+        proxy.await_log(" reloaded ")
+        assert served_certificate(proxy, papers) != before
+        assert "restart_needed" not in proxy.log()
+        assert living.execute("SELECT 1").fetchone() == (1,)
+        with pytest.raises(psycopg.OperationalError, match="TLS is required"):
+            proxy.connect(sslmode="disable")
 
 
 @pytest.mark.parametrize("settings, complaint", [
