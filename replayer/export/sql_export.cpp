@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "formats/command.h"
+#include "formats/wire/backend_messages.h"
 #include "replayer/counted.h"
 
 namespace understudy::replayer {
@@ -37,6 +38,27 @@ std::string connect_argument(const std::string& database) {
   return out + "'";
 }
 
+// Why nothing of a session is to be run: the login failed, or its client left before it was done. None where
+// it logged in or asked something, or where that may be in a part that is not on record.
+std::optional<std::string> why_nothing_ran(const Recording& recording, const SessionSummary& session) {
+  SessionMessages messages(recording, session);
+  std::string why = "its login is not on record";
+  while (const SessionItem* const item = messages.next()) {
+    if (!item->is_message) continue;
+    const wire::Message& message = item->message;
+    if (item->direction == Direction::kFromClient) {
+      if (message.type != wire::frontend::kPassword && message.type != wire::frontend::kTerminate) return {};
+      continue;
+    }
+    if (message.type == wire::backend::kReadyForQuery) return {};
+    if (message.type != wire::backend::kErrorResponse) continue;
+    const auto error = wire::ErrorResponse::decode(message.payload);
+    if (error) why = "failed, " + std::string(error->sqlstate()) + " " + std::string(error->field('M'));
+  }
+  if (!messages.hole().empty()) return {};
+  return why;
+}
+
 class SqlExport {
  public:
   SqlExport(const Recording& recording, SqlExportCounts& counts, Output& out)
@@ -63,6 +85,11 @@ class SqlExport {
               shown(descriptor.parameter("application_name")) + ", from " + shown(descriptor.peer) +
               ", opened " + format_time(descriptor.opened_at, 9) + "\n--");
     if (is_replication(descriptor)) return leave_out("a replication session");
+    // A \connect that fails would end the script.
+    if (const auto why = why_nothing_ran(recording_, session)) {
+      ++counts_.not_run;
+      return out_.line("-- " + shown(*why));
+    }
     if (!change_session(descriptor.database())) return leave_out("a session in a database with such a name");
     ++counts_.sessions;
     SqlSession(recording_, session, counts_, out_).write();

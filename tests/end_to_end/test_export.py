@@ -8,6 +8,7 @@ import re
 import subprocess
 import uuid
 
+import psycopg
 import pytest
 from psycopg.pq import DiagnosticField, ExecStatus
 
@@ -191,6 +192,23 @@ def test_sessions_in_other_databases_find_them(servers, make_proxy, scratch):
         with server.connect(dbname="other 'base\\") as client:
             assert client.execute("SELECT name FROM here").fetchall() == [("other 'base\\",)]
         assert contents(server, "here", "name") == ["('postgres',)"] * 2
+
+
+def test_a_client_that_could_not_log_in_does_not_end_the_script(servers, make_proxy, scratch):
+    recorded, target = servers
+    proxy = make_proxy(recorded.tcp, record=scratch / "recording")
+    for database, name in (("postgres", "one"), ("no such", None), ("postgres", "two")):
+        if name is None:
+            with pytest.raises(psycopg.OperationalError, match="does not exist"):
+                proxy.connect(dbname=database)
+            continue
+        with proxy.connect(dbname=database) as client:
+            client.execute("CREATE TABLE IF NOT EXISTS here (name text)")
+            client.execute("INSERT INTO here VALUES (%s)", (name,))
+    assert proxy.stop() == 0
+    script, _ = export_and_run(scratch / "recording", target, scratch)
+    assert '-- failed, 3D000 database "no such" does not exist\n' in script
+    assert contents(target, "here", "name") == ["('one',)", "('two',)"]
 
 
 def test_nothing_a_client_sends_becomes_a_command_of_psql(servers, make_proxy, scratch):

@@ -70,6 +70,20 @@ TEST_F(ExportTest, WhatFailedIsACommentAndACommitThatRolledBackIsARollback) {
   EXPECT_THAT(said_, HasSubstr("2 comments of what was not run"));
 }
 
+TEST_F(ExportTest, ASessionThatNeverLoggedInIsACommentAndNoConnect) {
+  say(query("insert 1"), complete("INSERT 0 1") + ready());
+  open_session(kB, ++time_);
+  from_server(kB, ++time_, error("3D000", "database \"no\nsuch\" does not exist"));
+  close_session(kB, ++time_);
+  open_session(kC, ++time_);  // its client left when it was asked for a password
+  close_session(kC, ++time_);
+  const std::string text = script();
+  EXPECT_THAT(text, HasSubstr("--\n-- failed, 3D000 database \"no\\nsuch\" does not exist\n"));
+  EXPECT_THAT(text, HasSubstr("--\n-- its login is not on record\n"));
+  EXPECT_THAT(text, Not(HasSubstr("\\connect")));
+  EXPECT_THAT(said_, HasSubstr("1 statement of 1 session, and 2 comments of what was not run"));
+}
+
 TEST_F(ExportTest, OfAQueryThatFailedInItsMiddleOnlyWhatLastedIsRun) {
   say(query("insert a; commit; insert b; bad"),
       complete("INSERT 0 1") + complete("COMMIT") + complete("INSERT 0 1") + error("42601", "x") + ready());
@@ -201,13 +215,15 @@ TEST_F(ExportTest, ASessionInAnotherDatabaseIsConnectedToAndAReplicationIsLeftOu
   SessionDescriptor other = descriptor(kB, 50'000);
   other.startup_parameters = {{"user", "u\n\\! sh"}, {"database", "o'x\\y"}};
   open_as(other);
-  close_session(kB, 50'001);
+  from_server(kB, 50'001, ready());
+  close_session(kB, 50'002);
   SessionDescriptor standby = descriptor(kC, 60'000);
   standby.startup_parameters.emplace_back("replication", "true");
   open_as(standby);
   SessionDescriptor odd = descriptor({1, 4}, 70'000);
   odd.startup_parameters = {{"database", "x\n\\! sh"}};
   open_as(odd);
+  from_server({1, 4}, 70'001, ready());
   const std::string text = script("");
   EXPECT_THAT(text, HasSubstr("\\connect -reuse-previous=on 'dbname=''o\\\\''x\\\\\\\\y'''\n"));
   EXPECT_EQ(text.find("\n\\!"), std::string::npos);
