@@ -13,6 +13,8 @@ struct Name {
 
 constexpr std::array<Name, kDifferenceClasses> kNames = {{
     {"session in one recording only", "session"},
+    {"new login failure", "new_login_failure"},
+    {"vanished login failure", "vanished_login_failure"},
     {"login", "login"},
     {"new error", "new_error"},
     {"vanished error", "vanished_error"},

@@ -19,24 +19,26 @@ namespace understudy::replayer {
 
 // In a report's order.
 enum class DifferenceClass : std::uint8_t {
-  kSession,           // only one recording has it
-  kLogin,             // one server let the client in, or told it other settings
-  kNewError,          // an error of B where A answered
-  kVanishedError,     // the other way round
-  kSqlstate,          // both failed, with other severities or SQLSTATEs
-  kCommandTag,        // another command
-  kRowCount,          // the same command, another number of rows
-  kColumns,           // columns, their types, or parameters
-  kRows,              // as many rows, other cells
-  kRowOrder,          // the same rows in another order
-  kReply,             // another kind of reply
-  kTransactionState,  // idle, in a transaction, failed
-  kUnanswered,        // only one server answered
-  kRequests,          // the clients asked different things
-  kNotices,           // notices, or settings reported after SET
-  kNotifications      // what LISTEN brought
+  kSession,               // only one recording has it
+  kNewLoginFailure,       // B did not let the client in, A did
+  kVanishedLoginFailure,  // the other way round
+  kLogin,                 // both let it in and told it other settings, or neither did, for other reasons
+  kNewError,              // an error of B where A answered
+  kVanishedError,         // the other way round
+  kSqlstate,              // both failed, with other severities or SQLSTATEs
+  kCommandTag,            // another command
+  kRowCount,              // the same command, another number of rows
+  kColumns,               // columns, their types, or parameters
+  kRows,                  // as many rows, other cells
+  kRowOrder,              // the same rows in another order
+  kReply,                 // another kind of reply
+  kTransactionState,      // idle, in a transaction, failed
+  kUnanswered,            // only one server answered
+  kRequests,              // the clients asked different things
+  kNotices,               // notices, or settings reported after SET
+  kNotifications          // what LISTEN brought
 };
-inline constexpr std::size_t kDifferenceClasses = 16;
+inline constexpr std::size_t kDifferenceClasses = 18;
 
 // "new error", ...; and a key for JSON: "new_error".
 [[nodiscard]] std::string_view class_words(DifferenceClass difference);

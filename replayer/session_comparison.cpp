@@ -109,7 +109,10 @@ void SessionComparison::compare_logins() {
       return !reader.login().complete && reader.login().error.empty() && excused(reader, is_replay, true);
     };
     if (unknown(a_, a_is_replay_) || unknown(b_, b_is_replay_)) return;
-    report_session(DifferenceClass::kLogin, outcome(a_), outcome(b_));
+    const auto kind = login_a.complete == login_b.complete ? DifferenceClass::kLogin
+                      : login_a.complete                   ? DifferenceClass::kNewLoginFailure
+                                                           : DifferenceClass::kVanishedLoginFailure;
+    report_session(kind, outcome(a_), outcome(b_));
     end_told_ = true;
     return;
   }

@@ -43,7 +43,7 @@ TEST_F(DiffClassTest, ARefusedLoginIsOneDifferenceAndTheRestIsLeftOut) {
   b.connection(1, replaying(a, 1)).answers(Server().error("28P01", "who?", "FATAL"));
   b.leaves(CloseReason::kServerLeft);
   compare();
-  EXPECT_EQ(only_difference().difference, kLogin);
+  EXPECT_EQ(only_difference().difference, kNewLoginFailure);
   EXPECT_EQ(only_difference().in_a, "logged in");
   EXPECT_EQ(only_difference().in_b, "FATAL 28P01: who?");
   EXPECT_EQ(result.totals.exchanges_left_out, 2U);
@@ -53,8 +53,24 @@ TEST_F(DiffClassTest, ALoginThatTheServerDropped) {
   a.session(1).leaves();
   b.connection(1, replaying(a, 1)).leaves(CloseReason::kServerLeft);
   compare();
-  EXPECT_EQ(only_difference().difference, kLogin);
+  EXPECT_EQ(only_difference().difference, kNewLoginFailure);
   EXPECT_THAT(only_difference().in_b, HasSubstr("not logged in"));
+}
+
+TEST_F(DiffClassTest, OppositeOutcomesOfLoginsAreTwoKinds) {
+  const auto refused = [](Tape& tape, std::uint32_t number, const LoginOptions& login, const char* sqlstate) {
+    tape.connection(number, login).answers(Server().error(sqlstate, "no", "FATAL"));
+    tape.leaves(CloseReason::kServerLeft);
+  };
+  a.session(1).leaves();
+  refused(a, 2, {}, "28P01");
+  refused(a, 3, {}, "28P01");
+  refused(b, 1, replaying(a, 1), "3D000");
+  b.session(2, replaying(a, 2)).leaves();
+  refused(b, 3, replaying(a, 3), "3D000");
+  compare();
+  EXPECT_THAT(classes(), ElementsAre(kNewLoginFailure, kVanishedLoginFailure, kLogin));
+  EXPECT_EQ(result.groups().size(), 3U);
 }
 
 TEST_F(DiffClassTest, AnotherSettingAtLogin) {
