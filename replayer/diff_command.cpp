@@ -27,7 +27,9 @@ constexpr const char* kNotes =
     "cell by cell, their order, transaction states, notices. Latency is shown and never a difference.\n"
     "What differs by nature (process ids, cancel keys, server versions, ...) is left out and counted.\n"
     "\nExit codes: 0 same; 1 different; 2 could not compare, or bad usage; 3 the same as far as it could be\n"
-    "compared: a recording is damaged, has a hole, or ends before its sessions do.\n";
+    "compared: a recording is damaged, has a hole, or ends before an answer or what the other one has.\n"
+    "A recording that was cut off (a crash, the proxy's end) where each of its sessions stood between two\n"
+    "requests, where the other has no more than that either, is the same: 0.\n";
 
 cxxopts::Options command_options() {
   cxxopts::Options options("understudy diff", "Compares the replies of two recordings.\n");

@@ -155,6 +155,26 @@ TEST_F(DiffEndTest, ADifferenceBeforeAHoleIsTold) {
   EXPECT_EQ(only_difference().difference, kRows);
 }
 
+TEST_F(DiffEndTest, ACutBetweenTwoRequestsIsToldOnlyWhereTheOtherGoesOn) {
+  both_open();
+  both_exchange("SELECT 1", Server().rows({"1"}));
+  b.leaves();
+  compare();
+  EXPECT_TRUE(result.same());
+  EXPECT_TRUE(result.complete());
+}
+
+TEST_F(DiffEndTest, ACutBeforeAnAnswerOrBeforeWhatTheOtherHasIsTold) {
+  both_open();
+  both_exchange("SELECT 1", Server().rows({"1"}));
+  a.asks(Client().query("SELECT 2"));
+  b.exchange("SELECT 2", Server().rows({"2"})).leaves();
+  compare();
+  EXPECT_TRUE(result.same());
+  EXPECT_FALSE(result.complete());
+  EXPECT_EQ(result.cuts().at("A: the recording ends before it"), 1U);
+}
+
 TEST_F(DiffEndTest, AHoleInTheLoginInventsNoDifference) {
   a.connection(1).gap().leaves();
   b.connection(1, replaying(a, 1)).answers(Server().error("28P01", "who?", "FATAL"));
