@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cxxopts.hpp>
 #include <mutex>
+#include <set>
 #include <sstream>
 #include <thread>
 
@@ -210,6 +211,19 @@ void warn_of_recorded_server(const Recording& recording, const proxy::Address& t
       target.to_string().c_str());
 }
 
+// A name that was mistyped is told; of a replay that went all its way.
+void warn_of_unmet(const char* option, const NameMap& map, const std::set<std::string>& met,
+                   const ReplayResult& result) {
+  if (result.sessions == 0 || result.stopped || !result.failure.empty()) return;
+  std::string names;
+  for (const auto& [name, other] : map) {
+    if (name != "*" && !met.contains(name)) names += (names.empty() ? "" : ", ") + name;
+  }
+  if (names.empty()) return;
+  std::fprintf(stderr, "understudy replay: warning: %s: no session that was replayed has the name %s\n",
+               option, names.c_str());
+}
+
 void raise_descriptor_limit() {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
@@ -338,10 +352,10 @@ int replay(const cxxopts::ParseResult& given, const std::string& path) {
   }
   if (!whole) std::fputs("understudy replay: not everything could be recorded\n", stderr);
   const bool nobody = result.sessions > 0 && result.sessions_failed == result.sessions;
-  if (result.sessions_failed > 0) {
-    std::fprintf(stderr, "understudy replay: %s; see --user-map, PGPASSWORD and pgpass in --help\n",
-                 nobody ? "no session could log in" : "not every session could log in");
-  }
+  if (result.sessions_failed > 0)
+    std::fprintf(stderr, "understudy replay: %s\n", failed_logins_in_words(result).c_str());
+  warn_of_unmet("--user-map", options.users, result.users_mapped, result);
+  warn_of_unmet("--database-map", options.databases, result.databases_mapped, result);
   if (result.sessions == 0) std::fputs("understudy replay: there was no session to replay\n", stderr);
   if (!result.failure.empty()) std::fprintf(stderr, "understudy replay: %s\n", result.failure.c_str());
   if (result.stopped || nobody || !whole || !told || !result.failure.empty()) return 1;

@@ -182,6 +182,10 @@ void Replay::admit_next() {
   }
   Login login{mapped(options_.users, session.user()), mapped(options_.databases, session.database()), {}};
   login.password = target_.password(login.user, login.database);
+  if (const auto* const used = mapping_of(options_.users, session.user()))
+    result_.users_mapped.insert(used->first);
+  if (const auto* const used = mapping_of(options_.databases, session.database()))
+    result_.databases_mapped.insert(used->first);
   auto actor = std::make_unique<Actor>(static_cast<Audience&>(*this), recording_, entry.summary,
                                        entry.continuing, login, statements_of(login.database));
   Step open;

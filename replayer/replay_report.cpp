@@ -91,6 +91,20 @@ void print_summary(std::ostream& out, const ReplayResult& result, bool paced) {
   }
 }
 
+std::string failed_logins_in_words(const ReplayResult& result) {
+  constexpr const char* kNames = "see --user-map, PGPASSWORD and pgpass in --help";
+  constexpr const char* kUnreached = "the target (does it run, and accept connections?)";
+  std::uint64_t unreached = 0;
+  for (const auto& [error, count] : result.login_errors) {
+    if (error.starts_with("08001 ")) unreached += count;
+  }
+  std::string out = result.sessions_failed == result.sessions ? "no session could log in; "
+                                                              : "not every session could log in; ";
+  if (unreached == 0) return out + kNames;
+  if (unreached >= result.sessions_failed) return out + "they did not reach " + kUnreached;
+  return out + std::to_string(unreached) + " did not reach " + kUnreached + "; for the others " + kNames;
+}
+
 void print_json(std::ostream& out, const ReplayResult& result, bool paced) {
   Poco::JSON::Object object(Poco::JSON_PRESERVE_KEY_ORDER);
   for (const Count& count : kCounts) object.set(count.key, result.*count.value);

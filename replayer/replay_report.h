@@ -2,6 +2,7 @@
 #pragma once
 
 #include <iosfwd>
+#include <string>
 
 #include "replayer/replay_result.h"
 
@@ -9,5 +10,7 @@ namespace understudy::replayer {
 
 void print_summary(std::ostream& out, const ReplayResult& result, bool paced);
 void print_json(std::ostream& out, const ReplayResult& result, bool paced);
+// That sessions could not log in, and what to look at: names and passwords, or the target.
+[[nodiscard]] std::string failed_logins_in_words(const ReplayResult& result);
 
 }  // namespace understudy::replayer

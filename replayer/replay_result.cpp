@@ -28,6 +28,8 @@ void ReplayResult::add(const ReplayResult& other) {
     this->*counter += other.*counter;
   }
   for (const auto& [error, times] : other.login_errors) login_errors[error] += times;
+  users_mapped.insert(other.users_mapped.begin(), other.users_mapped.end());
+  databases_mapped.insert(other.databases_mapped.begin(), other.databases_mapped.end());
   recorded_span = std::max(recorded_span, other.recorded_span);
   played_span = std::max(played_span, other.played_span);
   wall_time = std::max(wall_time, other.wall_time);

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <map>
+#include <set>
 #include <string>
 
 #include "replayer/histogram.h"
@@ -31,6 +32,8 @@ struct ReplayResult {
   std::uint64_t errors_gone = 0;   // and with fewer
   std::uint64_t transaction_state_differs = 0;
   std::map<std::string, std::uint64_t> login_errors;  // bounded; SQLSTATE and message
+  std::set<std::string> users_mapped;                 // names on the left of --user-map that were met
+  std::set<std::string> databases_mapped;
   TimeNs recorded_span = 0;
   TimeNs played_span = 0;  // how much of it was played: up to the latest step of any session
   TimeNs wall_time = 0;

@@ -49,10 +49,15 @@ std::string trimmed(std::string text) {
 
 }  // namespace
 
-const std::string& mapped(const NameMap& map, const std::string& name) {
+const NameMap::value_type* mapping_of(const NameMap& map, const std::string& name) {
   auto found = map.find(name);
   if (found == map.end()) found = map.find("*");
-  return found == map.end() ? name : found->second;
+  return found == map.end() ? nullptr : &*found;
+}
+
+const std::string& mapped(const NameMap& map, const std::string& name) {
+  const NameMap::value_type* const mapping = mapping_of(map, name);
+  return mapping == nullptr ? name : mapping->second;
 }
 
 Target::Target(const std::string& conninfo) : conninfo_(conninfo) {

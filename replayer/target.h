@@ -19,6 +19,8 @@ namespace understudy::replayer {
 // Recorded names on the left; "*" stands for every other. Unmapped names stay as they are.
 using NameMap = std::map<std::string, std::string>;
 [[nodiscard]] const std::string& mapped(const NameMap& map, const std::string& name);
+// The entry that says so; null when none does.
+[[nodiscard]] const NameMap::value_type* mapping_of(const NameMap& map, const std::string& name);
 
 class Target {
  public:

@@ -1,6 +1,7 @@
 """When the target goes another way than the recorded server, does the session find its place again, go on, and is it
 counted? And does nobody else notice?"""
 
+import json
 import signal
 import threading
 
@@ -10,6 +11,7 @@ import pytest
 from postgres_server import Server
 from replaying import (COPY_DONE, FLUSH, SYNC, Pair, Speaker, bind, copy_data, execute, parse, query, recorded, replay,
                        statement)
+from understudy_process import run_understudy
 from waiting import await_condition
 
 ORDERS = ("session", "causal")
@@ -198,16 +200,20 @@ def test_a_target_that_goes_away_ends_the_replay_and_not_by_a_hang(template, scr
                 with proxy.connect() as connection:
                     connection.execute("INSERT INTO reached VALUES (%s)", [n])
                 production.execute("SELECT pg_sleep(0.1)")
-        summaries = []
-        replaying = threading.Thread(target=lambda: summaries.append(
-            replay(scratch / "recording", pair.uri, "--order", order, status=3)))
+        results = []
+        replaying = threading.Thread(target=lambda: results.append(
+            run_understudy("replay", scratch / "recording", "--to", pair.uri, "--json", "--order", order)))
         replaying.start()
         await_condition(lambda: target.value("SELECT count(*) FROM reached") > 3, "the replay to have begun")
         target.stop(signal.SIGQUIT)
         replaying.join(60)
-    assert summaries[0]["sessions"] == 20
-    assert summaries[0]["sessions_failed"] > 0
-    assert any("08001" in error for error in summaries[0]["login_errors"])
+    [result] = results
+    assert result.returncode == 3, result.stdout + result.stderr
+    summary = json.loads(result.stdout)
+    assert summary["sessions"] == 20
+    assert summary["sessions_failed"] > 0
+    assert any("08001" in error for error in summary["login_errors"])
+    assert "did not reach the target" in result.stderr
 
 
 def test_a_session_that_waits_for_an_answer_that_will_not_come_is_ended(differing, scratch):

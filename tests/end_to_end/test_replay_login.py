@@ -116,6 +116,16 @@ def test_users_and_databases_mapped_one_by_one(guarded, users, scratch):
     assert owners(guarded.target, "elsewhere") == {user: "bench" if user == "md5" else "postgres" for user in METHODS}
 
 
+def test_a_map_that_fits_nobody_is_warned_of(guarded, users):
+    result = run_understudy("replay", users, "--to", guarded.uri, "--speed", "max", "--user-map", "md6=bench",
+                            "--user-map", "md5=postgres", "--user-map", "*=postgres", "--database-map", "shop=postgres",
+                            env=environment())
+    assert result.returncode == 0, result.stderr
+    assert [line for line in result.stderr.splitlines() if "warning" in line] == [
+        "understudy replay: warning: --user-map: no session that was replayed has the name md6",
+        "understudy replay: warning: --database-map: no session that was replayed has the name shop"]
+
+
 def test_the_target_from_the_environment_alone(guarded, users, scratch):
     variables = environment(PGHOST="127.0.0.1", PGPORT=str(guarded.target.port), PGUSER="postgres", PGDATABASE="postgres",
                             PGPASSFILE=pgpass(scratch, guarded))

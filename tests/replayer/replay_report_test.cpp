@@ -43,6 +43,36 @@ TEST(ReplayReport, WhateverWentAnotherWayIsTold) {
   EXPECT_NE(text.find("login failed 2 times: 28P01 no\n"), std::string::npos) << text;
 }
 
+TEST(ReplayReport, AFailedLoginIsExplainedByItsErrors) {
+  const std::string names = "see --user-map, PGPASSWORD and pgpass in --help";
+  ReplayResult result;
+  result.sessions = result.sessions_failed = 2;
+  result.login_errors["28P01 no"] = 2;
+  EXPECT_EQ(failed_logins_in_words(result), "no session could log in; " + names);
+  result.sessions = 5;
+  result.login_errors = {{"08001 could not connect to backend", 2}};
+  EXPECT_EQ(failed_logins_in_words(result),
+            "not every session could log in; they did not reach the target (does it run, and accept "
+            "connections?)");
+  result.sessions_failed = 3;
+  result.login_errors["28P01 no"] = 1;
+  EXPECT_EQ(failed_logins_in_words(result),
+            "not every session could log in; 2 did not reach the target (does it run, and accept "
+            "connections?); for the others " +
+                names);
+}
+
+TEST(ReplayReport, WhichNamesWereMappedIsKnownOfAllParts) {
+  ReplayResult one;
+  ReplayResult other;
+  one.users_mapped = {"ada"};
+  other.users_mapped = {"ada", "*"};
+  other.databases_mapped = {"shop"};
+  one.add(other);
+  EXPECT_EQ(one.users_mapped, (std::set<std::string>{"ada", "*"}));
+  EXPECT_EQ(one.databases_mapped, std::set<std::string>{"shop"});
+}
+
 TEST(ReplayReport, EveryCountStandsApartFromItsLabel) {
   ReplayResult result;
   result.sessions_skipped = 6;
