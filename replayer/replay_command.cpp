@@ -78,7 +78,9 @@ cxxopts::Options command_options() {
   add("to-mark", "leave out sessions opened after this mark", cxxopts::value<std::string>(), "TEXT");
   add("stall-timeout", "how long nothing may move before what is stuck is ended (duration)",
       cxxopts::value<std::string>()->default_value("30s"), "TIME");
-  add("workers", "threads that play sessions; 0: one a processor, at most 4 (--order causal has one)",
+  add("workers",
+      "threads that play sessions; 0: one a processor, at most 4 (--order causal has one, and one that "
+      "reads)",
       cxxopts::value<std::string>()->default_value("0"), "NUMBER");
   add("json", "print the summary as JSON");
   add("quiet", "no progress");
