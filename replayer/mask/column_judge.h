@@ -34,6 +34,8 @@ class ColumnJudge {
   ColumnJudge(const masking::Rules& rules, const Poco::Dynamic::Var& statement);
 
   [[nodiscard]] const masking::Rule* column(const std::string& table, const std::string& name) const;
+  // Of a composite's field that a path behind a column names.
+  [[nodiscard]] const masking::Rule* field(const Poco::JSON::Object::Ptr& indirection) const;
   // What the value of an expression may tell. Not: how many rows there are, or whether any.
   [[nodiscard]] Mention value_of(const Poco::Dynamic::Var& expression) const;
   // The columns that stand in an expression, subqueries left out.
@@ -87,6 +89,7 @@ class ColumnJudge {
   [[nodiscard]] const masking::Rule* rule_of_target(const Poco::JSON::Object::Ptr& target) const;
 
   [[nodiscard]] const masking::Rule* reference(const Poco::JSON::Object::Ptr& column) const;
+  [[nodiscard]] const masking::Rule* named_part(const std::string& key, const Poco::Dynamic::Var& part) const;
   [[nodiscard]] Mention look(const Poco::Dynamic::Var& var, bool for_value) const;
 
   const masking::Rules& rules_;
@@ -111,7 +114,11 @@ class ColumnJudge {
 // t.*, (row).*
 [[nodiscard]] bool is_star(const Poco::Dynamic::Var& expression);
 
-// What the server calls the column of a target without a name.
+// What the server calls the column of a target without a name. In column_labels.cpp.
 [[nodiscard]] std::string label_of(const Poco::Dynamic::Var& expression);
+
+// Adds the rules of which the columns' names stand in a statement about these tables. In column_labels.cpp.
+void collect_named(const masking::Rules& rules, const std::vector<std::string>& tables,
+                   const Poco::Dynamic::Var& statement, std::vector<const masking::Rule*>& named);
 
 }  // namespace understudy::replayer

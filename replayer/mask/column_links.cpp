@@ -97,6 +97,12 @@ void ColumnJudge::link(const Var& expression, const Rule* rule, Links& links) co
           fields && fields->size() > 1 ? tables_of(tree::name_part(fields, fields->size() - 2)) : nullptr;
       const bool of_table = tables != nullptr && tables != &tables_;
       if (!of_table) links.emplace(last_part(fields), rule);
+    } else if (key == "indirection") {  // (v).a
+      for_each_part(part, [&](const std::string&, const Var& step) {
+        const std::string name = tree::text(tree::node(step, "String"), "sval");
+        if (!name.empty()) links.emplace(name, rule);
+      });
+      link(part, rule, links);
     } else if (key == "SubLink" && object) {
       if (tree::text(object, "subLinkType") != "EXISTS_SUBLINK")
         link_answer(tree::node(object->get("subselect"), "SelectStmt"), rule, links);

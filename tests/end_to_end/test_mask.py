@@ -125,7 +125,7 @@ def test_a_masked_recording_tells_nothing_and_replays_on_a_masked_database(templ
 def test_what_cannot_be_judged_is_hidden(server, scratch):
     rules, key = files(scratch, "column email\n")
     with recorded(server, scratch / "recording") as proxy, proxy.connect() as connection:
-        connection.execute("CREATE TEMP TABLE t (id int, email text, flag bool, doc jsonb)")
+        connection.execute("CREATE TABLE t (id int, email text, flag bool, doc jsonb)")
         connection.execute("INSERT INTO t VALUES (1, 'hidden-one@example', true, '{\"a\": \"hidden-two\"}')")
         connection.execute("DO $$BEGIN RAISE NOTICE 'hidden-three'; END$$")
         assert connection.execute("SELECT upper(email) FROM t").fetchone()[0] == "HIDDEN-ONE@EXAMPLE"
@@ -237,7 +237,7 @@ def test_rules_for_a_table_are_for_its_partitions_and_materialized_views_are_ref
 
 
 def test_rules_that_match_nothing_are_told(server, scratch):
-    rules, key = files(scratch, "column email\ncolumn emial\ncolumn peple.name\ntype uuid\npattern secret-\n")
+    rules, key = files(scratch, "column email\ncolumn emial\ncolumn peple.name\ntype uuid\npattern secret-\ntable guests (name, email)\n")
     with recorded(server, scratch / "recording") as proxy, proxy.connect() as connection:
         connection.execute("CREATE TABLE guests (email text, name text)")
         connection.execute("INSERT INTO guests VALUES ('a@b', 'ann')")
@@ -252,6 +252,7 @@ def test_rules_that_match_nothing_are_told(server, scratch):
                               "-U", "postgres", "postgres"], input=printed, text=True, capture_output=True, timeout=120)
     assert applied.returncode == 0, applied.stderr
     assert re.findall(r'WARNING: .* rule "(.*)"', applied.stderr) == ["column emial", "column peple.name", "type uuid"]
+    assert "guests has the columns (email, name), not (name, email)" in applied.stderr
 
 
 def test_definitions_still_run_when_they_are_replayed(template, scratch):
@@ -307,6 +308,28 @@ def test_values_that_reach_a_masked_column_by_another_name_replay(template, scra
         report = mask(scratch, rules, key)
         assert report["statements_not_understood"] == 0 and not any(each["unused"] for each in report["rules"]), report
         assert re.findall(rb"hidden-\w+|765432\d", raw_contents(scratch / "masked")) == []
+        replay_whole(scratch / "masked", f"postgresql://postgres@{target.tcp}/postgres", "--record", scratch / "replayed")
+    differences = run_understudy("diff", scratch / "masked", scratch / "replayed")
+    assert differences.returncode == 0, differences.stdout + differences.stderr
+
+
+def test_temporary_tables_are_masked_by_the_columns_they_were_created_with(template, scratch):
+    """Where INSERT and COPY do not name columns: what is of no masked one stays, and finds its rows again."""
+    rules, key = files(scratch, "column email\n")
+    with Server(template, name="prod") as production, Server(template, name="target") as target:
+        for server in (production.start(), target.start()):
+            server.execute("CREATE TABLE people (id int, email text); INSERT INTO people VALUES (51, 'hidden-one'), (52, 'hidden-two')")
+        with recorded(production, scratch / "recording") as proxy, proxy.connect() as connection:
+            connection.execute("CREATE TEMP TABLE stage (id int, email text)")
+            connection.execute("INSERT INTO stage VALUES (51, 'hidden-one')")
+            with connection.cursor().copy("COPY stage FROM STDIN") as rows:
+                rows.write_row((52, "hidden-two"))
+            found = connection.execute("SELECT p.id FROM people p JOIN stage s ON s.id = p.id AND s.email = p.email ORDER BY 1")
+            assert found.fetchall() == [(51,), (52,)]
+        mask(scratch, rules, key)
+        contents = raw_contents(scratch / "masked")
+        assert re.findall(rb"hidden-\w+", contents) == [] and b"INSERT INTO stage VALUES (51, '" in contents
+        apply(target, rules, key)
         replay_whole(scratch / "masked", f"postgresql://postgres@{target.tcp}/postgres", "--record", scratch / "replayed")
     differences = run_understudy("diff", scratch / "masked", scratch / "replayed")
     assert differences.returncode == 0, differences.stdout + differences.stderr

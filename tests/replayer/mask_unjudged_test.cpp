@@ -213,6 +213,57 @@ TEST_F(MaskUnjudged, WhereAnErrorOfAMaskedStatementWas) {
   EXPECT_EQ(heard().find("qqqqqq"), std::string::npos);
 }
 
+TEST_F(MaskUnjudged, ValuesThatOnlyAnErrorTells) {
+  session_.begin();
+  client(query("SELECT email::int FROM t"));
+  (void)changed();
+  server(error({{'C', "22P02"}, {'M', "invalid input syntax for type integer: \"qq \"q\" qq\""}}) + ready());
+  const std::string text = heard();
+  EXPECT_NE(text.find("type integer: \"** \"*\" **\""), std::string::npos) << text;
+  client(query("SELECT email::int FROM t"));
+  (void)changed();
+  server(error({{'C', "22P02"}, {'M', "ung\xc3\xbcltig: \xc2\xbbqqqqqq\xc2\xab"}}) + ready());
+  EXPECT_EQ(heard().find("qqqqqq"), std::string::npos);
+  client(query("SELECT email, 1 / 0 FROM t"));
+  (void)changed();
+  server(error({{'C', "22012"}, {'M', "division by zero"}}) + ready());
+  EXPECT_FALSE(changed());
+}
+
+TEST_F(MaskUnjudged, ErrorsFromInsideOfWhatDoesNotNameTheColumn) {
+  session_.begin();
+  for (const auto& [code, field, text] : std::initializer_list<std::tuple<const char*, char, const char*>>{
+           {"44000", 'D', "Failing row contains (1, qqqqqq)."},
+           {"22012", 'W', "SQL statement \"UPDATE t SET email = 'qqqqqq'\""},
+           {"42703", 'q', "INSERT INTO t (email) VALUES ('qqqqqq')"}}) {
+    client(query("SELECT f(7)"));
+    (void)changed();
+    server(error({{'C', code}, {'M', "m"}, {field, text}}) + ready());
+    EXPECT_EQ(heard().find("qqqqqq"), std::string::npos) << text;
+  }
+  client(query("SELECT f(7)"));
+  (void)changed();
+  server(error({{'C', "22012"}, {'M', "m"}, {'W', "PL/pgSQL function f() line 7"}}) + ready());
+  EXPECT_FALSE(changed());
+}
+
+TEST_F(MaskUnjudged, WhatAClientSaysOfACopyThatFailed) {
+  session_.begin();
+  const auto fails = [&](const std::string& sql, const std::string& reason) {
+    client(query(sql));
+    server(copy_asked(2));
+    (void)changed();
+    ByteBuffer out;
+    wire::append_copy_fail(out, reason);
+    client(std::string(as_text(out)));
+    server(error({{'C', "57014"}, {'M', "COPY from stdin failed: " + reason}}) + ready());
+  };
+  fails("COPY t (id, email) FROM STDIN", "bad row " + std::string(2000, 'q'));
+  EXPECT_EQ(heard().find("qqqqqq"), std::string::npos);
+  fails("COPY t (id, name) FROM STDIN", "bad name");
+  EXPECT_FALSE(changed());
+}
+
 TEST_F(MaskUnjudged, TheLongestValueIsRepeatedFirst) {
   session_.begin();
   client(query("SELECT 1 FROM t WHERE email IN ('qqqq', 'qqqqzzzzqqqq')"));
