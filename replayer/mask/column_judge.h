@@ -40,6 +40,8 @@ class ColumnJudge {
   [[nodiscard]] Mention value_of(const Poco::Dynamic::Var& expression) const;
   // The columns that stand in an expression, subqueries left out.
   [[nodiscard]] Mention columns_in(const Poco::Dynamic::Var& expression) const;
+  // Those, or else the ones that its subqueries answer with.
+  [[nodiscard]] Mention mention_in(const Poco::Dynamic::Var& expression) const;
   // Of what a query answers with: as value_of(), or of a text that is masked though it is of no column.
   [[nodiscard]] const masking::Rule* answer(const Poco::Dynamic::Var& value) const;
   // A SELECT's, VALUES' or UNION's. `placed`: constants in VALUES are of columns with names.

@@ -163,4 +163,11 @@ void ColumnJudge::link_merge(const Object::Ptr& clause, Links& links) const {
   }
 }
 
+Mention ColumnJudge::mention_in(const Var& expression) const {
+  Mention mention = columns_in(expression);
+  if (mention.rule == nullptr) mention.rule = value_of(expression).rule;
+  mention.columns = mention.columns || mention.rule != nullptr;
+  return mention;
+}
+
 }  // namespace understudy::replayer

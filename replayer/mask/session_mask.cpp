@@ -131,7 +131,10 @@ SessionMask::Portal SessionMask::mask_sql(std::span<Byte> sql, bool once) {
   NamedValues named = named_in(statement->values);
   masker_.mask_statement(sql, *statement->values, named);
   for (const ResultShape& shape : statement->values->results) {
-    if (!shape.defines.empty()) remember(named_, shape.defines, statement->values);
+    if (shape.defines.empty()) continue;
+    remember(named_, shape.defines, statement->values);
+    statements_.erase(shape.defines);  // what Parse and Bind called so is gone, or this fails
+    portals_.erase(shape.defines);
   }
   return {.statement = std::move(statement), .formats = {}, .named = std::move(named)};
 }

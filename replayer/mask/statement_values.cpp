@@ -130,7 +130,7 @@ class Reader {
       return walk_named_query(body);
     if (key == "RangeFunction" || key == "RangeTableFunc") return walk_function(body);
     if (!parts::is_expression(key)) return walk(member, role);
-    const Mention mention = judge_->columns_in(member);
+    const Mention mention = judge_->mention_in(member);
     // What goes to a masked column is of it, whatever other columns stand beside it; not what those are
     // compared with.
     const bool own =
@@ -146,7 +146,7 @@ class Reader {
     const auto name = tree::string_constant(parts::without_casts(args->get(0)));
     walk(args->get(0), name ? ValueRole{.placed = true} : role);
     for (unsigned i = 1; i < args->size(); ++i) {
-      const Mention mention = judge_->columns_in(args->get(i));
+      const Mention mention = judge_->mention_in(args->get(i));
       ValueRole inner = mention.columns && (mention.rule != nullptr || role.rule == nullptr)
                             ? ValueRole{.placed = true, .rule = mention.rule}
                             : role;
@@ -177,7 +177,7 @@ class Reader {
     const std::string kind = tree::text(body, "subLinkType");
     ValueRole answer = role.rule != nullptr ? role : ValueRole{};
     if (kind == "ANY_SUBLINK" || kind == "ALL_SUBLINK")
-      answer = {.placed = false, .rule = judge_->columns_in(body->get("testexpr")).rule};
+      answer = {.placed = false, .rule = judge_->mention_in(body->get("testexpr")).rule};
     for (const auto& [name, member] : *body) {
       if (name == "subselect" && kind != "EXISTS_SUBLINK") {
         const auto select = tree::node(member, "SelectStmt");
@@ -186,8 +186,22 @@ class Reader {
         walk_source(select, roles, answer);
         continue;
       }
-      walk_member(name, member, name == "testexpr" ? role : ValueRole{});
+      if (name == "testexpr")
+        walk_tested(member, tree::node(body->get("subselect"), "SelectStmt"), role);
+      else
+        walk_member(name, member, ValueRole{});
     }
+  }
+
+  // 7 IN (SELECT code FROM users), (7, 'x') IN ...: by place.
+  void walk_tested(const Var& tested, const Object::Ptr& select, const ValueRole& role) {
+    const Answer answer = select && role.rule == nullptr ? judge_->answer_of(select) : Answer{};
+    std::vector<ValueRole> roles;
+    for (const Rule* const rule : answer.rules)
+      roles.push_back(rule != nullptr ? ValueRole{.placed = true, .rule = rule} : role);
+    const Array::Ptr row = tree::list(tree::node(tested, "RowExpr"), "args");
+    if (row && answer.told) return walk_items(row, roles, role);
+    walk(tested, any_of(roles, role));
   }
 
   // What goes out by a name that reaches a masked column is of that one.

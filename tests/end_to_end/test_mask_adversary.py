@@ -37,6 +37,7 @@ WITH w AS (UPDATE users SET note = 'seen' WHERE id = 1 RETURNING email AS e) SEL
 SELECT id FROM users WHERE email = E'hidden-\x65scaped' OR email = $q$hidden-dollar$q$ OR email = U&'hidden-\0075nicode' OR email = 'hidden-cast'::text
 SELECT id FROM users WHERE (id, code) = (1, 70001234) OR code IN (VALUES (70000016)) OR code = ANY ('{70000017}'::int[])
 SELECT id FROM users WHERE code <@ '[1,70000018]'::int4range OR email IN (SELECT 'hidden-subquery')
+SELECT 1 WHERE (SELECT max(code) FROM users) > 70000025 OR 70000026 IN (SELECT code FROM users)
 SELECT ARRAY[email], ROW(email, 1), json_build_object('a', email), nullif(email, '') FROM users
 SELECT "array" FROM (SELECT ARRAY[email] FROM users) s
 SELECT "nullif" FROM (SELECT nullif(email, '') FROM users) s
@@ -155,6 +156,9 @@ def by_hand(speaker, function):
                  bind("hidden-parameter", "70000032", statement="s"), execute(1), execute(1), SYNC,
                  parse("INSERT INTO users VALUES ($1, $2, $3)"), bind("40", "hidden-bound", "70000033"), describe(), execute(), SYNC)
     speaker.read_until("Z", 2)
+    speaker.send(parse("SELECT id AS x FROM users", "again"), SYNC, query("DEALLOCATE again"),
+                 query("PREPARE again AS SELECT email AS x FROM users"), bind(statement="again"), execute(), SYNC)
+    assert "D" in speaker.read_until("Z", 4)
     speaker.send(parse("SELECT email AS x FROM users"), bind(), execute(), SYNC)  # rows without a description
     assert "D" in speaker.read_until("Z")
 

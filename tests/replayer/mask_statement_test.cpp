@@ -333,6 +333,24 @@ TEST(MaskStatement, ColumnsOfAFunctionsRowsAreOfWhicheverTable) {
   EXPECT_EQ(results("SELECT ssn FROM orders, generate_series(1, 9)"), "-");
 }
 
+TEST(MaskStatement, WhatIsComparedWithASubquerysAnswer) {
+  EXPECT_EQ(masked("SELECT 1 WHERE (SELECT max(code) FROM t) > 55555 AND (SELECT n FROM o) = 77"),
+            "SELECT 1 WHERE (SELECT max(code) FROM t) > ? AND (SELECT n FROM o) = 77");
+  EXPECT_EQ(masked("SELECT 55555 IN (SELECT code FROM t), 77 IN (SELECT id FROM t)"),
+            "SELECT ? IN (SELECT code FROM t), 77 IN (SELECT id FROM t)");
+  EXPECT_EQ(masked("SELECT 1 WHERE (77, 55555) IN (SELECT id, code FROM t)"),
+            "SELECT 1 WHERE (77, ?) IN (SELECT id, code FROM t)");
+  EXPECT_EQ(masked("SELECT 1 WHERE 55555 = ANY (ARRAY(SELECT code FROM t))"),
+            "SELECT 1 WHERE ? = ANY (ARRAY(SELECT code FROM t))");
+  EXPECT_EQ(masked("SELECT CASE (SELECT code FROM t) WHEN 55555 THEN NULL END"),
+            "SELECT CASE (SELECT code FROM t) WHEN ? THEN NULL END");
+  EXPECT_EQ(masked("SELECT 1 WHERE (SELECT code FROM t) IN (VALUES (55555))"),
+            "SELECT 1 WHERE (SELECT code FROM t) IN (VALUES (?))");
+  EXPECT_EQ(
+      read_statement_values("SELECT 1 WHERE $1 < (SELECT code FROM t)", rules()).parameters[0].rule->name,
+      "code");
+}
+
 TEST(MaskStatement, WhatIsUnitedWithAMaskedColumn) {
   EXPECT_EQ(masked("SELECT 55555, 77 INTERSECT SELECT code, id FROM t"),
             "SELECT ?, 77 INTERSECT SELECT code, id FROM t");

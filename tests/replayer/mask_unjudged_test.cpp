@@ -157,6 +157,20 @@ TEST_F(MaskUnjudged, WhatWasNotPreparedTakesNoNamesPlace) {
   EXPECT_EQ(heard().find("qqqqqq"), std::string::npos);
 }
 
+TEST_F(MaskUnjudged, NamesThatParseGaveAndPrepareTakes) {
+  session_.begin();
+  client(parse("p", "SELECT id AS a FROM t") + sync());
+  server(empty('1') + ready());
+  client(query("DEALLOCATE p"));
+  server(complete("DEALLOCATE") + ready());
+  client(query("PREPARE p AS SELECT email AS a FROM t"));
+  server(complete("PREPARE") + ready());
+  client(bind("", "p") + execute("") + sync());
+  (void)changed();
+  server(empty('2') + row({"qqqqqq"}) + complete("SELECT 1") + ready());
+  EXPECT_EQ(heard().find("qqqqqq"), std::string::npos);
+}
+
 TEST_F(MaskUnjudged, HiddenValuesThatErrorsRepeat) {
   session_.begin();
   client(query("EXECUTE p ('qqqqqq')"));
