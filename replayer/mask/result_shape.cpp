@@ -121,6 +121,7 @@ class Describer {
     const std::string value = tree::text(tree::node(argument, "String"), "sval");
     if (name == "header") {
       copy.header = is_on(argument);
+      copy.header_match = value == "match";
     } else if (copy.format == CopyShape::Format::kOther) {
       return;  // whatever comes in which order
     } else if (name == "format" && value == "csv") {

@@ -265,7 +265,7 @@ void SessionMask::copy_end() {
 
 void SessionMask::copy_begins(bool from_client, std::span<Byte> payload) {
   const std::size_t columns = payload.size() < 3 ? 0 : load_be16(payload.data() + 1);
-  copy_.begin(shape(), !payload.empty() && payload[0] != 0, columns);
+  copy_.begin(shape(), !payload.empty() && payload[0] != 0, columns, from_client);
   copying_ = from_client ? Copying::kIn : Copying::kOut;
   if (!from_client || front() == nullptr || front()->type != frontend::kExecute) return;
   // The Syncs already sent, up to a CopyDone that came early, are read as part of the copy and ignored.

@@ -197,8 +197,7 @@ class Reader {
   void walk_tested(const Var& tested, const Object::Ptr& select, const ValueRole& role) {
     const Answer answer = select && role.rule == nullptr ? judge_->answer_of(select) : Answer{};
     std::vector<ValueRole> roles;
-    for (const Rule* const rule : answer.rules)
-      roles.push_back(rule != nullptr ? ValueRole{.placed = true, .rule = rule} : role);
+    for (const Rule* const rule : answer.rules) roles.push_back({.placed = rule != nullptr, .rule = rule});
     const Array::Ptr row = tree::list(tree::node(tested, "RowExpr"), "args");
     if (row && answer.told) return walk_items(row, roles, role);
     walk(tested, any_of(roles, role));
@@ -448,8 +447,9 @@ class Reader {
       if (i == tokens_.size()) break;
       end = tokens_[i].end;
       while (rest + 1 < rests_.size() && rests_[rest + 1].begin <= begin) ++rest;
-      if (taken_[i] || rests_[rest].copies) continue;
+      if (taken_[i]) continue;
       const bool string = tokens_[i].kind == SqlTokenKind::kString;
+      if (rests_[rest].copies && !(string && rules_.for_text(tokens_[i].of(sql_)) != nullptr)) continue;
       const Rule* const rule =
           string && rests_[rest].free_text != nullptr ? rests_[rest].free_text : rests_[rest].trigger;
       if (string || (rule != nullptr && tokens_[i].kind == SqlTokenKind::kNumber))

@@ -47,6 +47,7 @@ struct CopyShape {
   enum class Format : std::uint8_t { kText, kCsv, kOther };
   Format format = Format::kText;
   bool header = false;
+  bool header_match = false;  // the server compares it with the columns' names
 };
 
 // What a statement answers with.

@@ -333,6 +333,11 @@ TEST(MaskStatement, ColumnsOfAFunctionsRowsAreOfWhicheverTable) {
   EXPECT_EQ(results("SELECT ssn FROM orders, generate_series(1, 9)"), "-");
 }
 
+TEST(MaskStatement, PatternsInACopysProgram) {
+  EXPECT_EQ(masked("COPY o TO PROGRAM 'send secret' (FORMAT csv, DELIMITER 'q', NULL 'q')"),
+            "COPY o TO PROGRAM '? ?' (FORMAT csv, DELIMITER 'q', NULL 'q')");
+}
+
 TEST(MaskStatement, WhatIsComparedWithASubquerysAnswer) {
   EXPECT_EQ(masked("SELECT 1 WHERE (SELECT max(code) FROM t) > 55555 AND (SELECT n FROM o) = 77"),
             "SELECT 1 WHERE (SELECT max(code) FROM t) > ? AND (SELECT n FROM o) = 77");

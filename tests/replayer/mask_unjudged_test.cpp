@@ -74,6 +74,24 @@ TEST_F(MaskUnjudged, CsvGoesOnWhereALineBeginsOutsideOfQuotes) {
   EXPECT_EQ(heard().substr(5), "*****\n");
 }
 
+TEST_F(MaskUnjudged, RowsWhereAHeaderShouldBe) {
+  session_.begin();
+  const auto sends = [&](const std::string& sql, const std::string& line) {
+    client(query(sql));
+    server(copy_asked(2));
+    (void)changed();
+    client(copy_data(line));
+    const std::string text = heard().substr(5);
+    client(copy_done());
+    server(complete("COPY 0") + ready());
+    (void)changed();
+    return text;
+  };
+  EXPECT_EQ(sends("COPY t (id, email) FROM STDIN (FORMAT csv, HEADER)", "7,qqq\n"), "7,***\n");
+  EXPECT_EQ(sends("COPY t (id, email) FROM STDIN (FORMAT csv, HEADER)", "id,email\n"), "id,email\n");
+  EXPECT_EQ(sends("COPY t (id, email) FROM STDIN (FORMAT csv, HEADER match)", "id,qqq\n"), "id,qqq\n");
+}
+
 TEST_F(MaskUnjudged, ABackslashAtAMessagesEndEscapesTheNextByte) {
   session_.begin();
   client(query("COPY t (name, email) FROM STDIN"));
