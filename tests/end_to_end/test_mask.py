@@ -313,9 +313,9 @@ def test_values_that_reach_a_masked_column_by_another_name_replay(template, scra
     assert differences.returncode == 0, differences.stdout + differences.stderr
 
 
-def test_temporary_tables_are_masked_by_the_columns_they_were_created_with(template, scratch):
-    """Where INSERT and COPY do not name columns: what is of no masked one stays, and finds its rows again."""
-    rules, key = files(scratch, "column email\n")
+def test_insert_and_copy_that_name_no_columns_go_by_known_ones(template, scratch):
+    """Of a temporary table's CREATE, and of the rules: what is of no masked one stays, and finds its rows again."""
+    rules, key = files(scratch, "column email\ntable people (id, email)\n")
     with Server(template, name="prod") as production, Server(template, name="target") as target:
         for server in (production.start(), target.start()):
             server.execute("CREATE TABLE people (id int, email text); INSERT INTO people VALUES (51, 'hidden-one'), (52, 'hidden-two')")
@@ -324,11 +324,16 @@ def test_temporary_tables_are_masked_by_the_columns_they_were_created_with(templ
             connection.execute("INSERT INTO stage VALUES (51, 'hidden-one')")
             with connection.cursor().copy("COPY stage FROM STDIN") as rows:
                 rows.write_row((52, "hidden-two"))
+            connection.execute("INSERT INTO people VALUES (53, 'hidden-three')")
+            with connection.cursor().copy("COPY people TO STDOUT") as rows:
+                assert b"53\thidden-three" in b"".join(rows)
             found = connection.execute("SELECT p.id FROM people p JOIN stage s ON s.id = p.id AND s.email = p.email ORDER BY 1")
             assert found.fetchall() == [(51,), (52,)]
         mask(scratch, rules, key)
         contents = raw_contents(scratch / "masked")
-        assert re.findall(rb"hidden-\w+", contents) == [] and b"INSERT INTO stage VALUES (51, '" in contents
+        assert re.findall(rb"hidden-\w+", contents) == []
+        for kept in (b"INSERT INTO stage VALUES (51, '", b"INSERT INTO people VALUES (53, '", b"52\t", b"53\t"):
+            assert kept in contents, kept
         apply(target, rules, key)
         replay_whole(scratch / "masked", f"postgresql://postgres@{target.tcp}/postgres", "--record", scratch / "replayed")
     differences = run_understudy("diff", scratch / "masked", scratch / "replayed")
