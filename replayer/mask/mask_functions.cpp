@@ -363,6 +363,12 @@ RULES,
     RAISE WARNING 'table % has the columns (%), not (%) as the rules say: what understudy mask made by that may tell values',
       tab.name, tab.found, tab.told;
   END LOOP;
+  FOR missed IN
+    SELECT u.tab FROM understudy_rules u
+    WHERE u.kind = 'table' AND NOT EXISTS (SELECT FROM pg_class c WHERE c.relname = u.tab AND c.relkind IN ('r', 'p'))
+  LOOP
+    RAISE WARNING 'no table is called "%", whose columns the rules tell', missed;
+  END LOOP;
   -- Foreign keys, triggers and rules rest meanwhile: both ends of a key get the same tokens.
   SET LOCAL session_replication_role = replica;
   FOR tab IN

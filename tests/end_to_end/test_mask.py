@@ -237,7 +237,7 @@ def test_rules_for_a_table_are_for_its_partitions_and_materialized_views_are_ref
 
 
 def test_rules_that_match_nothing_are_told(server, scratch):
-    rules, key = files(scratch, "column email\ncolumn emial\ncolumn peple.name\ntype uuid\npattern secret-\ntable guests (name, email)\n")
+    rules, key = files(scratch, "column email\ncolumn emial\ncolumn peple.name\ntype uuid\npattern secret-\ntable guests (name, email)\ntable gests (a)\n")
     with recorded(server, scratch / "recording") as proxy, proxy.connect() as connection:
         connection.execute("CREATE TABLE guests (email text, name text)")
         connection.execute("INSERT INTO guests VALUES ('a@b', 'ann')")
@@ -253,6 +253,7 @@ def test_rules_that_match_nothing_are_told(server, scratch):
     assert applied.returncode == 0, applied.stderr
     assert re.findall(r'WARNING: .* rule "(.*)"', applied.stderr) == ["column emial", "column peple.name", "type uuid"]
     assert "guests has the columns (email, name), not (name, email)" in applied.stderr
+    assert 'no table is called "gests"' in applied.stderr
 
 
 def test_definitions_still_run_when_they_are_replayed(template, scratch):
