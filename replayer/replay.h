@@ -40,6 +40,7 @@ struct ReplayOptions {
   TimeNs until = std::numeric_limits<TimeNs>::max();
   std::function<bool(const SessionDescriptor&)> wanted;  // others are left out; any thread; empty: all are
   TimeNs stall_timeout = 30'000'000'000;
+  TimeNs target_timeout = 30'000'000'000;  // 0: a target that is gone does not end the replay
 };
 
 // Which part of a whole a Replay is.
@@ -68,6 +69,8 @@ class Replay final : private Audience {
   void progressed(TranscriptClient& client) override;
   void ended(TranscriptClient& client) override;
   void count_end(Actor& actor);
+  void look_for_target(const Actor& actor);
+  [[nodiscard]] TimeNs played_span() const;
   [[nodiscard]] bool had_more_to_say(Actor& actor);
   void check_finished();
   void fail(const std::string& why);
