@@ -27,6 +27,13 @@ void print_subject(std::ostream& out, const char* name, const Recording& recordi
   } else {
     out << "recorded " << format_time(first, 0) << ", " << format_duration(time_between(first, last)) << "\n";
   }
+  if (recording.unclosed() == 0) return;
+  out << wrapped(
+             "     It was not closed: its recorder was killed, lost power, or still writes. What was said "
+             "after "
+             "what it had written is not in it, and is not compared.",
+             columns, 5)
+      << "\n";
 }
 
 void print_verdict(std::ostream& out, const DiffResult& result) {
@@ -127,7 +134,8 @@ void print_noise(std::ostream& out, const NoiseCounts& noise, std::size_t column
   }
   if (noise.of(NoiseRule::kRefusedLogin) == 0) return;
   out << wrapped(
-             "      Logins that failed in production are not repeated: a recording holds no passwords, and the "
+             "      Logins that failed in production are not repeated: a recording holds no passwords, and "
+             "the "
              "replay logged in by its own.",
              columns, 6)
       << "\n";
