@@ -19,7 +19,6 @@ namespace understudy::replayer {
 namespace {
 
 constexpr int kExitNotCompared = 2;
-constexpr int kExitInPart = 3;
 
 constexpr const char* kNotes =
     "\nA and B are recordings (directories or files): production and its replay, or two replays. Sessions\n"

@@ -118,7 +118,7 @@ def test_a_truncated_segment_is_read_up_to_the_cut_which_is_named(copied, share)
     assert f"{others} whole, 1 unclean" in result.stdout
     for command in COMMANDS[1:]:
         shown = run(command, copied)
-        assert shown.returncode == 0, shown.stderr
+        assert shown.returncode == 3, shown.stderr
         assert f"000001-000002.transcript, offset {found.group(2)}: file ends inside" in shown.stderr
 
 
