@@ -77,9 +77,7 @@ ByteView Continuity::to_server(ByteView bytes) {
 
 ByteView Continuity::pass_on(ByteView bytes) {
   if (!limits_.commit_guard) return pass_client(bytes);
-  // A question that was put off goes behind the next request, outside of a transaction.
-  const bool put_off = (released_ | unseen_) != 0;
-  return !put_off && is_single_write(bytes) ? wrap(bytes) : guard(bytes, false);
+  return is_single_write(bytes) ? wrap(bytes) : guard(bytes, false);
 }
 
 ByteView Continuity::pass_client(ByteView bytes) {

@@ -63,7 +63,7 @@ struct Continuity::ServerSide {
   void part(ByteView raw) {
     // Errors and notices are held until they are seen whole: one that announces the server's end is not
     // shown.
-    if (session.keeps(session.passing_)) {
+    if (session.keeps(session.passing_) && !is_held(session.passing_)) {
       splice.drop(raw.size());
       return splice.insert(session.keep(raw));
     }
@@ -88,7 +88,11 @@ struct Continuity::ServerSide {
         session.server_leaves_ = true;
         return;
       }
-      if (session.showing_) pass(whole_message(type, payload), true);
+      if (session.keeps(type)) {
+        splice.insert(session.keep(whole_message(type, payload)));
+      } else if (session.showing_) {
+        pass(whole_message(type, payload), true);
+      }
     }
     session.server_message(type, payload, whole);
     if (session.release_.empty()) return;

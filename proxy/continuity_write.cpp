@@ -32,8 +32,10 @@ constexpr wire::ErrorText kNotCommitted = {
 
 }  // namespace
 
-// One request, all of it here, while nothing else is under way.
+// One request, all of it here, while nothing else is under way. (StatementTraits::single_write says which
+// statements can be; a question that was put off goes behind the next request, outside of a transaction.)
 bool Continuity::is_single_write(ByteView bytes) const {
+  if ((released_ | unseen_) != 0) return false;
   const bool quiet = limits_.commit_guard && stage_ == Stage::kRelaying && requests_.empty() &&
                      status_ == 'I' && predicted_ == Predicted::kNone && !failure_pending_ &&
                      !skipping_to_sync_ && !confused_ && !overflowed_ && client_.at_boundary();

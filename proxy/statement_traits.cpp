@@ -101,6 +101,13 @@ StatementTraits parse(std::string_view sql, const Tokens& tokens) {
 bool is_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
 
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+// A digit behind it is part of a name, a parameter or an escape.
+bool continues_word(char c) {
+  return is_digit(c) || (lower(c) >= 'a' && lower(c) <= 'z') || c == '_' || c == '$' || c == '\\' ||
+         static_cast<unsigned char>(c) >= 0x80;
+}
+
 bool begins_with(std::string_view sql, std::string_view word) {
   return sql.size() >= word.size() &&
          std::equal(word.begin(), word.end(), sql.begin(), [](char a, char b) { return a == lower(b); });
@@ -127,6 +134,21 @@ bool is_single_write(const StatementTraits& traits, std::string_view sql) {
   });
 }
 
+// What is kept of the text itself may hold one. Of all grammar, FLOAT(n) alone minds how large one is.
+bool numbers_do_not_matter(std::string_view sql, const std::vector<SqlToken>& tokens,
+                           const StatementTraits& traits) {
+  const auto plain = [](const StatementEffect& effect) {
+    return effect.kind == EffectKind::kNone && effect.name.empty() && effect.text.empty() &&
+           effect.sought.empty() && (effect.holds | effect.releases | effect.unseen) == 0;
+  };
+  const auto is_float = [&](const SqlToken& token) {
+    const std::string_view word = token.of(sql);
+    return word.size() == 5 && begins_with(word, "float");
+  };
+  return traits.understood && std::all_of(traits.statements.begin(), traits.statements.end(), plain) &&
+         std::none_of(tokens.begin(), tokens.end(), is_float);
+}
+
 StatementTraits judge(std::string_view sql, const Tokens& tokens) {
   if (tokens) {
     if (auto effects = judge_by_words(sql, *tokens)) return {.statements = std::move(*effects)};
@@ -139,6 +161,7 @@ StatementTraits judge(std::string_view sql) {
   const Tokens tokens = read_sql_tokens(sql);
   StatementTraits traits = judge(sql, tokens);
   // One alone: of several, those that begin as reads would be judged by the words of the others.
+  traits.any_numbers = tokens && numbers_do_not_matter(sql, *tokens, traits);
   if (!tokens || !traits.understood || traits.statements.size() != 1) return traits;
   StatementEffect& effect = traits.statements.front();
   const bool read = effect.kind == EffectKind::kNone && effect.read_safe;
@@ -163,15 +186,48 @@ const StatementTraits& StatementTraitsCache::of(std::string_view sql) {
     return last_ = classify_statement(sql);
   }
   if (!sql.empty() && sql == last_text_) return last_;
-  const auto found = known_.find(sql);
-  if (found != known_.end()) return found->second;
-  const std::size_t hash = Hash{}(sql);
-  if (std::exchange(seen_[hash % kMaxSeen], hash) != hash) {
-    last_text_ = sql;
-    return last_ = classify_statement(sql);
+  const std::string_view shape = without_numbers(sql);
+  if (const auto found = shapes_.find(shape); found != shapes_.end()) return found->second;
+  if (const auto found = known_.find(sql); found != known_.end()) return found->second;
+  const StatementTraits& traits = judged(sql);
+  const std::string_view key = traits.any_numbers ? shape : sql;
+  const std::size_t hash = Hash{}(key);
+  if (std::exchange(seen_[hash % kMaxSeen], hash) != hash) return traits;
+  Known& known = traits.any_numbers ? shapes_ : known_;
+  if (known.size() >= kMaxEntries) known.clear();
+  return known.emplace(key, traits).first->second;
+}
+
+const StatementTraits& StatementTraitsCache::judged(std::string_view sql) {
+  last_text_ = sql;
+  return last_ = classify_statement(sql);
+}
+
+// Short numbers are 0; those within a name or behind a $ are none. (Those within strings and comments are as
+// well: what is asked for is said by words. Long ones are not: the grammar has another kind for them.)
+std::string_view StatementTraitsCache::without_numbers(std::string_view sql) {
+  constexpr std::size_t kMostDigits = 9;
+  shape_.resize(sql.size());
+  char* out = shape_.data();
+  bool within_word = false;
+  for (std::size_t at = 0; at < sql.size();) {
+    if (within_word || !is_digit(sql[at])) {
+      within_word = continues_word(sql[at]);
+      *out++ = sql[at++];
+      continue;
+    }
+    std::size_t end = at;
+    while (end < sql.size() && is_digit(sql[end])) ++end;
+    if (end - at <= kMostDigits) {
+      *out++ = '0';
+    } else {
+      out = std::copy(sql.begin() + static_cast<std::ptrdiff_t>(at),
+                      sql.begin() + static_cast<std::ptrdiff_t>(end), out);
+    }
+    at = end;
   }
-  if (known_.size() >= kMaxEntries) known_.clear();
-  return known_.emplace(sql, classify_statement(sql)).first->second;
+  shape_.resize(static_cast<std::size_t>(out - shape_.data()));
+  return shape_;
 }
 
 }  // namespace understudy::proxy

@@ -91,12 +91,15 @@ struct StatementTraits {
   // One INSERT, UPDATE, DELETE, MERGE, or SELECT that may write: stands in a transaction block as well as
   // outside.
   bool single_write = false;
+  // A text that is the same but for its numbers has the same traits.
+  bool any_numbers = false;
 };
 
 [[nodiscard]] StatementTraits classify_statement(std::string_view sql);
 
-// Remembers what texts mean: a worker's own, bounded in entries and bytes. Kept is what is seen twice:
-// clients that write values into their texts would only fill it. One thread.
+// Remembers what texts mean: a worker's own, bounded in entries and bytes. Texts that are the same but for
+// their numbers are one where that does not matter. Kept is what is seen twice: clients that write other
+// values into their texts would only fill it. One thread.
 class StatementTraitsCache {
  public:
   // Good until the next call.
@@ -107,12 +110,18 @@ class StatementTraitsCache {
   static constexpr std::size_t kMaxTextBytes = 4096;  // longer ones are judged anew each time
   static constexpr std::size_t kMaxSeen = 1024;
 
+  [[nodiscard]] std::string_view without_numbers(std::string_view sql);
+  [[nodiscard]] const StatementTraits& judged(std::string_view sql);
+
   struct Hash {
     using is_transparent = void;
     std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
   };
-  std::unordered_map<std::string, StatementTraits, Hash, std::equal_to<>> known_;
-  std::array<std::size_t, kMaxSeen> seen_{};  // hashes of texts seen once
+  using Known = std::unordered_map<std::string, StatementTraits, Hash, std::equal_to<>>;
+  Known shapes_;                              // by texts without their numbers: where any_numbers
+  Known known_;                               // others
+  std::array<std::size_t, kMaxSeen> seen_{};  // hashes of shapes and texts seen once
+  std::string shape_;                         // kept for its memory
   StatementTraits last_;                      // of the text last judged
   std::string last_text_;
 };

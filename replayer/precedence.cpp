@@ -1,12 +1,14 @@
 #include "replayer/precedence.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace understudy::replayer {
 
-std::uint64_t Precedence::reply_recorded(SessionId session, const Footprint& footprint) {
-  replies_.push_back({.session = session, .arrived = false, .footprint = footprint, .waiters = {}});
-  index(recorded() - 1, footprint);
+std::uint64_t Precedence::reply_recorded(SessionId session, Footprint footprint) {
+  index(recorded(), footprint);
+  replies_.push_back(
+      {.session = session, .arrived = false, .footprint = std::move(footprint), .waiters = {}});
   return recorded() - 1;
 }
 

@@ -17,7 +17,7 @@ namespace understudy::replayer {
 class Precedence {
  public:
   // A reply of this session was recorded next; returns its number.
-  std::uint64_t reply_recorded(SessionId session, const Footprint& footprint);
+  std::uint64_t reply_recorded(SessionId session, Footprint footprint);
   // How many were recorded so far: a request sent now has all below this number before it.
   [[nodiscard]] std::uint64_t recorded() const { return first_ + replies_.size(); }
 

@@ -32,6 +32,14 @@ std::optional<TimeNs> RecordedSession::next_time() {
   return event->time;
 }
 
+TimeNs RecordedSession::next_turn(TimeNs at_least) {
+  // Known without reading for the chunk it is in: enough to tell that it is not the next.
+  const auto earliest = next_time_lower_bound();
+  if (!earliest) return at_least;  // its last step: that nothing more comes
+  if (*earliest > at_least) return *earliest;
+  return next_time().value_or(at_least);
+}
+
 RecordedStep RecordedSession::next() {
   if (held_) return *std::exchange(held_, std::nullopt);
   if (ended_) return end(*ended_);
@@ -89,17 +97,18 @@ RecordedStep RecordedSession::take_server_bytes(const Event& event) {
   checkpoint_.fatal = tracker_.fatal_seen();
   const bool moved = checkpoint_.logged_in && (!before.logged_in || before.mark != checkpoint_.mark ||
                                                before.fatal != checkpoint_.fatal);
-  RecordedStep step{moved ? Kind::kReply : Kind::kNothing, event.time, {}, checkpoint_, {}, {}};
   const bool stopped = before.logged_in && before.errors != checkpoint_.errors && says_cancelled(event.data);
+  if (!stopped && cancelled_at_ && checkpoint_.quiescent) {
+    cancelled_at_.reset();
+    ++checkpoint_.late_cancels;
+  }
+  RecordedStep step{moved ? Kind::kReply : Kind::kNothing, event.time, {}, checkpoint_, {}, {}};
   keep_tail(event.data);
   if (stopped) {
     held_ = step;
     step = {Kind::kCancel, cancelled_at_.value_or(event.time), {}, before, {}, {}};
     if (!cancelled_at_) step.ran_for = event.time - asked_at_;
     cancelled_at_.reset();
-  } else if (cancelled_at_ && checkpoint_.quiescent) {
-    cancelled_at_.reset();
-    ++late_cancels_;
   }
   return step;
 }

@@ -1,5 +1,6 @@
 // One session of a recording as a replay reads it: what its client did, and how far its server had come when
-// it did it. Holds a cursor, not data. Owned by the session's actor; the replay's thread.
+// it did it. Holds a cursor, not data. Owned by the session's actor, or by the reader of causal order; its
+// owner's thread.
 #pragma once
 
 #include <optional>
@@ -18,6 +19,8 @@ struct Checkpoint {
   bool logged_in = false;
   bool quiescent = false;  // nothing was asked that it had not answered
   bool fatal = false;      // it has said that it will close the connection
+  // Of the client: cancel requests that came too late to stop anything, since the session began.
+  std::uint64_t late_cancels = 0;
 };
 
 // Why nothing of a session follows.
@@ -61,12 +64,13 @@ class RecordedSession {
   // When the next event happened; none at the end. The first is known without reading it and may be earlier.
   [[nodiscard]] std::optional<TimeNs> next_time_lower_bound() { return cursor_.next_time_lower_bound(); }
   [[nodiscard]] std::optional<TimeNs> next_time();
+  // The same, of what is not before `at_least`: also of the end, which comes without delay. Decodes nothing
+  // to tell that it is later.
+  [[nodiscard]] TimeNs next_turn(TimeNs at_least);
   // Lets go of decoded data; the session keeps its place.
   void release() { cursor_.release(); }
 
   [[nodiscard]] const Checkpoint& checkpoint() const { return checkpoint_; }
-  // Cancel requests that came too late to stop anything.
-  [[nodiscard]] std::uint64_t late_cancels() const { return late_cancels_; }
 
  private:
   RecordedStep take(const Event& event);
@@ -90,7 +94,6 @@ class RecordedSession {
   std::string reply_tail_;              // of the server's bytes, while they end inside a message
   std::optional<RecordedStep> held_;    // comes next
   TimeNs asked_at_ = 0;                 // the client's last bytes
-  std::uint64_t late_cancels_ = 0;
   std::optional<RecordedEnd> ended_;
 };
 

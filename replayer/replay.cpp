@@ -25,17 +25,24 @@ Replay::Replay(const Recording& recording, Target& target, proxy::Worker& worker
       worker_(worker),
       options_(options),
       done_(std::move(done)),
-      directory_(recording, part.index, part.ensemble.size()),
       part_(part),
       stall_wait_(kFirstStall) {
-  part_.ensemble.join(part_.index, [this] {
-    worker_.loop().post([this] {
-      if (wall_start_ != 0) advance();  // else it begins soon
-    });
-  });
   const auto [first, last] = recording.time_range();
   recorded_start_ = std::max(first, options.from);
   result_.recorded_span = std::max<TimeNs>(0, std::min(last, options.until) - recorded_start_);
+  const auto wake = [this] {
+    worker_.loop().post([this] {
+      if (wall_start_ != 0) advance();  // else it begins soon
+    });
+  };
+  part_.ensemble.join(part_.index, wake);
+  // Last: what reads begins at once.
+  if (options_.order != Order::kCausal) {
+    directory_.emplace(recording, part.index, part.ensemble.size());
+    return;
+  }
+  const auto read_tables = [this](const std::string& database) { return target_.read_tables(database); };
+  reader_.emplace(recording_, options_, read_tables, wake);
 }
 
 Replay::~Replay() = default;
@@ -67,6 +74,7 @@ void Replay::abandon() {
 // Ends all sessions; what they run is cancelled, so that nobody waits for it.
 void Replay::finish() {
   stopping_ = true;
+  if (reader_) reader_->stop();
   std::erase_if(actors_, [](const auto& entry) { return !entry.second->started(); });
   for (const auto& [id, actor] : actors_) {
     if (!actor->open() || actor->hung_up()) continue;
@@ -115,6 +123,8 @@ void Replay::ended(TranscriptClient& client) {
     fail(error.what());
   }
   drop_queue(actor);
+  const bool undecided = cut_short_.contains(actor.id) || refused_.contains(actor.id);
+  if (reader_ && !actor.over && !undecided) reader_->leave(actor.id);
   // The client is on the stack below; it goes after this turn.
   worker_.loop().defer([this, id = actor.id] {
     actors_.erase(id);
@@ -123,7 +133,7 @@ void Replay::ended(TranscriptClient& client) {
 }
 
 void Replay::count_end(Actor& actor) {
-  result_.cancels_late += actor.recorded.late_cancels();
+  result_.cancels_late += actor.read.late_cancels;
   if (actor.logged_in()) {
     result_.exchanges += actor.mark().ready_count - 1;
     if (!actor.hung_up() && !actor.terminated && !stopping_ && had_more_to_say(actor))
@@ -133,10 +143,15 @@ void Replay::count_end(Actor& actor) {
   if (stopping_) return;
   if (actor.not_admitted()) {
     ++result_.sessions_not_admitted;
-    return;
+  } else if (reader_ && !actor.over && !actor.read.logged_in) {
+    refused_[actor.id] = actor.login_error();
+  } else {
+    count_failed_login(actor.login_error());
   }
+}
+
+void Replay::count_failed_login(const std::string& why) {
   ++result_.sessions_failed;
-  const std::string& why = actor.login_error();
   const std::string key = why.empty() ? "closed without a word" : why;
   if (result_.login_errors.contains(key) || result_.login_errors.size() < kMaxLoginErrors)
     ++result_.login_errors[key];
@@ -159,14 +174,19 @@ void Replay::look_for_target(const Actor& actor) {
        "--target-timeout 0 goes on without it");
 }
 
-// The target has closed the session: whether the recorded one went on, to be left by its client.
+// The target has closed the session: whether the recorded one went on, to be left by its client. In causal
+// order it may be told later, when what comes next of the session has been read.
 bool Replay::had_more_to_say(Actor& actor) {
   for (const Step& step : actor.queue) {
     if (step.kind == Step::Kind::kSend) return true;
     if (step.kind == Step::Kind::kEnd) return step.end == RecordedEnd::kClientLeft;
   }
+  if (reader_) {
+    cut_short_.insert(actor.id);
+    return false;
+  }
   for (int i = 0; i < kLookThrough; ++i) {
-    const RecordedStep next = actor.recorded.next();
+    const RecordedStep next = actor.recorded->next();
     if (next.kind == RecordedStep::Kind::kSend) return true;
     if (next.kind == RecordedStep::Kind::kEnd) return next.end == RecordedEnd::kClientLeft;
   }
@@ -174,8 +194,8 @@ bool Replay::had_more_to_say(Actor& actor) {
 }
 
 void Replay::check_finished() {
-  if (finished_ || !actors_.empty() || (!stopping_ && directory_.peek() != nullptr)) return;
-  result_.sessions_lost = directory_.lost();
+  if (finished_ || !actors_.empty() || (!stopping_ && !all_read())) return;
+  if (directory_) result_.sessions_lost = directory_->lost();
   end();
 }
 
@@ -186,6 +206,8 @@ TimeNs Replay::played_span() const {
 
 void Replay::end() {
   finished_ = true;
+  if (reader_) reader_->stop();
+  for (const auto& [session, why] : refused_) count_failed_login(why);  // it will not be known
   result_.played_span = played_span();
   result_.wall_time = proxy::now_ns() - wall_start_;
   part_.ensemble.reached(part_.index, INT64_MAX);

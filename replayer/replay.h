@@ -1,47 +1,34 @@
 // A replay: recorded clients put on stage again in a chosen order ("What ordering means in a replay",
 // architecture; README.md of this folder).
 //
-// Threads: everything runs on one worker of the replay's proxy, inline with the sessions, so that no message
-// is handed between threads; progress() may be read by any. Several of these, each with sessions of its own,
-// make a replay on several workers (replay_parts.h).
+// Threads: everything is played on one worker of the replay's proxy, inline with the sessions, so that no
+// message is handed between threads; progress() may be read by any. In causal order the recording is read on
+// a thread of its own (causal_reader.h), else by the worker, too. Several of these, each with sessions of its
+// own, make a replay on several workers (replay_parts.h).
 #pragma once
 
 #include <functional>
 #include <limits>
 #include <memory>
-#include <queue>
+#include <optional>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "proxy/worker.h"
 #include "replayer/actor.h"
+#include "replayer/causal_reader.h"
 #include "replayer/ensemble.h"
 #include "replayer/lock_monitor.h"
 #include "replayer/precedence.h"
+#include "replayer/replay_options.h"
 #include "replayer/replay_result.h"
 #include "replayer/session_directory.h"
 #include "replayer/target.h"
+#include "replayer/turns.h"
 
 namespace understudy::replayer {
-
-enum class Order : std::uint8_t {
-  kSession,  // requests wait for their own session only
-  kTime,     // requests are sent at their recorded times
-  kCausal    // a request waits for the replies recorded before it, of any session
-};
-
-struct ReplayOptions {
-  Order order = Order::kCausal;
-  double speed = 1;  // recorded seconds a second; 0: no pacing
-  NameMap users;
-  NameMap databases;
-  TimeNs from = std::numeric_limits<TimeNs>::min();  // sessions opened before are left out
-  TimeNs until = std::numeric_limits<TimeNs>::max();
-  std::function<bool(const SessionDescriptor&)> wanted;  // others are left out; any thread; empty: all are
-  TimeNs stall_timeout = 30'000'000'000;
-  TimeNs target_timeout = 30'000'000'000;  // 0: a target that is gone does not end the replay
-};
 
 // Which part of a whole a Replay is.
 struct ReplayPart {
@@ -69,6 +56,7 @@ class Replay final : private Audience {
   void progressed(TranscriptClient& client) override;
   void ended(TranscriptClient& client) override;
   void count_end(Actor& actor);
+  void count_failed_login(const std::string& why);
   void look_for_target(const Actor& actor);
   [[nodiscard]] TimeNs played_span() const;
   [[nodiscard]] bool had_more_to_say(Actor& actor);
@@ -79,17 +67,19 @@ class Replay final : private Audience {
 
   // Reading steps (replay_reading.cpp).
   void read_steps();
-  void read_merged();
+  void take_read();
+  void take(CausalReader::Item& item);
+  void pass_over(const CausalReader::Item& item);
+  [[nodiscard]] bool decides(const CausalReader::Item& item);
   void read_openings();
   [[nodiscard]] bool read_own(Actor& actor);
-  [[nodiscard]] bool queue_step(Actor& actor, const RecordedStep& recorded);
-  [[nodiscard]] Actor* earliest();
-  [[nodiscard]] std::optional<TimeNs> next_time(Actor& actor, TimeNs at_least);
+  void queue_step(Actor& actor, Step step);
   void note_reply(Actor& actor, Step& reply);
-  [[nodiscard]] bool room() const;
+  [[nodiscard]] std::optional<TimeNs> earliest();
+  [[nodiscard]] std::optional<TimeNs> next_time(SessionId session, TimeNs at_least);
   void admit_next();
-  [[nodiscard]] StatementFootprints* statements_of(const std::string& database);
-  [[nodiscard]] bool left_out(const SessionDescriptor& session) const;
+  Actor& admit(const SessionDirectory::Entry& entry);
+  [[nodiscard]] bool all_read();
   void go_on_later(SessionId session);
 
   // Playing them (replay_playing.cpp). True when the step is done.
@@ -131,7 +121,6 @@ class Replay final : private Audience {
   proxy::Worker& worker_;
   const ReplayOptions options_;
   std::function<void()> done_;
-  SessionDirectory directory_;
   const ReplayPart part_;
 
   std::unordered_map<SessionId, std::unique_ptr<Actor>> actors_;
@@ -140,21 +129,16 @@ class Replay final : private Audience {
   std::vector<SessionId> woken_;    // of note_arrival(): kept for its memory
   std::vector<SessionId> later_;    // are read on after others had their turn
   std::vector<SessionId> waiting_to_open_;
-  std::unordered_map<std::string, std::unique_ptr<StatementFootprints>> statements_;  // kCausal; by database
-  Precedence precedence_;                                                             // kCausal
-  std::size_t queued_steps_ = 0;                                                      // of all actors
-  std::size_t queued_bytes_ = 0;
   std::size_t leaving_ = 0;  // actors of that state
 
-  struct Turn {
-    TimeNs time;
-    SessionId session;
-    bool operator>(const Turn& other) const {
-      return time != other.time ? time > other.time : session > other.session;
-    }
-  };
-  // Sessions by the time of their next step, or an earlier time: keys are brought up to date at the top.
-  std::priority_queue<Turn, std::vector<Turn>, std::greater<>> turns_;
+  // kCausal.
+  Precedence precedence_;
+  CausalReader::Batch batch_;
+  bool read_all_ = false;
+  // Ended by the target before it was read what their clients did: whether they went on, and, of those that
+  // could not log in (with the reason), whether they could when they were recorded.
+  std::unordered_set<SessionId> cut_short_;
+  std::unordered_map<SessionId, std::string> refused_;
 
   TimeNs recorded_start_ = 0;
   TimeNs played_until_ = std::numeric_limits<TimeNs>::min();
@@ -167,6 +151,11 @@ class Replay final : private Audience {
   bool finished_ = false;
   ReplayProgress progress_;
   ReplayResult result_;
+
+  // What reads: in causal order, and else.
+  std::optional<CausalReader> reader_;
+  std::optional<SessionDirectory> directory_;
+  Turns turns_;  // kSession
 };
 
 }  // namespace understudy::replayer

@@ -49,8 +49,7 @@ void Replay::play(Actor& actor) {
     if (!play_step(actor, step)) return;
     progress_.recorded_at.store(step.time, std::memory_order_relaxed);
     played_until_ = std::max(played_until_, step.time);
-    --queued_steps_;
-    queued_bytes_ -= step.bytes.size();
+    if (reader_) reader_->played(step);
     actor.queue.pop_front();
   }
 }
@@ -129,13 +128,13 @@ bool Replay::play_end(Actor& actor, const Step& step) {
 }
 
 bool Replay::in_turn(Actor& actor, const Step& step) {
-  if (options_.order != Order::kCausal || actor.ahead) return true;
+  if (!reader_ || actor.ahead) return true;
   actor.waits_in_line = !precedence_.may_go(actor.id, step.footprint, step.sent_after, step.answered_as);
   return !actor.waits_in_line;
 }
 
 void Replay::note_arrival(std::uint64_t reply) {
-  if (options_.order != Order::kCausal) return;
+  if (!reader_) return;
   woken_.clear();
   precedence_.arrived(reply, woken_);
   for (const SessionId session : woken_) {
@@ -156,8 +155,7 @@ void Replay::note_leaving(Actor& actor) {
 // The session is over: nobody waits for the rest of it.
 void Replay::drop_queue(Actor& actor) {
   for (const Step& step : actor.queue) {
-    --queued_steps_;
-    queued_bytes_ -= step.bytes.size();
+    if (reader_) reader_->played(step);
     if (step.kind == Step::Kind::kReply) note_arrival(step.sent_after);
     if (step.kind == Step::Kind::kEnd) note_arrival(step.answered_as);
   }

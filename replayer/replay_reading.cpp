@@ -1,59 +1,81 @@
-// Replay: from the recording to the actors' queues. In causal order the whole recording is read as one, in
-// recorded time, a window ahead of what is played; else each session is read as it plays.
+// Replay: from the recording to the actors' queues. In causal order CausalReader reads the whole recording as
+// one, in recorded time, a window ahead of what is played; else each session is read as it plays.
+#include <stdexcept>
+#include <utility>
+
 #include "replayer/replay.h"
 
 namespace understudy::replayer {
 namespace {
 
-// How far reading may be ahead of playing.
-constexpr std::size_t kWindowSteps = 1024;
-constexpr std::size_t kWindowBytes = std::size_t{8} << 20;
 // A long result is read through in parts, so that others get their turns.
 constexpr int kEventsPerTurn = 512;
-
-bool is_replication(const SessionDescriptor& descriptor) {
-  const std::string value = descriptor.parameter("replication");
-  return !value.empty() && value != "false" && value != "off" && value != "no" && value != "0";
-}
 
 }  // namespace
 
 void Replay::read_steps() {
   if (stopping_) return;
-  if (options_.order == Order::kCausal) {
-    read_merged();
+  if (reader_) {
+    take_read();
   } else {
     read_openings();
   }
 }
 
-bool Replay::room() const { return queued_steps_ < kWindowSteps && queued_bytes_ < kWindowBytes; }
+void Replay::take_read() {
+  if (!reader_->take(batch_)) return;
+  result_.sessions_skipped += batch_.left_out;
+  result_.sessions_lost = batch_.lost;
+  for (CausalReader::Item& item : batch_.items) take(item);
+  read_all_ = batch_.last;
+  if (!batch_.failure.empty()) throw std::runtime_error(batch_.failure);
+}
 
-void Replay::read_merged() {
-  for (int events = 0; room(); ++events) {
-    if (events == kEventsPerTurn) return go_on_later(SessionId{});
-    Actor* const actor = earliest();
-    const SessionDirectory::Entry* const opening = directory_.peek();
-    if (actor == nullptr && opening == nullptr) return;
-    if (opening != nullptr &&
-        (actor == nullptr || opening->summary.descriptor.opened_at <= turns_.top().time)) {
-      admit_next();
-    } else if (queue_step(*actor, actor->recorded.next())) {
-      make_ready(*actor);
+void Replay::take(CausalReader::Item& item) {
+  if (item.opening) (void)admit(*item.opening);
+  const auto found = actors_.find(item.session);
+  if (found == actors_.end() || found->second->ended() || found->second->hung_up()) return pass_over(item);
+  Actor& actor = *found->second;
+  actor.asked_for = false;
+  // Else what stands before it wakes the session when it can be played.
+  if (actor.queue.empty()) make_ready(actor);
+  queue_step(actor, std::move(item.step));
+}
+
+// Of a session that is over.
+void Replay::pass_over(const CausalReader::Item& item) {
+  reader_->played(item.step);
+  if (decides(item)) reader_->leave(item.session);
+}
+
+// True when it tells what was not known of the session when the target ended it.
+bool Replay::decides(const CausalReader::Item& item) {
+  const bool end = item.step.kind == Step::Kind::kEnd;
+  if (const auto refused = refused_.extract(item.session)) {
+    if (item.step.checkpoint.logged_in) {
+      count_failed_login(refused.mapped());
+    } else {
+      ++result_.sessions_not_admitted;
     }
+    return true;
   }
+  if (!end && item.step.kind != Step::Kind::kSend) return false;
+  if (cut_short_.erase(item.session) == 0) return false;
+  if (!end || item.step.end == RecordedEnd::kClientLeft) ++result_.sessions_ended_early;
+  return true;
 }
 
 // Openings keep their recorded place among what the sessions already open have done; otherwise a fast replay
 // would open all sessions of the recording at once.
 void Replay::read_openings() {
-  while (const SessionDirectory::Entry* const opening = directory_.peek()) {
+  while (const SessionDirectory::Entry* const opening = directory_->peek()) {
     const SessionDescriptor& session = opening->summary.descriptor;
-    if (!left_out(session)) {
-      if (options_.order == Order::kSession && earliest() != nullptr && turns_.top().time < session.opened_at)
-        return;
-      if (options_.order == Order::kSession && !part_.ensemble.may_open(part_.index, session.opened_at))
-        return;
+    if (!options_.leaves_out(session)) {
+      if (options_.order == Order::kSession) {
+        const auto others = earliest();
+        if (others && *others < session.opened_at) return;
+        if (!part_.ensemble.may_open(part_.index, session.opened_at)) return;
+      }
       if (!opening_due(session.opened_at)) return;
     }
     admit_next();
@@ -63,16 +85,26 @@ void Replay::read_openings() {
 // Another part waits with an opening.
 void Replay::tell_how_far() {
   if (options_.order != Order::kSession) return;
-  TimeNs at = earliest() != nullptr ? turns_.top().time : INT64_MAX;
-  if (const SessionDirectory::Entry* const opening = directory_.peek(); opening != nullptr && !stopping_)
+  TimeNs at = earliest().value_or(INT64_MAX);
+  if (const SessionDirectory::Entry* const opening = directory_->peek(); opening != nullptr && !stopping_)
     at = std::min(at, opening->summary.descriptor.opened_at);
   part_.ensemble.reached(part_.index, at);
 }
 
+// True when there is a step to be played now.
 bool Replay::read_own(Actor& actor) {
-  if (actor.over || (options_.order == Order::kCausal && !actor.ahead)) return false;
+  if (actor.over) return false;
+  if (reader_) {
+    if (actor.ahead && !std::exchange(actor.asked_for, true)) reader_->read_on(actor.id);
+    return false;
+  }
   for (int events = 0; events < kEventsPerTurn; ++events) {
-    if (queue_step(actor, actor.recorded.next())) return true;
+    const RecordedStep recorded = actor.recorded->next();
+    actor.read = recorded.checkpoint;
+    std::optional<Step> step = step_of(recorded);
+    if (!step) continue;
+    queue_step(actor, std::move(*step));
+    return true;
   }
   go_on_later(actor.id);
   return false;
@@ -88,126 +120,78 @@ void Replay::go_on_later(SessionId session) {
   });
 }
 
-bool Replay::queue_step(Actor& actor, const RecordedStep& recorded) {
-  Step step;
-  step.time = recorded.time;
-  step.checkpoint = recorded.checkpoint;
+void Replay::queue_step(Actor& actor, Step step) {
   step.sent_after = precedence_.recorded();
-  switch (recorded.kind) {
-    case RecordedStep::Kind::kNothing:
-      return false;
-    case RecordedStep::Kind::kSend:
-      step.kind = Step::Kind::kSend;
-      step.bytes.assign(recorded.bytes.begin(), recorded.bytes.end());
-      if (options_.order == Order::kCausal) {
-        step.footprint = actor.footprints.sent(step.bytes);
-        actor.exchange.merge(step.footprint);
-      }
-      break;
-    case RecordedStep::Kind::kCancel:
-      step.kind = Step::Kind::kCancel;
-      step.ran_for = recorded.ran_for;
-      break;
-    case RecordedStep::Kind::kReply:
-      step.kind = Step::Kind::kReply;
-      note_reply(actor, step);
-      break;
-    case RecordedStep::Kind::kEnd:
-      step.kind = Step::Kind::kEnd;
-      step.end = recorded.end;
-      if (options_.order == Order::kCausal) {
-        step.footprint = actor.footprints.leaving();
-        Footprint closing;
-        closing.closing = true;
-        step.answered_as = precedence_.reply_recorded(actor.id, closing);
-      }
-      actor.over = true;
-      break;
+  actor.read = step.checkpoint;
+  if (step.kind == Step::Kind::kReply) note_reply(actor, step);
+  if (step.kind == Step::Kind::kEnd) {
+    actor.over = true;
+    Footprint closing;
+    closing.closing = true;
+    if (reader_) step.answered_as = precedence_.reply_recorded(actor.id, std::move(closing));
   }
-  ++queued_steps_;
-  queued_bytes_ += step.bytes.size();
   actor.queue.push_back(std::move(step));
-  return true;
 }
 
 // Requests sent from now on have this reply before them.
 void Replay::note_reply(Actor& actor, Step& reply) {
-  if (options_.order != Order::kCausal) return;
-  reply.sent_after = precedence_.reply_recorded(actor.id, actor.exchange);
-  actor.footprints.answered(reply.checkpoint);
+  if (!reader_) return;
+  reply.sent_after = precedence_.reply_recorded(actor.id, std::move(reply.footprint));
   if (!reply.checkpoint.quiescent) return;
-  actor.exchange = {};
   for (auto step = actor.queue.rbegin(); step != actor.queue.rend(); ++step) {
     if (step->kind == Step::Kind::kReply && step->checkpoint.quiescent) break;
     if (step->kind == Step::Kind::kSend) step->answered_as = reply.sent_after;
   }
 }
 
-// When the actor's next step is, to be read (causal order) or to be played.
-std::optional<TimeNs> Replay::next_time(Actor& actor, TimeNs at_least) {
-  if (options_.order != Order::kCausal && !actor.queue.empty()) return actor.queue.front().time;
+// Of what has not been played, and in session order only.
+std::optional<TimeNs> Replay::earliest() {
+  const auto turn =
+      turns_.first([this](SessionId session, TimeNs at_least) { return next_time(session, at_least); });
+  if (!turn) return std::nullopt;
+  return turn->time;
+}
+
+std::optional<TimeNs> Replay::next_time(SessionId session, TimeNs at_least) {
+  const auto found = actors_.find(session);
+  if (found == actors_.end()) return std::nullopt;
+  Actor& actor = *found->second;
+  if (actor.ended() || actor.hung_up()) return std::nullopt;
+  if (!actor.queue.empty()) return actor.queue.front().time;
   if (actor.over) return std::nullopt;
-  // Known without reading for the chunk it is in: enough to tell that it is not the next.
-  const auto earliest = actor.recorded.next_time_lower_bound();
-  if (!earliest) return at_least;  // its last step: that nothing more comes
-  if (*earliest > at_least) return earliest;
-  return actor.recorded.next_time().value_or(at_least);
-}
-
-Actor* Replay::earliest() {
-  while (!turns_.empty()) {
-    const Turn turn = turns_.top();
-    const auto found = actors_.find(turn.session);
-    const auto next = found == actors_.end() || found->second->ended() || found->second->hung_up()
-                          ? std::nullopt
-                          : next_time(*found->second, turn.time);
-    if (next && *next <= turn.time) return found->second.get();
-    turns_.pop();
-    if (next) turns_.push({*next, turn.session});
-  }
-  return nullptr;
-}
-
-bool Replay::left_out(const SessionDescriptor& session) const {
-  return is_replication(session) || session.opened_at < options_.from || session.opened_at > options_.until ||
-         (options_.wanted && !options_.wanted(session));
+  return actor.recorded->next_turn(at_least);
 }
 
 void Replay::admit_next() {
-  const SessionDirectory::Entry entry = directory_.take();
+  const SessionDirectory::Entry entry = directory_->take();
   const SessionDescriptor& session = entry.summary.descriptor;
-  if (left_out(session)) {
+  if (options_.leaves_out(session)) {
     ++result_.sessions_skipped;
     return;
   }
+  Actor& actor = admit(entry);
+  actor.recorded = std::make_unique<RecordedSession>(recording_, entry.summary, entry.continuing);
+  Step open;
+  open.time = session.opened_at;
+  queue_step(actor, std::move(open));
+  if (entry.continuing) queue_step(actor, *step_of(actor.recorded->logged_in_before()));
+  if (options_.order == Order::kSession) turns_.add(session.opened_at, session.id);
+  make_ready(actor);
+}
+
+Actor& Replay::admit(const SessionDirectory::Entry& entry) {
+  const SessionDescriptor& session = entry.summary.descriptor;
   Login login{mapped(options_.users, session.user()), mapped(options_.databases, session.database()), {}};
   login.password = target_.password(login.user, login.database);
   if (const auto* const used = mapping_of(options_.users, session.user()))
     result_.users_mapped.insert(used->first);
   if (const auto* const used = mapping_of(options_.databases, session.database()))
     result_.databases_mapped.insert(used->first);
-  auto actor = std::make_unique<Actor>(static_cast<Audience&>(*this), recording_, entry.summary,
-                                       entry.continuing, login, statements_of(login.database));
-  Step open;
-  open.kind = Step::Kind::kOpen;
-  open.time = session.opened_at;
-  open.footprint.login = true;
-  open.sent_after = precedence_.recorded();
-  actor->exchange = open.footprint;
-  actor->queue.push_back(std::move(open));
-  ++queued_steps_;
-  if (entry.continuing) (void)queue_step(*actor, actor->recorded.logged_in_before());
-  if (options_.order != Order::kTime) turns_.push({session.opened_at, session.id});
-  make_ready(*actor);
-  actors_.emplace(session.id, std::move(actor));
+  auto actor = std::make_unique<Actor>(static_cast<Audience&>(*this), session, entry.continuing, login);
+  return *(actors_[session.id] = std::move(actor));
 }
 
-// Of that database of the target, whose catalogs are read when it is first met.
-StatementFootprints* Replay::statements_of(const std::string& database) {
-  if (options_.order != Order::kCausal) return nullptr;
-  auto& statements = statements_[database];
-  if (!statements) statements = std::make_unique<StatementFootprints>(target_.read_tables(database));
-  return statements.get();
-}
+// No session will be opened any more.
+bool Replay::all_read() { return reader_ ? read_all_ : directory_->peek() == nullptr; }
 
 }  // namespace understudy::replayer

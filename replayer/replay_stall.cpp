@@ -65,10 +65,11 @@ void Replay::watch() {
   worker_.loop().call_at(now + kWatchInterval, [this] { watch(); });
 }
 
-// Idle sessions pin no decoded chunks; those in use come back from the recording's cache.
+// Idle sessions pin no decoded chunks; those in use come back from the recording's cache. CausalReader sees
+// to its own.
 void Replay::release_idle() {
-  if (finished_) return;
-  for (const auto& [id, actor] : actors_) actor->recorded.release();
+  if (finished_ || reader_) return;
+  for (const auto& [id, actor] : actors_) actor->recorded->release();
   worker_.loop().call_at(proxy::now_ns() + kReleaseInterval, [this] { release_idle(); });
 }
 
@@ -97,7 +98,7 @@ void Replay::ask_about_locks() {
 }
 
 void Replay::rescue(const std::vector<BackendActivity>& activities) {
-  if (options_.order != Order::kCausal) return;
+  if (!reader_) return;
   std::unordered_set<std::uint32_t> waiting;
   std::unordered_set<std::uint32_t> holding;
   for (const BackendActivity& activity : activities) {

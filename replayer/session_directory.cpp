@@ -15,12 +15,21 @@ SessionDirectory::SessionDirectory(const Recording& recording, unsigned part, un
     : recording_(recording), part_(part), parts_(parts), thread_([this] { run(); }) {}
 
 SessionDirectory::~SessionDirectory() {
+  stop();
+  thread_.join();
+}
+
+void SessionDirectory::stop() {
   {
     const std::lock_guard lock(mutex_);
     ending_ = true;
   }
   changed_.notify_all();
-  thread_.join();
+}
+
+std::uint64_t SessionDirectory::lost() const {
+  const std::lock_guard lock(mutex_);
+  return lost_;
 }
 
 void SessionDirectory::run() {
@@ -57,7 +66,8 @@ void SessionDirectory::run() {
 
 const SessionDirectory::Entry* SessionDirectory::peek() {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this] { return done_ || !ahead_.empty(); });
+  changed_.wait(lock, [this] { return done_ || ending_ || !ahead_.empty(); });
+  if (ending_) return nullptr;
   if (ahead_.empty() && failure_) std::rethrow_exception(failure_);
   return ahead_.empty() ? nullptr : &ahead_.front();  // a deque's front stays where it is
 }

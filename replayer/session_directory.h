@@ -30,8 +30,11 @@ class SessionDirectory {
   // what made reading fail (a segment that has gone away).
   [[nodiscard]] const Entry* peek();
   [[nodiscard]] Entry take();
-  // Sessions whose opening is lost to damage; known at the end. Those of all parts are the first part's.
-  [[nodiscard]] std::uint64_t lost() const { return lost_; }
+  // Ends it: whoever waits for the next session is told that there is none. Any thread.
+  void stop();
+  // Sessions whose opening is lost to damage; known at the end. Those of all parts are the first part's. Any
+  // thread.
+  [[nodiscard]] std::uint64_t lost() const;
 
  private:
   void run();
@@ -39,7 +42,7 @@ class SessionDirectory {
   const Recording& recording_;
   const unsigned part_;
   const unsigned parts_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<Entry> ahead_;
   bool done_ = false;

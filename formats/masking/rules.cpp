@@ -61,7 +61,9 @@ std::string take_family(std::string_view& text) {
 }
 
 bool has_table(const std::vector<std::string>& tables, const std::string& table) {
-  return tables.empty() || table.empty() || std::find(tables.begin(), tables.end(), table) != tables.end();
+  return tables.empty() || table.empty() ||
+         std::any_of(tables.begin(), tables.end(),
+                     [&](const std::string& each) { return each.empty() || each == table; });
 }
 
 // In a regular expression, too: one that looks for a blank and a '#' says " [#]". A comment taken for a part
@@ -146,6 +148,7 @@ void Rules::add(std::string_view line, std::size_t number, const std::string& fi
   rule.line = number;
   const std::string_view kind = take_word(line);
   line = without_comment(line);
+  if (kind == "table") return add_table(line, where);
   rule.family = take_family(line);
   if (line.empty())
     throw RulesError(where +
@@ -170,9 +173,31 @@ void Rules::add(std::string_view line, std::size_t number, const std::string& fi
     rule.pattern = line;
     compile(rule, where);
   } else {
-    throw RulesError(where + "\"" + std::string(kind) + "\" begins no rule; column, type and pattern do");
+    throw RulesError(where + "\"" + std::string(kind) +
+                     "\" begins no rule; column, type, pattern and table do");
   }
   rules_.push_back(std::move(rule));
+}
+
+// users (id, email, "Last Name")
+void Rules::add_table(std::string_view line, const std::string& where) {
+  const std::size_t open = line.find('(');
+  const std::string name = fold(trim(line.substr(0, std::min(open, line.size()))));
+  if (open == std::string_view::npos || !line.ends_with(')') || name.empty() ||
+      name.find('.') != std::string::npos)
+    throw RulesError(where + "\"" + std::string(line) +
+                     "\" is not NAME (COLUMN, COLUMN, ...), the name without its schema");
+  std::vector<std::string> columns;
+  for (std::string_view rest = line.substr(open + 1, line.size() - open - 2); !rest.empty();) {
+    const std::size_t end = std::min(rest.find(','), rest.size());
+    columns.push_back(fold(trim(rest.substr(0, end))));
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+    const bool again = std::count(columns.begin(), columns.end(), columns.back()) > 1;
+    if (columns.back().empty() || again)
+      throw RulesError(where + "a column of table \"" + name + "\" has no name, or that of another one");
+  }
+  if (columns.empty() || !tables_.emplace(name, std::move(columns)).second)
+    throw RulesError(where + "table \"" + name + "\" has no columns, or was told of before");
 }
 
 void Rules::compile(const Rule& rule, const std::string& where) {

@@ -51,6 +51,15 @@ void collect_function_names(const Var& var, std::vector<std::string>& functions,
   });
 }
 
+// Whether all functions that stand in FROM are of kNamedFunctions.
+bool are_named(const Var& function) {
+  std::vector<std::string> functions;
+  std::vector<std::string> columns;
+  collect_function_names(function, functions, columns);
+  return std::all_of(functions.begin(), functions.end(),
+                     [](const std::string& name) { return kNamedFunctions.contains(name); });
+}
+
 }  // namespace
 
 Object::Ptr source_of(const Object::Ptr& source) {
@@ -85,29 +94,6 @@ bool is_star(const Var& expression) {
   if (fields && fields->size() > 0) return last_part(fields).empty();
   const auto path = tree::list(tree::node(expression, "A_Indirection"), "indirection");
   return path && path->size() > 0 && tree::node(path->get(static_cast<unsigned>(path->size() - 1)), "A_Star");
-}
-
-std::string label_of(const Var& expression) {
-  if (const auto column = tree::node(expression, "ColumnRef")) return last_part(tree::list(column, "fields"));
-  if (const auto call = tree::node(expression, "FuncCall")) return last_part(tree::list(call, "funcname"));
-  if (const auto cast = tree::node(expression, "TypeCast")) {
-    const std::string inner = label_of(cast->get("arg"));
-    return inner != "?column?" ? inner : last_part(tree::list(tree::object(cast, "typeName"), "names"));
-  }
-  if (tree::node(expression, "CoalesceExpr")) return "coalesce";
-  if (tree::node(expression, "CaseExpr")) return "case";
-  if (const auto either = tree::node(expression, "MinMaxExpr"))
-    return tree::text(either, "op") == "IS_LEAST" ? "least" : "greatest";
-  if (const auto link = tree::node(expression, "SubLink")) {
-    const auto select = tree::node(link->get("subselect"), "SelectStmt");
-    const auto targets = tree::list(select, "targetList");
-    if (targets && targets->size() == 1) {
-      const auto target = tree::node(targets->get(0), "ResTarget");
-      const std::string name = tree::text(target, "name");
-      return !name.empty() || !target ? name : label_of(target->get("val"));
-    }
-  }
-  return "?column?";
 }
 
 ColumnJudge::ColumnJudge(const masking::Rules& rules, const Var& statement) : rules_(rules) {
@@ -147,6 +133,8 @@ void ColumnJudge::collect_names(const Var& var) {
         aliases_[tree::text(alias, "aliasname")].emplace_back();
       if (const auto alias = tree::object(object, "join_using_alias"))
         aliases_[tree::text(alias, "aliasname")].emplace_back();
+    } else if (key == "RangeFunction" && !are_named(part)) {
+      tables_.emplace_back();  // whichever table's columns it returns
     } else if (key == "CommonTableExpr") {
       aliases_[tree::text(object, "ctename")].emplace_back();
     } else if (key == "returningList") {  // PostgreSQL 18
@@ -178,17 +166,24 @@ void ColumnJudge::collect_joined(const Var& var) {
   });
 }
 
-// What the server found to be the most common values, and the like.
+// What the server found to be the most common values, and the like; and what sessions are asking it.
 void ColumnJudge::collect_statistics() {
   const Rule* const rule = rules_.for_whole_row({});
   for (auto& [alias, tables] : aliases_) {
-    if (rule == nullptr || std::none_of(tables.begin(), tables.end(), is_statistics)) continue;
+    if (rule == nullptr) return;
+    const bool statistics = std::any_of(tables.begin(), tables.end(), is_statistics);
+    const bool texts = std::any_of(tables.begin(), tables.end(), tells_statements);
+    if (!statistics && !texts) continue;
     tables.emplace_back();
     derived_.emplace(alias, rule);
+    for (const char* const name : {"query", "statement"}) {
+      if (texts) derived_.emplace(name, rule);
+    }
     for (const char* const name :
          {"most_common_vals", "histogram_bounds", "most_common_elems", "stxdmcv", "stxdexpr", "stavalues1",
-          "stavalues2", "stavalues3", "stavalues4", "stavalues5"})
-      derived_.emplace(name, rule);
+          "stavalues2", "stavalues3", "stavalues4", "stavalues5"}) {
+      if (statistics) derived_.emplace(name, rule);
+    }
   }
 }
 
@@ -214,8 +209,12 @@ void ColumnJudge::collect_references(const Var& var) {
     } else if (key == "FuncCall" && reads_by_text(last_part(tree::list(object_of(part), "funcname")))) {
       mentioned_ = rules_.for_whole_row({});
     } else if (key == "ResTarget" && is_object(part)) {
-      const std::string name = tree::text(part.extract<Object::Ptr>(), "name");
+      const auto target = part.extract<Object::Ptr>();
+      const std::string name = tree::text(target, "name");
       if (!name.empty()) mentioned_ = rules_.for_column(tables_, name);
+      if (mentioned_ == nullptr) mentioned_ = field(target);
+    } else if (const Rule* const named = named_part(key, part)) {
+      mentioned_ = named;
     }
     collect_references(part);
   });
@@ -335,10 +334,7 @@ bool ColumnJudge::derive_function(const Object::Ptr& function, const Var& part) 
   std::vector<std::string> columns;
   collect_function_names(part, functions, columns);
   const Array::Ptr names = tree::list(tree::object(function, "alias"), "colnames");
-  bool told = !columns.empty() || (names && names->size() > 0);
-  if (!told)
-    told = std::all_of(functions.begin(), functions.end(),
-                       [](const std::string& name) { return kNamedFunctions.contains(name); });
+  const bool told = !columns.empty() || (names && names->size() > 0) || are_named(part);
   bool any = !told && unnamed_ == nullptr;
   if (any) unnamed_ = rule;
   for (const std::string& name : function_names(function))
@@ -348,6 +344,24 @@ bool ColumnJudge::derive_function(const Object::Ptr& function, const Var& part) 
 
 const Rule* ColumnJudge::column(const std::string& table, const std::string& name) const {
   return table.empty() ? rules_.for_column(tables_, name) : rules_.for_column({table}, name);
+}
+
+// (person).email, person.email = 'x': a field is called as a column may be.
+const Rule* ColumnJudge::field(const Object::Ptr& indirection) const {
+  const Array::Ptr path = tree::list(indirection, "indirection");
+  for (std::size_t i = 0; path && i < path->size(); ++i) {
+    const std::string name = tree::name_part(path, i);
+    const Rule* const rule = name.empty() ? nullptr : rules_.for_column({}, name);
+    if (rule != nullptr) return rule;
+  }
+  return nullptr;
+}
+
+// Or an argument is, f(email => 'x'): of whichever table.
+const Rule* ColumnJudge::named_part(const std::string& key, const Var& part) const {
+  const auto object = object_of(part);
+  if (key == "A_Indirection") return field(object);
+  return key == "NamedArgExpr" ? rules_.for_column({}, tree::text(object, "name")) : nullptr;
 }
 
 const Rule* ColumnJudge::reference(const Object::Ptr& column) const {
@@ -428,8 +442,11 @@ Mention ColumnJudge::look(const Var& var, bool for_value) const {
       const auto select = object ? tree::node(object->get("subselect"), "SelectStmt") : nullptr;
       if (for_value && tells_values && select) inner.rule = answer_of(select).any();
       if (!for_value && object && object->has("testexpr")) inner = look(object->get("testexpr"), false);
-    } else if (for_value && key == "FuncCall" && last_part(tree::list(object, "funcname")) == "count") {
+    } else if (for_value && key == "FuncCall" && own_function(object) == "count") {
       return;
+    } else if (const Rule* const named =
+                   for_value || key == "A_Indirection" ? named_part(key, part) : nullptr) {
+      inner = {.columns = true, .rule = named};
     } else {
       inner = look(part, for_value);
       if (key == "FuncCall" && inner.rule == nullptr &&

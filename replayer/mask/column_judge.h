@@ -34,10 +34,14 @@ class ColumnJudge {
   ColumnJudge(const masking::Rules& rules, const Poco::Dynamic::Var& statement);
 
   [[nodiscard]] const masking::Rule* column(const std::string& table, const std::string& name) const;
+  // Of a composite's field that a path behind a column names.
+  [[nodiscard]] const masking::Rule* field(const Poco::JSON::Object::Ptr& indirection) const;
   // What the value of an expression may tell. Not: how many rows there are, or whether any.
   [[nodiscard]] Mention value_of(const Poco::Dynamic::Var& expression) const;
   // The columns that stand in an expression, subqueries left out.
   [[nodiscard]] Mention columns_in(const Poco::Dynamic::Var& expression) const;
+  // Those, or else the ones that its subqueries answer with.
+  [[nodiscard]] Mention mention_in(const Poco::Dynamic::Var& expression) const;
   // Of what a query answers with: as value_of(), or of a text that is masked though it is of no column.
   [[nodiscard]] const masking::Rule* answer(const Poco::Dynamic::Var& value) const;
   // A SELECT's, VALUES' or UNION's. `placed`: constants in VALUES are of columns with names.
@@ -87,6 +91,7 @@ class ColumnJudge {
   [[nodiscard]] const masking::Rule* rule_of_target(const Poco::JSON::Object::Ptr& target) const;
 
   [[nodiscard]] const masking::Rule* reference(const Poco::JSON::Object::Ptr& column) const;
+  [[nodiscard]] const masking::Rule* named_part(const std::string& key, const Poco::Dynamic::Var& part) const;
   [[nodiscard]] Mention look(const Poco::Dynamic::Var& var, bool for_value) const;
 
   const masking::Rules& rules_;
@@ -111,7 +116,11 @@ class ColumnJudge {
 // t.*, (row).*
 [[nodiscard]] bool is_star(const Poco::Dynamic::Var& expression);
 
-// What the server calls the column of a target without a name.
+// What the server calls the column of a target without a name. In column_labels.cpp.
 [[nodiscard]] std::string label_of(const Poco::Dynamic::Var& expression);
+
+// Adds the rules of which the columns' names stand in a statement about these tables. In column_labels.cpp.
+void collect_named(const masking::Rules& rules, const std::vector<std::string>& tables,
+                   const Poco::Dynamic::Var& statement, std::vector<const masking::Rule*>& named);
 
 }  // namespace understudy::replayer

@@ -97,6 +97,12 @@ void ColumnJudge::link(const Var& expression, const Rule* rule, Links& links) co
           fields && fields->size() > 1 ? tables_of(tree::name_part(fields, fields->size() - 2)) : nullptr;
       const bool of_table = tables != nullptr && tables != &tables_;
       if (!of_table) links.emplace(last_part(fields), rule);
+    } else if (key == "indirection") {  // (v).a
+      for_each_part(part, [&](const std::string&, const Var& step) {
+        const std::string name = tree::text(tree::node(step, "String"), "sval");
+        if (!name.empty()) links.emplace(name, rule);
+      });
+      link(part, rule, links);
     } else if (key == "SubLink" && object) {
       if (tree::text(object, "subLinkType") != "EXISTS_SUBLINK")
         link_answer(tree::node(object->get("subselect"), "SelectStmt"), rule, links);
@@ -155,6 +161,13 @@ void ColumnJudge::link_merge(const Object::Ptr& clause, Links& links) const {
     link(values->get(i), target ? column("", tree::text(target, "name")) : rules_.for_whole_row(tables_),
          links);
   }
+}
+
+Mention ColumnJudge::mention_in(const Var& expression) const {
+  Mention mention = columns_in(expression);
+  if (mention.rule == nullptr) mention.rule = value_of(expression).rule;
+  mention.columns = mention.columns || mention.rule != nullptr;
+  return mention;
 }
 
 }  // namespace understudy::replayer

@@ -20,7 +20,7 @@ std::optional<char> unescape(char letter) {
 
 }  // namespace
 
-void CopyMask::begin(const ResultShape* shape, bool binary, std::size_t columns) {
+void CopyMask::begin(const ResultShape* shape, bool binary, std::size_t columns, bool from_client) {
   judged_ = shape != nullptr && shape->copy && shape->copy->format != CopyShape::Format::kOther && !binary &&
             (!shape->by_position || shape->columns.size() == columns);
   shape_ = shape != nullptr ? *shape : ResultShape{};
@@ -28,6 +28,7 @@ void CopyMask::begin(const ResultShape* shape, bool binary, std::size_t columns)
   inside_field_ = false;
   escaped_ = false;
   header_ = judged_ && shape_.copy->header;
+  names_hold_ = judged_ && (!from_client || shape_.copy->header_match);
 }
 
 void CopyMask::data(ValueMasker& masker, std::span<Byte> bytes) {
@@ -68,11 +69,12 @@ void CopyMask::data(ValueMasker& masker, std::span<Byte> bytes) {
 
 void CopyMask::field(ValueMasker& masker, std::span<Byte> bytes, bool whole) {
   if (!bytes.empty() && bytes.back() == '\r') bytes = bytes.first(bytes.size() - 1);
-  if (header_ || bytes.empty()) return;
+  if (bytes.empty()) return;
   const std::string_view text = as_text(bytes);
   if (text == "\\N" || (column_ == 0 && text == "\\.")) return;
   const Rule* rule = shape_.any;
   if (shape_.by_position && column_ < shape_.columns.size()) rule = shape_.columns[column_];
+  if (header_) return header_field(masker, bytes, rule);
   if (!whole) {
     if (rule == nullptr && !masker.rules().has_patterns() && !masker.rules().has_types()) return;
     ++masker.counts().hidden;
@@ -86,6 +88,16 @@ void CopyMask::field(ValueMasker& masker, std::span<Byte> bytes, bool whole) {
   } else {
     masker.mask_text(bytes, *rule);
   }
+}
+
+// A client may send a row of values in its place: the server drops it.
+void CopyMask::header_field(ValueMasker& masker, std::span<Byte> bytes, const Rule* rule) const {
+  const std::string_view text = as_text(bytes);
+  if (names_hold_ || (rule != nullptr ? text == rule->name : masker.rules().for_text(text) == nullptr))
+    return;
+  ++masker.counts().hidden;
+  if (rule != nullptr) ++masker.counts().hidden_by[rule];
+  ValueMasker::blot(bytes);
 }
 
 void CopyMask::mask_escaped(ValueMasker& masker, std::span<Byte> bytes, const Rule& rule) {

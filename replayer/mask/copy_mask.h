@@ -12,11 +12,12 @@ namespace understudy::replayer {
 class CopyMask {
  public:
   // A copy begins, of so many columns. `shape`: of its statement; null: nothing can be told of it.
-  void begin(const ResultShape* shape, bool binary, std::size_t columns);
+  void begin(const ResultShape* shape, bool binary, std::size_t columns, bool from_client);
   void data(ValueMasker& masker, std::span<Byte> bytes);
 
  private:
   void field(ValueMasker& masker, std::span<Byte> bytes, bool whole);
+  void header_field(ValueMasker& masker, std::span<Byte> bytes, const masking::Rule* rule) const;
   void mask_escaped(ValueMasker& masker, std::span<Byte> bytes, const masking::Rule& rule);
 
   bool judged_ = false;
@@ -25,6 +26,7 @@ class CopyMask {
   bool inside_field_ = false;  // its beginning was in the message before
   bool escaped_ = false;       // the message before ended with a backslash
   bool header_ = false;        // the line at hand names columns
+  bool names_hold_ = false;    // and surely: the server wrote it, or compares it
 };
 
 }  // namespace understudy::replayer

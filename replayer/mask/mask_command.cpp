@@ -30,6 +30,7 @@ constexpr const char* kRulesHelp =
     "  column TABLE.NAME   of one table, written without its schema\n"
     "  type TYPE           every value of a type: text, int8, numeric, uuid, date, bytea, ...\n"
     "  pattern REGEX       every text in which this POSIX extended regular expression is found, whole\n"
+    "  table NAME (COLUMN, ...)  its columns in order, for INSERT and COPY that name none; masks nothing\n"
     "Equal values of a family get equal tokens. Without a family all are of one, and joins survive.\n";
 
 constexpr const char* kMaskNotes =

@@ -351,6 +351,24 @@ RULES,
   LOOP
     RAISE WARNING 'no table has a column for the rule "%": is it spelt as in the database?', missed;
   END LOOP;
+  FOR tab IN
+    SELECT format('%I.%I', n.nspname, c.relname) AS name, u.name AS told,
+           (SELECT string_agg(a.attname, ', ' ORDER BY a.attnum) FROM pg_attribute a
+            WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS found
+    FROM understudy_rules u JOIN pg_class c ON c.relname = u.tab JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE u.kind = 'table' AND c.relkind IN ('r', 'p') AND n.nspname <> 'understudy' AND n.nspname NOT LIKE 'pg\_%'
+    ORDER BY u.number, 1
+  LOOP
+    CONTINUE WHEN tab.told = tab.found;
+    RAISE WARNING 'table % has the columns (%), not (%) as the rules say: what understudy mask made by that may tell values',
+      tab.name, tab.found, tab.told;
+  END LOOP;
+  FOR missed IN
+    SELECT u.tab FROM understudy_rules u
+    WHERE u.kind = 'table' AND NOT EXISTS (SELECT FROM pg_class c WHERE c.relname = u.tab AND c.relkind IN ('r', 'p'))
+  LOOP
+    RAISE WARNING 'no table is called "%", whose columns the rules tell', missed;
+  END LOOP;
   -- Foreign keys, triggers and rules rest meanwhile: both ends of a key get the same tokens.
   SET LOCAL session_replication_role = replica;
   FOR tab IN
@@ -415,6 +433,13 @@ std::string rule_row(const Rule& rule, std::size_t number) {
          wire::quote_literal(name) + ", " + wire::quote_literal(rule.family) + ")";
 }
 
+// (0, 'table', 'users', 'id, email, ssn', '')
+std::string table_row(const std::string& table, const std::vector<std::string>& columns) {
+  std::string names;
+  for (const std::string& column : columns) names += (names.empty() ? "" : ", ") + column;
+  return "    (0, 'table', " + wire::quote_literal(table) + ", " + wire::quote_literal(names) + ", '')";
+}
+
 }  // namespace
 
 std::string mask_functions_sql(std::string_view key_setting) {
@@ -428,6 +453,7 @@ std::string mask_tables_sql(const masking::Rules& rules) {
   std::string rows;
   for (std::size_t i = 0; i < rules.all().size(); ++i)
     rows += (i == 0 ? "" : ",\n") + rule_row(rules.all()[i], i + 1);
+  for (const auto& [table, columns] : rules.tables()) rows += ",\n" + table_row(table, columns);
   // A pattern may hold the tag of the block's quotes.
   std::string tag = "mask";
   while (rows.find("$" + tag + "$") != std::string::npos) tag += "_";

@@ -21,7 +21,8 @@ bool is_on(const Var& argument) {
 
 class Describer {
  public:
-  Describer(const ColumnJudge& judge, const masking::Rules& rules) : judge_(judge), rules_(rules) {}
+  Describer(const ColumnJudge& judge, const masking::Rules& rules, const TableColumns& known)
+      : judge_(judge), rules_(rules), known_(known) {}
 
   void describe(const Var& statement, ResultShape& shape) {
     const std::string type = statement.extract<Object::Ptr>()->begin()->first;
@@ -98,6 +99,12 @@ class Describer {
     }
     const std::string table = tree::text(tree::object(body, "relation"), "relname");
     const Array::Ptr columns = tree::list(body, "attlist");
+    const auto* const known = columns ? nullptr : columns_of(tree::object(body, "relation"), rules_, known_);
+    if (known != nullptr) {
+      shape.by_position = true;
+      for (const std::string& name : *known) shape.columns.push_back(judge_.column(table, name));
+      return;
+    }
     if (!columns) {
       shape.any = judge_.any_of(table);
       return;
@@ -114,6 +121,7 @@ class Describer {
     const std::string value = tree::text(tree::node(argument, "String"), "sval");
     if (name == "header") {
       copy.header = is_on(argument);
+      copy.header_match = value == "match";
     } else if (copy.format == CopyShape::Format::kOther) {
       return;  // whatever comes in which order
     } else if (name == "format" && value == "csv") {
@@ -125,15 +133,17 @@ class Describer {
 
   const ColumnJudge& judge_;
   const masking::Rules& rules_;
+  const TableColumns& known_;
 };
 
 }  // namespace
 
-ResultShape describe_result(const ColumnJudge& judge, const masking::Rules& rules, const Var& statement) {
+ResultShape describe_result(const ColumnJudge& judge, const masking::Rules& rules, const Var& statement,
+                            const TableColumns& known) {
   ResultShape shape;
   shape.tables = judge.tables();
   shape.labels = judge.derived();
-  Describer(judge, rules).describe(statement, shape);
+  Describer(judge, rules, known).describe(statement, shape);
   if (!shape.by_position && shape.any == nullptr) shape.any = judge.unnamed();
   return shape;
 }

@@ -8,6 +8,6 @@ namespace understudy::replayer {
 
 // `statement`: {"SelectStmt": {...}}, as libpg_query writes it; `judge` is of the same.
 [[nodiscard]] ResultShape describe_result(const ColumnJudge& judge, const masking::Rules& rules,
-                                          const Poco::Dynamic::Var& statement);
+                                          const Poco::Dynamic::Var& statement, const TableColumns& known);
 
 }  // namespace understudy::replayer

@@ -76,15 +76,21 @@ bool SessionMask::error(std::span<Byte> payload, bool is_error) {
   for (const wire::ErrorField& field : message->fields) {
     if (std::string_view("MDHWq").find(field.code) == std::string_view::npos) continue;
     const std::span<Byte> text = writable(payload, field.text);
-    const bool of_constraint = field.code == 'D' && code.starts_with("23");
+    // A row, or a key; 44000: one that a view does not show.
+    const bool of_constraint = field.code == 'D' && (code.starts_with("23") || code == "44000");
     const bool of_key = of_constraint && (code == "23505" || code == "23503");
+    // A function's own statements, rows that are not the statement's own.
+    const bool of_inside =
+        !of_constraint && std::string_view("DWq").find(field.code) != std::string_view::npos;
     if (of_unknown || (of_constraint && !(of_key && constraint_detail(text, tables))) ||
-        (masked && !of_constraint && std::string_view("DWq").find(field.code) != std::string_view::npos)) {
+        (of_inside && (masked || names_masked(field.text)))) {
       ++masker_.counts().hidden;
       ValueMasker::blot(text);
       continue;
     }
-    repeat_tokens(text);
+    const std::vector<bool> tokens = repeat_tokens(text);
+    // invalid input syntax for type integer: "x", and the like: of a column's value, which no one told before
+    if (masked && code.starts_with("22")) hide_quoted(text, tokens);
     mask_by_pattern(text);
   }
   if (is_error) failed();
@@ -116,8 +122,31 @@ bool SessionMask::constraint_detail(std::span<Byte> text, const std::vector<std:
   return true;
 }
 
+// Whether a masked column's name stands in it: so may its value.
+bool SessionMask::names_masked(std::string_view text) const {
+  const auto& rules = masker_.rules().all();
+  return std::any_of(rules.begin(), rules.end(), [&](const Rule& rule) {
+    return rule.kind == Rule::Kind::kColumn && text.find(rule.name) != std::string_view::npos;
+  });
+}
+
+// From the first quote to the last; of a text with others than these, »such« or in another script, all of it.
+void SessionMask::hide_quoted(std::span<Byte> text, const std::vector<bool>& tokens) {
+  const std::string_view all = as_text(text);
+  const bool ascii = std::all_of(text.begin(), text.end(), [](Byte byte) { return byte < 0x80; });
+  const std::size_t begin = ascii ? std::min(all.find('"'), all.size()) : 0;
+  const std::size_t end = ascii ? all.find_last_of('"') : all.size();
+  bool hidden = false;
+  for (std::size_t i = begin; i < all.size() && i < end; ++i) {
+    if (tokens[i] || (ascii && text[i] == '"')) continue;
+    ValueMasker::blot(text.subspan(i, 1));
+    hidden = true;
+  }
+  if (hidden) ++masker_.counts().hidden;
+}
+
 // Values masked before, wherever they stand in a text: the longest first, for one may be part of another.
-void SessionMask::repeat_tokens(std::span<Byte> text) {
+std::vector<bool> SessionMask::repeat_tokens(std::span<Byte> text) {
   const std::string before(as_text(text));
   std::vector<std::pair<std::string_view, std::string_view>> found;
   for (const auto& [value, token] : masker_.seen()) {
@@ -135,6 +164,7 @@ void SessionMask::repeat_tokens(std::span<Byte> text) {
       }
     }
   }
+  return done;
 }
 
 }  // namespace understudy::replayer

@@ -92,7 +92,7 @@ bool SessionMask::client(char type, std::span<Byte> payload) {
       copy_data(payload, true);
       return true;
     case frontend::kCopyFail:
-      mask_by_pattern(payload);
+      copy_failed(payload);
       copy_end();
       return true;
     case frontend::kCopyDone:
@@ -122,13 +122,19 @@ NamedValues SessionMask::named_in(const std::shared_ptr<const StatementValues>& 
 }
 
 // What it says, and what its names stood for before it.
-SessionMask::Portal SessionMask::mask_sql(std::span<Byte> sql) {
+SessionMask::Portal SessionMask::mask_sql(std::span<Byte> sql, bool once) {
   auto statement = std::make_shared<Statement>();
   statement->values = masker_.read(as_text(sql));
+  follow_tables(*statement->values);
+  if (once && tables_.contains(statement->values->tables.unlisted))
+    statement->values = masker_.read(as_text(sql), tables_);
   NamedValues named = named_in(statement->values);
   masker_.mask_statement(sql, *statement->values, named);
   for (const ResultShape& shape : statement->values->results) {
-    if (!shape.defines.empty()) remember(named_, shape.defines, statement->values);
+    if (shape.defines.empty()) continue;
+    remember(named_, shape.defines, statement->values);
+    statements_.erase(shape.defines);  // what Parse and Bind called so is gone, or this fails
+    portals_.erase(shape.defines);
   }
   return {.statement = std::move(statement), .formats = {}, .named = std::move(named)};
 }
@@ -136,14 +142,14 @@ SessionMask::Portal SessionMask::mask_sql(std::span<Byte> sql) {
 bool SessionMask::query(std::span<Byte> payload) {
   const auto message = wire::Query::decode(payload);
   if (!message) return false;
-  push(frontend::kQuery, mask_sql(writable(payload, message->sql)));
+  push(frontend::kQuery, mask_sql(writable(payload, message->sql), true));
   return true;
 }
 
 bool SessionMask::parse(std::span<Byte> payload) {
   const auto message = wire::Parse::decode(payload);
   if (!message) return false;
-  Portal portal = mask_sql(writable(payload, message->sql));
+  Portal portal = mask_sql(writable(payload, message->sql), message->statement.empty());
   for (std::size_t i = 0; i < message->parameter_types.size(); ++i)
     portal.statement->parameter_types.push_back(message->parameter_types[i]);
   if (skipping_) return true;  // the server does not read it
@@ -210,6 +216,8 @@ void SessionMask::name_target(char type, std::span<Byte> payload) {
   } else if (const auto found = portals_.find(name); found != portals_.end()) {
     portal = found->second;
   }
+  if (type == frontend::kExecute && portal.statement) follow_tables(*portal.statement->values);
+  if (type == frontend::kExecute && !portal.statement) forget_tables();
   if (type == frontend::kExecute && portal.statement) portal.named = named_in(portal.statement->values);
   push(type, std::move(portal), of_statement);
   if (type != frontend::kClose) return;
@@ -227,6 +235,7 @@ bool SessionMask::function_call(std::span<Byte> payload) {
   std::size_t i = 0;
   for (const wire::Value& value : message->arguments)
     masker_.hide(writable(payload, value.bytes), 0, message->argument_formats.of(i++) != 0);
+  forget_tables();
   push(frontend::kFunctionCall);
   return true;
 }
@@ -238,6 +247,17 @@ void SessionMask::copy_data(std::span<Byte> payload, bool from_client) {
   ValueMasker::blot(payload);
 }
 
+// What the client found wrong with a row may say what is in it; the server repeats it.
+void SessionMask::copy_failed(std::span<Byte> payload) {
+  const Pending* const asked = front();
+  const std::span<Byte> text = payload.first(std::min(as_text(payload).find('\0'), payload.size()));
+  if (asked != nullptr && asked->portal.statement && !tells_masked(asked->portal))
+    return mask_by_pattern(payload);
+  constexpr std::size_t kPiece = 900;  // longer ones are not known again
+  for (std::size_t at = 0; at < text.size(); at += kPiece)
+    masker_.hide(text.subspan(at, std::min(kPiece, text.size() - at)), 0, false);
+}
+
 void SessionMask::copy_end() {
   if (copying_ != Copying::kIn && !pending_.empty()) push(frontend::kCopyDone);
   copying_ = Copying::kNothing;
@@ -245,7 +265,7 @@ void SessionMask::copy_end() {
 
 void SessionMask::copy_begins(bool from_client, std::span<Byte> payload) {
   const std::size_t columns = payload.size() < 3 ? 0 : load_be16(payload.data() + 1);
-  copy_.begin(shape(), !payload.empty() && payload[0] != 0, columns);
+  copy_.begin(shape(), !payload.empty() && payload[0] != 0, columns, from_client);
   copying_ = from_client ? Copying::kIn : Copying::kOut;
   if (!from_client || front() == nullptr || front()->type != frontend::kExecute) return;
   // The Syncs already sent, up to a CopyDone that came early, are read as part of the copy and ignored.
@@ -298,6 +318,7 @@ bool SessionMask::server(char type, std::span<Byte> payload) {
     case backend::kCommandComplete:
     case backend::kEmptyQueryResponse:
     case backend::kPortalSuspended:
+      table_created();
       if (front() != nullptr && front()->type == frontend::kQuery) {
         ++front()->result;
         front()->fields.clear();
@@ -319,7 +340,7 @@ bool SessionMask::server(char type, std::span<Byte> payload) {
     case backend::kNoticeResponse:
       return error(payload, false);
     case backend::kReadyForQuery:
-      ready();
+      ready(payload);
       return true;
     case backend::kNotificationResponse:
       return notification(payload);
@@ -424,6 +445,7 @@ bool SessionMask::data_row(std::span<Byte> payload) {
 
 void SessionMask::failed() {
   copying_ = Copying::kNothing;
+  forget_tables();
   if (front() == nullptr) return;
   if (ends_with_ready(pending_.front().type)) return forget_undefined();
   const auto sync = std::find_if(pending_.begin(), pending_.end(),
@@ -451,7 +473,8 @@ void SessionMask::forget_undefined() {
   for (std::size_t i = asked.result; i < results.size(); ++i) named_.erase(results[i].defines);
 }
 
-void SessionMask::ready() {
+void SessionMask::ready(std::span<const Byte> status) {
+  learn_table(!status.empty() && status.front() == 'T');
   copying_ = Copying::kNothing;
   in_step_ = true;
   if (lost_ends_ > 0) {

@@ -67,9 +67,16 @@ class SessionMask {
   void name_target(char type, std::span<Byte> payload);
   [[nodiscard]] bool function_call(std::span<Byte> payload);
   void copy_data(std::span<Byte> payload, bool from_client);
+  void copy_failed(std::span<Byte> payload);
   void copy_end();
   void copy_begins(bool from_client, std::span<Byte> payload);
-  [[nodiscard]] Portal mask_sql(std::span<Byte> sql);
+  // `once`: it is run but now, not later again.
+  [[nodiscard]] Portal mask_sql(std::span<Byte> sql, bool once);
+  void follow_tables(const StatementValues& values);
+  void table_created();
+  void learn_table(bool in_transaction);
+  void forget_tables();
+  void forget_dropped();
   [[nodiscard]] NamedValues named_in(const std::shared_ptr<const StatementValues>& values) const;
 
   void describe_rows(std::span<Byte> payload);
@@ -78,10 +85,13 @@ class SessionMask {
   [[nodiscard]] bool error(std::span<Byte> payload, bool is_error);
   [[nodiscard]] bool tells_masked(const Portal& portal) const;
   [[nodiscard]] bool constraint_detail(std::span<Byte> text, const std::vector<std::string>& tables);
-  void repeat_tokens(std::span<Byte> text);
+  // Which bytes are of tokens now.
+  std::vector<bool> repeat_tokens(std::span<Byte> text);
+  [[nodiscard]] bool names_masked(std::string_view text) const;
+  void hide_quoted(std::span<Byte> text, const std::vector<bool>& tokens);
   void failed();
   void forget_undefined();
-  void ready();
+  void ready(std::span<const Byte> status);
   void pop(char type);
   // What is being answered; null: nothing that is known.
   [[nodiscard]] Pending* front() { return lost_ || pending_.empty() ? nullptr : &pending_.front(); }
@@ -97,6 +107,9 @@ class SessionMask {
   std::map<std::string, std::shared_ptr<Statement>, std::less<>> statements_;
   std::map<std::string, Portal, std::less<>> portals_;
   NamedValues named_;
+  TableColumns tables_;               // temporary ones whose columns are known
+  std::vector<std::string> dropped_;  // of these: at the transaction's end
+  TableEffects created_;              // one that nothing was sent behind yet
   std::deque<Pending> pending_;
   bool in_step_ = false;       // nothing is being answered but what is pending
   bool lost_ = false;          // what is being answered is pending no more

@@ -12,7 +12,9 @@
 #include "proxy/sql_tokens.h"
 #include "replayer/mask/column_judge.h"
 #include "replayer/mask/followed_statements.h"
+#include "replayer/mask/named_calls.h"
 #include "replayer/mask/result_shape.h"
+#include "replayer/mask/statement_text.h"
 #include "replayer/mask/tree_parts.h"
 
 namespace understudy::replayer {
@@ -31,33 +33,16 @@ constexpr std::size_t kMaxBytes = std::size_t{4} << 20;
 constexpr std::size_t kMaxNesting = 5000;
 constexpr std::size_t kMaxJsonDepth = 2000;
 
-std::string type_of_cast(const Object::Ptr& cast) {
-  const auto names = tree::list(tree::object(cast, "typeName"), "names");
-  return names && names->size() > 0 ? tree::name_part(names, names->size() - 1) : std::string();
-}
-
-// a = b, a IN (b, c): true or false, whatever it is compared for.
-bool is_equality(const Object::Ptr& expression) {
-  const std::string kind = tree::text(expression, "kind");
-  const std::string op = tree::name_part(tree::list(expression, "name"), 0);  // the schema, if it has one
-  return (kind == "AEXPR_OP" || kind == "AEXPR_IN") && (op == "=" || op == "<>");
-}
-
-// Every offset as it was. The parser's lexer takes time that grows with the square of how deep comments nest.
-std::string without_comments(std::string_view sql, const std::vector<SqlToken>& tokens) {
-  std::string text(sql.size(), ' ');
-  for (std::size_t i = 0; i < sql.size(); ++i) {
-    if (sql[i] == '\n') text[i] = '\n';
-  }
-  for (const SqlToken& token : tokens) text.replace(token.begin, token.end - token.begin, token.of(sql));
-  return text;
-}
-
 class Reader {
  public:
   Reader(const masking::Rules& rules, StatementValues& out, std::vector<SqlToken> tokens,
-         std::string_view sql)
-      : rules_(rules), out_(out), tokens_(std::move(tokens)), sql_(sql), taken_(tokens_.size(), false) {
+         std::string_view sql, const TableColumns& known)
+      : rules_(rules),
+        out_(out),
+        known_(known),
+        tokens_(std::move(tokens)),
+        sql_(sql),
+        taken_(tokens_.size(), false) {
     for (std::size_t i = 0; i < tokens_.size(); ++i) token_at_.emplace(tokens_[i].begin, i);
   }
 
@@ -76,6 +61,8 @@ class Reader {
         take_payload(notify, rests_.back().begin);
       if (!whole_) return false;
     }
+    if (statements && statements->size() == 1)
+      out_.tables = table_effects(Var(statements->getObject(0)->getObject("stmt")));
     take_rest();
     std::sort(out_.constants.begin(), out_.constants.end(),
               [](const ConstantPlace& a, const ConstantPlace& b) { return a.begin < b.begin; });
@@ -97,27 +84,11 @@ class Reader {
     if (has_free_text(statement.extract<Object::Ptr>()->begin()->first))
       rests_.back().free_text = &rules_.all().front();
     if (out_.mentioned == nullptr) out_.mentioned = judge.mentioned();
-    collect_named(statement);
+    collect_named(rules_, judge.tables(), statement, out_.named);
     walk(statement, ValueRole{});
-    out_.results.push_back(describe_result(judge, rules_, statement));
+    out_.results.push_back(describe_result(judge, rules_, statement, known_));
     rests_.back().copies = out_.results.back().copy.has_value();
     judge_ = nullptr;
-  }
-
-  void collect_named(const Var& var) {
-    if (var.type() == typeid(Array::Ptr)) {
-      for (const Var& item : *var.extract<Array::Ptr>()) collect_named(item);
-    } else if (var.type() == typeid(Object::Ptr)) {
-      for (const auto& [key, member] : *var.extract<Object::Ptr>()) {
-        if (member.isString() && (key == "sval" || key == "name" || key == "colname")) {
-          const Rule* const rule = rules_.for_column(judge_->tables(), member.extract<std::string>());
-          if (rule != nullptr && std::find(out_.named.begin(), out_.named.end(), rule) == out_.named.end())
-            out_.named.push_back(rule);
-        } else {
-          collect_named(member);
-        }
-      }
-    }
   }
 
   // ---- Constants and parameters
@@ -134,20 +105,23 @@ class Reader {
     const Object::Ptr body = member.type() == typeid(Object::Ptr) ? member.extract<Object::Ptr>() : nullptr;
     if (key == "returningList" && !body) return walk_returning(member.extract<Array::Ptr>());
     if (!body) return walk(member, role);
+    if (key == "typeName") return;  // varchar(20)
     if (key == "A_Const") return take_constant(body, role);
     if (key == "ParamRef") return take_parameter(body, role);
     if (key == "TypeCast") return walk_cast(body, role);
     if (key == "InsertStmt") return walk_insert(body);
-    if (key == "UpdateStmt") return walk_update(body);
     if (key == "MergeWhenClause") return walk_merge(body);
     if (key == "ExecuteStmt") return walk_execute(body);
-    if (key == "onConflictClause" || key == "OnConflictClause") return walk_conflict(body);
     if (key == "FuncCall" && names_something(body)) return walk_named(body, role);
-    if (key == "ColumnDef") return walk_definition(body, tree::text(body, "colname"));
-    if (key == "AlterTableCmd" && tree::text(body, "subtype") == "AT_ColumnDefault")
+    if (key == "ColumnDef" && body->has("colname")) return walk_definition(body, tree::text(body, "colname"));
+    if (key == "AlterTableCmd" && body->has("name") && body->has("def"))
       return walk_definition(body, tree::text(body, "name"));
-    if (key == "CreateStmt" || key == "AlterTableStmt")
+    if (key == "NamedArgExpr") return walk_argument(body, role);
+    if (key == "FuncCall" && has_masked_argument(rules_, body)) return walk(Var(body), ValueRole{});
+    if (key == "CreateStmt" || key == "AlterTableStmt" || key == "UpdateStmt")
       table_ = tree::text(tree::object(body, "relation"), "relname");
+    if (key == "UpdateStmt" || key == "onConflictClause" || key == "OnConflictClause")
+      return walk_changes(body);
     if (key == "CreateTrigStmt" && rests_.back().trigger == nullptr)  // CREATE SCHEMA may make several
       rests_.back().trigger = judge_->any_of(tree::text(tree::object(body, "relation"), "relname"));
     if (is_of_domain(key)) return walk_definition(body, "value");
@@ -156,24 +130,15 @@ class Reader {
       return walk_named_query(body);
     if (key == "RangeFunction" || key == "RangeTableFunc") return walk_function(body);
     if (!parts::is_expression(key)) return walk(member, role);
-    const Mention mention = judge_->columns_in(member);
+    const Mention mention = judge_->mention_in(member);
     // What goes to a masked column is of it, whatever other columns stand beside it; not what those are
     // compared with.
     const bool own =
-        mention.rule != nullptr || role.rule == nullptr || (key == "A_Expr" && is_equality(body));
+        mention.rule != nullptr || role.rule == nullptr || (key == "A_Expr" && parts::is_equality(body));
     ValueRole inner = mention.columns && own ? ValueRole{.placed = true, .rule = mention.rule} : role;
     inner.list = key == "A_Expr" &&
                  (tree::text(body, "kind") == "AEXPR_OP_ANY" || tree::text(body, "kind") == "AEXPR_OP_ALL");
     walk(member, inner);
-  }
-
-  // pg_notify('channel', ...), nextval('sequence'): a name is of no column.
-  static bool names_something(const Object::Ptr& call) {
-    const auto args = tree::list(call, "args");
-    const std::string function = parts::own_function(call);
-    if (!args || args->size() == 0) return false;
-    if (function == "pg_notify") return args->size() == 2;
-    return takes_name_first(function) && tree::string_constant(parts::without_casts(args->get(0)));
   }
 
   void walk_named(const Object::Ptr& call, const ValueRole& role) {
@@ -181,7 +146,7 @@ class Reader {
     const auto name = tree::string_constant(parts::without_casts(args->get(0)));
     walk(args->get(0), name ? ValueRole{.placed = true} : role);
     for (unsigned i = 1; i < args->size(); ++i) {
-      const Mention mention = judge_->columns_in(args->get(i));
+      const Mention mention = judge_->mention_in(args->get(i));
       ValueRole inner = mention.columns && (mention.rule != nullptr || role.rule == nullptr)
                             ? ValueRole{.placed = true, .rule = mention.rule}
                             : role;
@@ -190,13 +155,11 @@ class Reader {
     }
   }
 
-  static void tell_channel(const Array::Ptr& args, ValueRole& role) {
-    const Var channel = parts::without_casts(args->get(0));
-    const Var payload = parts::without_casts(args->get(1));
-    if (!tree::node(payload, "A_Const") && !tree::node(payload, "ParamRef")) return;
-    if (const auto name = tree::string_constant(channel)) role.channel = *name;
-    if (const auto parameter = tree::node(channel, "ParamRef"))
-      role.channel_parameter = parameter->optValue<int>("number", 0) - 1;
+  // f(email => 'x')
+  void walk_argument(const Object::Ptr& body, const ValueRole& role) {
+    const Rule* const rule = rules_.for_column({}, tree::text(body, "name"));
+    const bool own = rule != nullptr || role.rule == nullptr;
+    walk(body->get("arg"), own ? ValueRole{.placed = true, .rule = rule} : role);
   }
 
   // What a column or a domain is by default, or may be.
@@ -204,29 +167,40 @@ class Reader {
     ValueRole role = role_of_column(table_, name);
     if (const auto derived = judge_->derived().find(name); derived != judge_->derived().end())
       role.rule = derived->second;
-    for (const auto& [key, member] : *body) {
-      if (key != "typeName") walk_member(key, member, role);
-    }
+    for (const auto& [key, member] : *body) walk_member(key, member, role);
   }
 
   // What is asked in a subquery has columns of its own; what it answers with goes where it stands, or is
   // compared with what stands before it.
   void walk_query(const std::string& key, const Object::Ptr& body, const ValueRole& role) {
-    if (key == "SelectStmt") return walk_source(body, roles_of(judge_->answer_of(body).names), {});
+    if (key == "SelectStmt") return walk_source(body, roles_of_answer(body), {});
     const std::string kind = tree::text(body, "subLinkType");
     ValueRole answer = role.rule != nullptr ? role : ValueRole{};
     if (kind == "ANY_SUBLINK" || kind == "ALL_SUBLINK")
-      answer = {.placed = false, .rule = judge_->columns_in(body->get("testexpr")).rule};
+      answer = {.placed = false, .rule = judge_->mention_in(body->get("testexpr")).rule};
     for (const auto& [name, member] : *body) {
       if (name == "subselect" && kind != "EXISTS_SUBLINK") {
         const auto select = tree::node(member, "SelectStmt");
         std::vector<ValueRole> roles;
-        if (select && answer.rule == nullptr) roles = roles_of(judge_->answer_of(select).names);
+        if (select && answer.rule == nullptr) roles = roles_of_answer(select);
         walk_source(select, roles, answer);
         continue;
       }
-      walk_member(name, member, name == "testexpr" ? role : ValueRole{});
+      if (name == "testexpr")
+        walk_tested(member, tree::node(body->get("subselect"), "SelectStmt"), role);
+      else
+        walk_member(name, member, ValueRole{});
     }
+  }
+
+  // 7 IN (SELECT code FROM users), (7, 'x') IN ...: by place.
+  void walk_tested(const Var& tested, const Object::Ptr& select, const ValueRole& role) {
+    const Answer answer = select && role.rule == nullptr ? judge_->answer_of(select) : Answer{};
+    std::vector<ValueRole> roles;
+    for (const Rule* const rule : answer.rules) roles.push_back({.placed = rule != nullptr, .rule = rule});
+    const Array::Ptr row = tree::list(tree::node(tested, "RowExpr"), "args");
+    if (row && answer.told) return walk_items(row, roles, role);
+    walk(tested, any_of(roles, role));
   }
 
   // What goes out by a name that reaches a masked column is of that one.
@@ -237,6 +211,16 @@ class Reader {
       const Rule* const rule = judge_->column("", name);
       roles.push_back(
           {.rule = rule != nullptr || derived == judge_->derived().end() ? rule : derived->second});
+    }
+    return roles;
+  }
+
+  // Of a UNION or the like, what stands at the place of a masked column's value is as good.
+  [[nodiscard]] std::vector<ValueRole> roles_of_answer(const Object::Ptr& select) const {
+    const Answer answer = judge_->answer_of(select);
+    std::vector<ValueRole> roles = roles_of(answer.names);
+    for (std::size_t i = 0; select->has("larg") && i < std::min(roles.size(), answer.rules.size()); ++i) {
+      if (roles[i].rule == nullptr) roles[i].rule = answer.rules[i];
     }
     return roles;
   }
@@ -275,7 +259,7 @@ class Reader {
 
   void walk_cast(const Object::Ptr& cast, const ValueRole& role) {
     ValueRole inner = role;
-    inner.cast_oid = masking::type_oid(type_of_cast(cast));
+    inner.cast_oid = masking::type_oid(parts::type_of_cast(cast));
     if (cast->has("arg")) walk(cast->get("arg"), inner);
   }
 
@@ -283,15 +267,26 @@ class Reader {
     return {.placed = true, .rule = judge_->column(table, name)};
   }
 
+  // email, person.email
+  [[nodiscard]] ValueRole role_of_target(const Object::Ptr& target) const {
+    ValueRole role = role_of_column(table_, tree::text(target, "name"));
+    if (role.rule == nullptr) role.rule = judge_->field(target);
+    return role;
+  }
+
   void walk_insert(const Object::Ptr& body) {
     table_ = tree::text(tree::object(body, "relation"), "relname");
     const Array::Ptr columns = tree::list(body, "cols");
     std::vector<ValueRole> roles;
     for (unsigned i = 0; columns && i < columns->size(); ++i)
-      roles.push_back(role_of_column(table_, tree::text(tree::node(columns->get(i), "ResTarget"), "name")));
+      roles.push_back(role_of_target(tree::node(columns->get(i), "ResTarget")));
+    const auto* const known = columns ? nullptr : columns_of(tree::object(body, "relation"), rules_, known_);
+    for (std::size_t i = 0; known != nullptr && i < known->size(); ++i)
+      roles.push_back(role_of_column(table_, (*known)[i]));
     // Columns that are not named may be any.
-    const ValueRole other{
-        .placed = !roles.empty(), .rule = roles.empty() ? judge_->any_of(table_) : nullptr, .assigned = true};
+    const ValueRole other{.placed = static_cast<bool>(columns),
+                          .rule = columns ? nullptr : judge_->any_of(table_),
+                          .assigned = true};
     for (const auto& [key, member] : *body) {
       if (key == "selectStmt") {
         walk_source(tree::node(member, "SelectStmt"), roles, other);
@@ -317,9 +312,20 @@ class Reader {
     }
   }
 
+  // Behind a star, any of the columns may be the one that an item goes to.
   void walk_items(const Array::Ptr& items, const std::vector<ValueRole>& roles, const ValueRole& other) {
-    for (unsigned i = 0; items && i < items->size(); ++i)
-      walk(items->get(i), i < roles.size() ? roles[i] : other);
+    bool told = true;
+    for (unsigned i = 0; items && i < items->size(); ++i) {
+      const auto target = tree::node(items->get(i), "ResTarget");
+      told = told && !is_star(target ? Var(target->get("val")) : items->get(i));
+      walk(items->get(i), !told ? any_of(roles, other) : i < roles.size() ? roles[i] : other);
+    }
+  }
+
+  static ValueRole any_of(const std::vector<ValueRole>& roles, const ValueRole& other) {
+    const auto masked =
+        std::find_if(roles.begin(), roles.end(), [](const ValueRole& role) { return role.rule != nullptr; });
+    return masked != roles.end() ? *masked : other;
   }
 
   // SET column = value: also those of (a, b) = (1, 2), of which any may be masked.
@@ -328,23 +334,18 @@ class Reader {
     for (unsigned i = 0; targets && i < targets->size(); ++i) {
       const auto target = tree::node(targets->get(i), "ResTarget");
       if (!target || !tree::node(target->get("val"), "MultiAssignRef")) continue;
-      if (several == nullptr) several = judge_->column(table_, tree::text(target, "name"));
+      if (several == nullptr) several = role_of_target(target).rule;
     }
     for (unsigned i = 0; targets && i < targets->size(); ++i) {
       const auto target = tree::node(targets->get(i), "ResTarget");
       if (!target || !target->has("val")) continue;
-      ValueRole role = role_of_column(table_, tree::text(target, "name"));
+      ValueRole role = role_of_target(target);
       if (tree::node(target->get("val"), "MultiAssignRef")) role.rule = several;
       walk(target->get("val"), role);
     }
   }
 
-  void walk_update(const Object::Ptr& body) {
-    table_ = tree::text(tree::object(body, "relation"), "relname");
-    walk_conflict(body);
-  }
-
-  void walk_conflict(const Object::Ptr& body) {
+  void walk_changes(const Object::Ptr& body) {
     for (const auto& [key, member] : *body) {
       if (key == "targetList" && member.type() == typeid(Array::Ptr)) {
         walk_assignments(member.extract<Array::Ptr>());
@@ -359,7 +360,7 @@ class Reader {
     const Array::Ptr targets = tree::list(body, "targetList");
     std::vector<ValueRole> roles;
     for (unsigned i = 0; targets && i < targets->size(); ++i)
-      roles.push_back(role_of_column(table_, tree::text(tree::node(targets->get(i), "ResTarget"), "name")));
+      roles.push_back(role_of_target(tree::node(targets->get(i), "ResTarget")));
     walk_assignments(targets);
     walk_items(tree::list(body, "values"), roles, {.placed = false, .rule = judge_->any_of(table_)});
     if (body->has("condition")) walk(body->get("condition"), ValueRole{});
@@ -403,17 +404,13 @@ class Reader {
   void take_constant(const Object::Ptr& body, const ValueRole& role) {
     if (body->has("isnull")) return;
     const auto found = token_at_.find(body->optValue<std::size_t>("location", 0));
-    if (found == token_at_.end()) {
-      whole_ = false;
-      return;
-    }
+    whole_ = whole_ && found != token_at_.end();
+    if (!whole_) return;
     std::size_t index = found->second;
     const bool negative = tokens_[index].is(sql_, '-');
     if (negative) ++index;
-    if (index == tokens_.size()) {
-      whole_ = false;
-      return;
-    }
+    whole_ = whole_ && index < tokens_.size();
+    if (!whole_) return;
     ConstantPlace place{
         .begin = tokens_[index].begin, .end = tokens_[index].end, .negative = negative, .role = role};
     const SqlTokenKind kind = tokens_[index].kind;
@@ -450,8 +447,9 @@ class Reader {
       if (i == tokens_.size()) break;
       end = tokens_[i].end;
       while (rest + 1 < rests_.size() && rests_[rest + 1].begin <= begin) ++rest;
-      if (taken_[i] || rests_[rest].copies) continue;
+      if (taken_[i]) continue;
       const bool string = tokens_[i].kind == SqlTokenKind::kString;
+      if (rests_[rest].copies && !(string && rules_.for_text(tokens_[i].of(sql_)) != nullptr)) continue;
       const Rule* const rule =
           string && rests_[rest].free_text != nullptr ? rests_[rest].free_text : rests_[rest].trigger;
       if (string || (rule != nullptr && tokens_[i].kind == SqlTokenKind::kNumber))
@@ -465,6 +463,7 @@ class Reader {
 
   const masking::Rules& rules_;
   StatementValues& out_;
+  const TableColumns& known_;
   const std::vector<SqlToken> tokens_;
   std::string_view sql_;
   std::vector<bool> taken_;
@@ -477,7 +476,8 @@ class Reader {
 
 }  // namespace
 
-StatementValues read_statement_values(std::string_view sql, const masking::Rules& rules) {
+StatementValues read_statement_values(std::string_view sql, const masking::Rules& rules,
+                                      const TableColumns& known) {
   StatementValues values;
   if (sql.size() > kMaxBytes) return values;
   auto tokens = proxy::read_sql_tokens(sql);
@@ -488,11 +488,12 @@ StatementValues read_statement_values(std::string_view sql, const masking::Rules
       &parsed, [](const PgQueryParseResult* result) { pg_query_free_parse_result(*result); });
   if (parsed.error != nullptr) return values;
   try {
-    values.understood = Reader(rules, values, std::move(*tokens), sql).read(parsed.parse_tree);
+    values.understood = Reader(rules, values, std::move(*tokens), sql, known).read(parsed.parse_tree);
   } catch (const std::exception&) {  // not the tree that was expected, or too deep
     values.understood = false;
   }
   if (!values.understood) return {};
+  values.by_columns = !known.empty();
   return values;
 }
 

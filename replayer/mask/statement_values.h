@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "formats/masking/rules.h"
+#include "replayer/mask/table_columns.h"
 
 namespace understudy::replayer {
 
@@ -46,6 +47,7 @@ struct CopyShape {
   enum class Format : std::uint8_t { kText, kCsv, kOther };
   Format format = Format::kText;
   bool header = false;
+  bool header_match = false;  // the server compares it with the columns' names
 };
 
 // What a statement answers with.
@@ -68,9 +70,13 @@ struct StatementValues {
   const masking::Rule* mentioned = nullptr;  // some masked column it is about
   std::vector<ResultShape> results;          // of each statement of the text
   std::vector<const masking::Rule*> named;   // columns that are called so in it
+  TableEffects tables;                       // of the text, if it is one statement
+  bool by_columns = false;                   // columns were told by `known`
   std::vector<std::string> executes;         // names of prepared statements that it runs
 };
 
-[[nodiscard]] StatementValues read_statement_values(std::string_view sql, const masking::Rules& rules);
+// `known`: columns of tables, for statements that do not name them.
+[[nodiscard]] StatementValues read_statement_values(std::string_view sql, const masking::Rules& rules,
+                                                    const TableColumns& known = {});
 
 }  // namespace understudy::replayer

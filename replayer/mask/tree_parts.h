@@ -57,4 +57,17 @@ void for_each_part(const Poco::Dynamic::Var& var, Visit&& visit) {
   return expression;
 }
 
+[[nodiscard]] inline std::string type_of_cast(const Poco::JSON::Object::Ptr& cast) {
+  const auto names = proxy::tree::list(proxy::tree::object(cast, "typeName"), "names");
+  return names && names->size() > 0 ? proxy::tree::name_part(names, names->size() - 1) : std::string();
+}
+
+// a = b, a IN (b, c): true or false, whatever it is compared for.
+[[nodiscard]] inline bool is_equality(const Poco::JSON::Object::Ptr& expression) {
+  const std::string kind = proxy::tree::text(expression, "kind");
+  const std::string op =
+      proxy::tree::name_part(proxy::tree::list(expression, "name"), 0);  // the schema, if it has one
+  return (kind == "AEXPR_OP" || kind == "AEXPR_IN") && (op == "=" || op == "<>");
+}
+
 }  // namespace understudy::replayer::parts

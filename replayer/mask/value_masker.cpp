@@ -6,6 +6,7 @@
 #include "formats/masking/value_shape.h"
 #include "replayer/export/binary_value.h"
 #include "replayer/mask/binary_token.h"
+#include "replayer/mask/statement_text.h"
 
 namespace understudy::replayer {
 namespace {
@@ -49,15 +50,6 @@ bool has_token(std::uint32_t type_oid, std::string_view text) {
 std::string_view view(std::span<const Byte> bytes) { return as_text(bytes); }
 
 void put(std::span<Byte> at, std::string_view text) { std::copy(text.begin(), text.end(), at.begin()); }
-
-// Of E'': backslashes that stand for themselves. False for any other escape.
-bool unescape_backslashes(std::string& value) {
-  for (std::size_t at = value.find('\\'); at != std::string::npos; at = value.find('\\', at + 1)) {
-    if (at + 1 == value.size() || value[at + 1] != '\\') return false;
-    value.erase(at, 1);
-  }
-  return true;
-}
 
 // Of an array of a type that has tokens; 0 of everything else.
 std::uint32_t element_of(std::uint32_t oid) {
@@ -399,9 +391,10 @@ void ValueMasker::mask_constant(std::span<Byte> sql, const ConstantPlace& place,
   for (std::size_t at = dollar ? std::string::npos : value.find("''"); at != std::string::npos;
        at = value.find("''", at + 1))
     value.erase(at, 1);
-  const Rule* const rule = rule_for_literal(place, value, values, role);
-  if (rule != nullptr && role.rule == nullptr && !role.placed) ++counts_.unplaced;
   const bool escapes = (whole.front() | 0x20) == 'e';
+  const std::string said = escapes ? unescaped(value) : value;
+  const Rule* const rule = rule_for_literal(place, said, values, role);
+  if (rule != nullptr && role.rule == nullptr && !role.placed) ++counts_.unplaced;
   const bool known = !escapes || unescape_backslashes(value);
   if (rule == nullptr) {
     if (known) payloads_.say(role.channel, value, value);

@@ -62,6 +62,11 @@ class ValueMasker {
   void mask_statement(std::span<Byte> sql, const StatementValues& values, const NamedValues& named);
   // What is said of the text, from memory if it was seen before.
   [[nodiscard]] std::shared_ptr<const StatementValues> read(std::string_view sql);
+  // The same again, of a text just read, with what is known of tables.
+  [[nodiscard]] std::shared_ptr<const StatementValues> read(std::string_view sql,
+                                                            const TableColumns& known) const {
+    return std::make_shared<const StatementValues>(read_statement_values(sql, rules_, known));
+  }
 
   [[nodiscard]] const masking::Rules& rules() const { return rules_; }
   [[nodiscard]] MaskCounts& counts() { return counts_; }

@@ -96,3 +96,27 @@ def pair(template):
     with Server(template, settings=settings, name="prod") as production, \
             Server(template, settings=settings, name="target") as target:
         yield Pair(production.start(), target.start())
+
+
+@pytest.fixture(scope="module")
+def primary_and_replica(request, template):
+    """With what the file's SETUP makes."""
+    from cluster import Cluster
+    with Cluster(template, replicas=1, synchronous=False) as servers:
+        servers.primary.execute(request.module.SETUP)
+        yield servers
+
+
+@pytest.fixture
+def cluster(primary_and_replica):
+    primary_and_replica.restore()
+    return primary_and_replica
+
+
+@pytest.fixture
+def cluster_proxy(request, cluster, make_proxy):
+    """A proxy, with the file's OPTIONS, that has found both servers."""
+    proxy = make_proxy(cluster.primary.address, "--backend", cluster.replicas[0].address, *request.module.OPTIONS)
+    proxy.await_log(" primary_found ")
+    proxy.await_log(f" backend_up backend={cluster.replicas[0].address} role=replica")
+    return proxy

@@ -6,35 +6,14 @@ import contextlib
 import psycopg
 import pytest
 
-from cluster import Cluster
 from waiting import await_condition
 
 OPTIONS = ["--auth", "trust", "--health-user", "postgres", "--commit-guard", "on", "--failover-timeout", "60s"]
+SETUP = "CREATE TABLE entry (n int)"
 WHO = "SELECT inet_server_port()"
 # May be asked again, and ends by a cancel; by a time-out where that is lost.
 BOUND = "SET statement_timeout = '45s'"
 ENDLESS = "SELECT count(*) FROM generate_series(1, 1000000000000)"
-
-
-@pytest.fixture(scope="module")
-def pair(template):
-    with Cluster(template, replicas=1, synchronous=False) as servers:
-        servers.primary.execute("CREATE TABLE entry (n int)")
-        yield servers
-
-
-@pytest.fixture
-def cluster(pair):
-    pair.restore()
-    return pair
-
-
-@pytest.fixture
-def proxy(cluster, make_proxy):
-    proxy = make_proxy(cluster.primary.address, "--backend", cluster.replicas[0].address, *OPTIONS)
-    proxy.await_log(" primary_found ")
-    proxy.await_log(f" backend_up backend={cluster.replicas[0].address} role=replica")
-    return proxy
 
 
 @contextlib.contextmanager
@@ -54,14 +33,14 @@ def assert_cancelled(answer):
         answer.result(timeout=60)
 
 
-def test_a_read_that_waits_for_a_primary_ends_at_once(cluster, proxy):
-    with proxy.connect() as client:
+def test_a_read_that_waits_for_a_primary_ends_at_once(cluster, cluster_proxy):
+    with cluster_proxy.connect() as client:
         client.execute(BOUND)
         client.execute("SET my.own = 'kept'")
         with asking(client, ENDLESS) as answer:
             await_running(cluster.primary, ENDLESS)
             cluster.kill_primary()
-            proxy.await_log(" server_lost ")
+            cluster_proxy.await_log(" server_lost ")
             client.cancel()
             assert_cancelled(answer)  # while there is no primary
         new = cluster.take_over()
@@ -69,15 +48,15 @@ def test_a_read_that_waits_for_a_primary_ends_at_once(cluster, proxy):
         assert client.execute("SHOW my.own").fetchone() == ("kept",)
 
 
-def test_in_a_transaction_it_ends_at_the_new_primary(cluster, proxy):
-    with proxy.connect() as client:
+def test_in_a_transaction_it_ends_at_the_new_primary(cluster, cluster_proxy):
+    with cluster_proxy.connect() as client:
         client.execute(BOUND)
         client.execute("BEGIN")
         client.execute("INSERT INTO entry VALUES (1)")
         with asking(client, ENDLESS) as answer:
             await_running(cluster.primary, ENDLESS)
             cluster.kill_primary()
-            proxy.await_log(" server_lost ")
+            cluster_proxy.await_log(" server_lost ")
             client.cancel()
             new = cluster.take_over()
             assert_cancelled(answer)
@@ -87,11 +66,11 @@ def test_in_a_transaction_it_ends_at_the_new_primary(cluster, proxy):
         assert client.execute("SELECT count(*) FROM entry").fetchone() == (0,)
 
 
-def test_what_was_asked_while_there_was_no_primary_ends_at_the_new_one(cluster, proxy):
-    with proxy.connect() as client:
+def test_what_was_asked_while_there_was_no_primary_ends_at_the_new_one(cluster, cluster_proxy):
+    with cluster_proxy.connect() as client:
         client.execute(BOUND)
         cluster.kill_primary()
-        proxy.await_log(" server_lost ")
+        cluster_proxy.await_log(" server_lost ")
         with asking(client, ENDLESS) as answer:
             await_condition(lambda: client.pgconn.transaction_status == psycopg.pq.TransactionStatus.ACTIVE, "the request")
             client.cancel()
@@ -100,11 +79,11 @@ def test_what_was_asked_while_there_was_no_primary_ends_at_the_new_one(cluster, 
         assert client.execute(WHO).fetchone() == (new.node.server.port,)
 
 
-def test_an_idle_session_that_moves_has_nothing_to_be_cancelled(cluster, proxy):
-    with proxy.connect() as client:
+def test_an_idle_session_that_moves_has_nothing_to_be_cancelled(cluster, cluster_proxy):
+    with cluster_proxy.connect() as client:
         client.execute("SELECT 1")
         cluster.kill_primary()
-        proxy.await_log(" server_lost ")
+        cluster_proxy.await_log(" server_lost ")
         client.cancel()
         new = cluster.take_over()
         assert client.execute(WHO).fetchone() == (new.node.server.port,)

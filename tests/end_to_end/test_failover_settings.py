@@ -2,8 +2,6 @@
 
 import pytest
 
-from cluster import Cluster
-
 OPTIONS = ["--auth", "trust", "--health-user", "postgres", "--commit-guard", "on", "--failover-timeout", "60s"]
 WHO = "SELECT inet_server_port()"
 SETUP = """
@@ -22,28 +20,6 @@ STATE = ("SELECT current_user, " + ", ".join(f"coalesce(current_setting('{name}'
     "app.who", "app.quoted", "timezone", "lock_timeout", "work_mem", "search_path", "statement_timeout",
     "default_transaction_isolation", "application_name")))
 
-
-@pytest.fixture(scope="module")
-def pair(template):
-    with Cluster(template, replicas=1, synchronous=False) as servers:
-        servers.primary.execute(SETUP)
-        yield servers
-
-
-@pytest.fixture
-def cluster(pair):
-    pair.restore()
-    return pair
-
-
-@pytest.fixture
-def proxy(cluster, make_proxy):
-    proxy = make_proxy(cluster.primary.address, "--backend", cluster.replicas[0].address, *OPTIONS)
-    proxy.await_log(" primary_found ")
-    proxy.await_log(f" backend_up backend={cluster.replicas[0].address} role=replica")
-    return proxy
-
-
 SCRIPTS = {
     "called": ["SET work_mem = '5MB'", "SET statement_timeout = '77s'", "CALL enter('me')"],
     "done": ["DO $$BEGIN PERFORM set_config('search_path', '\"Odd\", public', false); SET app.who = 'done'; END$$",
@@ -60,10 +36,10 @@ SCRIPTS = {
     "discarded": ["CALL enter('me')", "DISCARD ALL"]}
 
 
-def test_a_session_keeps_what_code_has_set(cluster, proxy):
+def test_a_session_keeps_what_code_has_set(cluster, cluster_proxy):
     sessions = {}
     for name, script in SCRIPTS.items():
-        client = sessions[name] = proxy.connect()
+        client = sessions[name] = cluster_proxy.connect()
         for statement in script:
             if name == "failed" and "1 / 0" in statement:
                 with pytest.raises(Exception, match="division by zero"):
@@ -83,8 +59,8 @@ def test_a_session_keeps_what_code_has_set(cluster, proxy):
         client.close()
 
 
-def test_a_setting_that_its_user_may_not_make_ends_the_session_and_is_named(cluster, proxy):
-    with proxy.connect(user="teller") as client:
+def test_a_setting_that_its_user_may_not_make_ends_the_session_and_is_named(cluster, cluster_proxy):
+    with cluster_proxy.connect(user="teller") as client:
         client.execute("CALL raise_log()")
         cluster.kill_primary()
         cluster.take_over()

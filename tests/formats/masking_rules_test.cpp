@@ -45,8 +45,21 @@ TEST(MaskingRules, OfAWholeRowAreThoseThatMayBeOfItsTable) {
   EXPECT_EQ(rules.for_whole_row({"orders"}), nullptr);
 }
 
+TEST(MaskingRules, TellColumnsOfTables) {
+  const Rules rules("column ssn\ntable Users (id,SSN , \"Last Name\")  # in order\ntable o(a)", "rules");
+  EXPECT_EQ(rules.all().size(), 1U);
+  EXPECT_EQ(rules.tables().at("users"), (std::vector<std::string>{"id", "ssn", "Last Name"}));
+  EXPECT_EQ(rules.tables().at("o"), std::vector<std::string>{"a"});
+  for (const char* const wrong :
+       {"t", "t (", "(a)", "s.t (a)", "t ()", "t (a, a)", "t (a,)  b", "t (a,, b)", "t (a) as f"})
+    EXPECT_NE(problem(std::string("column a\ntable ") + wrong).find("line 2"), std::string::npos) << wrong;
+  EXPECT_NE(problem("column a\ntable t (a)\ntable T (b)").find("line 3"), std::string::npos);
+  EXPECT_NE(problem("table t (a)").find("no rule in it"), std::string::npos);
+}
+
 TEST(MaskingRules, ThatMeanNothingAreToldWithFileAndLine) {
-  EXPECT_EQ(problem("\n\ncolum a"), "rules, line 3: \"colum\" begins no rule; column, type and pattern do");
+  EXPECT_EQ(problem("\n\ncolum a"),
+            "rules, line 3: \"colum\" begins no rule; column, type, pattern and table do");
   EXPECT_NE(problem("column"), "");
   EXPECT_NE(problem("column a b"), "");
   EXPECT_NE(problem("column s.t.c"), "");

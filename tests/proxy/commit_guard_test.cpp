@@ -367,6 +367,25 @@ TEST_F(SingleWriteTest, AnAnswerTooLongToBeKeptIsShownAsItComes) {
   EXPECT_EQ(answer(done("COMMIT", 'I')), Lines{"Z I"});
 }
 
+// The error is what makes the answer too long; it may come in pieces.
+TEST_F(SingleWriteTest, AnAnswerThatItsErrorMakesTooLongIsShownOnce) {
+  ContinuityLimits limits = guarded();
+  const ByteBuffer first = row("x");
+  limits.transaction_bytes = first.size() + 1;
+  const ByteBuffer last = both(failed('E'), failed('E'));
+  for (std::size_t cut = 0; cut <= last.size(); ++cut) {
+    use(limits);
+    insert();
+    ByteBuffer shown;
+    append_bytes(shown, session_->to_client(both(done("BEGIN", 'T'), first)));
+    append_bytes(shown, session_->to_client(ByteView(last).first(cut)));
+    append_bytes(shown, session_->to_client(ByteView(last).subspan(cut)));
+    EXPECT_EQ(lines_of(shown), (Lines{"D x", "E 22012"})) << cut;
+    EXPECT_EQ(said(), Lines{"own: ROLLBACK"}) << cut;
+    EXPECT_EQ(answer(done("ROLLBACK", 'I')), Lines{"Z I"}) << cut;
+  }
+}
+
 TEST_F(SingleWriteTest, WhatMayNotStandInATransactionIsLeftAlone) {
   EXPECT_EQ(ask("VACUUM t"), Lines{"Q VACUUM t"});
   (void)answer(done("VACUUM", 'I'));

@@ -442,6 +442,45 @@ TEST(StatementTraitsCache, AnswersAsWithoutIt) {
   }
 }
 
+TEST(StatementTraits, NumbersDoNotMatterWhereNothingOfTheTextIsKept) {
+  for (const char* sql : {"SELECT a FROM t WHERE b = 5", "UPDATE t SET a = a + 1.5 WHERE b IN (1, 2)",
+                          "INSERT INTO t VALUES (1, '2')", "WITH a AS (SELECT 1) SELECT * FROM a",
+                          "SELECT 1; SELECT 2", "SELECT * FROM t1 WHERE c = $1"}) {
+    EXPECT_TRUE(classify_statement(sql).any_numbers) << sql;
+  }
+  for (const char* sql : {"SET work_mem = 5", "SELECT set_config('a.b', '1', false)", "SAVEPOINT s1",
+                          "SELECT pg_advisory_lock(1)", "SELECT pg_advisory_unlock(1)",
+                          "PREPARE p AS SELECT 1", "DO $$ BEGIN PERFORM 1; END $$", "CALL f(1)",
+                          "SELECT 1::float(20) FROM a, lateral (b) c", "LISTEN a1", "SELECT 0x1F"}) {
+    EXPECT_FALSE(classify_statement(sql).any_numbers) << sql;
+  }
+}
+
+// Each is asked for twice, so that it is kept, before the others are.
+TEST(StatementTraitsCache, TakesForAnotherNothingThatNumbersMakeAnother) {
+  StatementTraitsCache cache;
+  const auto ask = [&](const std::string& sql) {
+    (void)cache.of("");
+    const StatementTraits got = cache.of(sql);
+    const StatementTraits expected = classify_statement(sql);
+    EXPECT_EQ(got.statements, expected.statements) << sql;
+    EXPECT_EQ(got.understood, expected.understood) << sql;
+    EXPECT_EQ(got.single_write, expected.single_write) << sql;
+    EXPECT_EQ(got.may_copy, expected.may_copy) << sql;
+  };
+  for (int round = 0; round < 3; ++round) {
+    for (const char* number :
+         {"1", "22", "4294967296", "99999999999999999999", "0x1F", "1e5", "1_000", "5a"}) {
+      for (const char* before : {"SELECT ", "SET a.b = ", "SELECT set_config('a.b', '", "FETCH ", "RELEASE s",
+                                 "SELECT lo_creat(", "SELECT md", "SELECT E'\\", "SELECT $", "SELECT \"",
+                                 "SELECT 1::float(", "INSERT INTO t VALUES (", "SELECT pg_advisory_lock("}) {
+        for (const char* after : {"", ")", "', false)", "'", "\" FROM t", "(1)"})
+          ask(std::string(before) + number + after);
+      }
+    }
+  }
+}
+
 TEST(StatementTraitsCache, ForgetsRatherThanGrows) {
   StatementTraitsCache cache;
   for (int i = 0; i < 10'000; ++i)

@@ -259,6 +259,126 @@ TEST(MaskStatement, WhatReadsTablesByOtherWays) {
   EXPECT_NE(all.results.front().any, nullptr);
 }
 
+TEST(MaskStatement, WhatChangesPagesAndOtherSessionsStatementsSay) {
+  for (const char* const function :
+       {"pg_logical_slot_get_changes", "pg_logical_slot_peek_changes", "pg_logical_slot_get_binary_changes",
+        "pg_logical_slot_peek_binary_changes"}) {
+    const std::string call = std::string(function) + "('slot', NULL, NULL)";
+    EXPECT_EQ(results("SELECT data, 7 FROM " + call).substr(0, 2), "*-") << call;
+    EXPECT_EQ(results("SELECT c.data FROM " + call + " AS c").substr(0, 1), "*") << call;
+    EXPECT_EQ(results("SELECT x FROM " + call + " AS c (l, i, x)").substr(0, 1), "*") << call;
+    EXPECT_EQ(results("SELECT encode(c.data, 'escape') AS d FROM " + call + " AS c").substr(0, 1), "*")
+        << call;
+    EXPECT_EQ(results("SELECT " + call + ", (" + call + ").data").substr(0, 2), "**") << call;
+    EXPECT_NE(read_statement_values("SELECT * FROM " + call, rules()).results.front().any, nullptr) << call;
+  }
+  EXPECT_EQ(results("SELECT t_attrs FROM heap_page_item_attrs(get_raw_page('t', 0), 't')").substr(0, 1), "*");
+  EXPECT_EQ(results("SELECT pid, state, query FROM pg_stat_activity").substr(0, 3), "--*");
+  EXPECT_EQ(
+      results("SELECT a.query AS q, a FROM pg_stat_activity a JOIN orders o ON o.pid = a.pid").substr(0, 2),
+      "**");
+  EXPECT_NE(results("SELECT * FROM pg_stat_activity").find(" query"), std::string::npos);
+  EXPECT_EQ(results("SELECT calls, substr(query, 1, 9) FROM pg_stat_statements").substr(0, 2), "-*");
+  EXPECT_EQ(results("SELECT name, statement FROM pg_prepared_statements").substr(0, 2), "-*");
+  EXPECT_EQ(results("SELECT current_query(), query FROM orders").substr(0, 2), "*-");
+  EXPECT_EQ(results("SELECT own.count(email), count(email) FROM t").substr(0, 2), "*-");
+}
+
+TEST(MaskStatement, NamesThatTheServerGivesToExpressions) {
+  const std::pair<const char*, const char*> kNames[] = {
+      {"ARRAY[ssn]", "\"array\""},
+      {"ARRAY(SELECT ssn FROM users)", "\"array\""},
+      {"ROW(ssn, 1)", "\"row\""},
+      {"nullif(ssn, '')", "\"nullif\""},
+      {"CASE WHEN id = 1 THEN ssn ELSE note END", "note"},
+      {"CASE WHEN id = 1 THEN ssn ELSE 'none' END", "\"case\""},
+      {"(CASE WHEN id = 1 THEN ssn END)::text", "text"},
+      {"(ssn || '')::text::varchar", "\"varchar\""},
+      {"(ssn || 'x') COLLATE \"C\"", "\"?column?\""},
+      {"upper(ssn) COLLATE \"C\"", "upper"},
+      {"(users).ssn[1]", "ssn"},
+      {"(SELECT upper(ssn) UNION SELECT note)", "upper"},
+      {"(VALUES (ssn))", "column1"},
+      {"greatest(ssn, note)", "\"greatest\""},
+      {"xmlforest(ssn AS n)", "\"xmlforest\""}};
+  for (const auto& [expression, name] : kNames)
+    EXPECT_EQ(results("SELECT " + std::string(name) + " FROM (SELECT " + expression + " FROM users) s")
+                  .substr(0, 1),
+              "*")
+        << expression;
+  EXPECT_EQ(
+      results("SELECT note FROM (SELECT CASE WHEN ssn = '1' THEN 1 END, note FROM users) s").substr(0, 1),
+      "-");
+}
+
+TEST(MaskStatement, FieldsOfCompositesAndArgumentsByName) {
+  EXPECT_EQ(masked("UPDATE p SET who.email = 'qqqq', who.n = 'qqqq' WHERE id = 77"),
+            "UPDATE p SET who.email = '?', who.n = 'qqqq' WHERE id = 77");
+  EXPECT_EQ(masked("SELECT 1 FROM p WHERE (who).email = 'qqqq' AND (who).n = 'qqqq'"),
+            "SELECT 1 FROM p WHERE (who).email = '?' AND (who).n = 'qqqq'");
+  EXPECT_EQ(masked("INSERT INTO p (who.n, who.email) VALUES ('qqqq', 'qqqq')"),
+            "INSERT INTO p (who.n, who.email) VALUES ('qqqq', '?')");
+  EXPECT_EQ(masked("SELECT f(id => 77, email => 'qqqq', n => 'qqqq')"),
+            "SELECT f(id => 77, email => '?', n => 'qqqq')");
+  EXPECT_EQ(masked("SELECT * FROM f(code := 55555, id := 77)"), "SELECT * FROM f(code := ?, id := 77)");
+  EXPECT_EQ(masked("SELECT 1 FROM t WHERE email = f(a => 'qqqq')"),
+            "SELECT 1 FROM t WHERE email = f(a => '?')");
+  EXPECT_EQ(results("SELECT f(email => 'x'), upper((who).email) AS e, (who).n FROM p").substr(0, 3), "**-");
+  EXPECT_EQ(masked("WITH v AS (SELECT 55555 AS c) SELECT 1 FROM t, v WHERE code = (v).c"),
+            "WITH v AS (SELECT ? AS c) SELECT 1 FROM t, v WHERE code = (v).c");
+}
+
+TEST(MaskStatement, ColumnsOfAFunctionsRowsAreOfWhicheverTable) {
+  EXPECT_EQ(results("SELECT o.id, g.ssn, f.n FROM orders o, get_user(o.owner) g, f() f").substr(0, 3), "-*-");
+  EXPECT_EQ(results("SELECT ssn FROM orders, generate_series(1, 9)"), "-");
+}
+
+TEST(MaskStatement, PatternsInACopysProgram) {
+  EXPECT_EQ(masked("COPY o TO PROGRAM 'send secret' (FORMAT csv, DELIMITER 'q', NULL 'q')"),
+            "COPY o TO PROGRAM '? ?' (FORMAT csv, DELIMITER 'q', NULL 'q')");
+}
+
+TEST(MaskStatement, WhatIsComparedWithASubquerysAnswer) {
+  EXPECT_EQ(masked("SELECT 1 WHERE (SELECT max(code) FROM t) > 55555 AND (SELECT n FROM o) = 77"),
+            "SELECT 1 WHERE (SELECT max(code) FROM t) > ? AND (SELECT n FROM o) = 77");
+  EXPECT_EQ(masked("SELECT 55555 IN (SELECT code FROM t), 77 IN (SELECT id FROM t)"),
+            "SELECT ? IN (SELECT code FROM t), 77 IN (SELECT id FROM t)");
+  EXPECT_EQ(masked("SELECT 1 WHERE (77, 55555) IN (SELECT id, code FROM t)"),
+            "SELECT 1 WHERE (77, ?) IN (SELECT id, code FROM t)");
+  EXPECT_EQ(masked("SELECT 1 WHERE 55555 = ANY (ARRAY(SELECT code FROM t))"),
+            "SELECT 1 WHERE ? = ANY (ARRAY(SELECT code FROM t))");
+  EXPECT_EQ(masked("SELECT CASE (SELECT code FROM t) WHEN 55555 THEN NULL END"),
+            "SELECT CASE (SELECT code FROM t) WHEN ? THEN NULL END");
+  EXPECT_EQ(masked("SELECT 1 WHERE (SELECT code FROM t) IN (VALUES (55555))"),
+            "SELECT 1 WHERE (SELECT code FROM t) IN (VALUES (?))");
+  EXPECT_EQ(
+      read_statement_values("SELECT 1 WHERE $1 < (SELECT code FROM t)", rules()).parameters[0].rule->name,
+      "code");
+}
+
+TEST(MaskStatement, WhatIsUnitedWithAMaskedColumn) {
+  EXPECT_EQ(masked("SELECT 55555, 77 INTERSECT SELECT code, id FROM t"),
+            "SELECT ?, 77 INTERSECT SELECT code, id FROM t");
+  EXPECT_EQ(masked("SELECT id FROM t WHERE EXISTS (SELECT 55555 EXCEPT SELECT code)"),
+            "SELECT id FROM t WHERE EXISTS (SELECT ? EXCEPT SELECT code)");
+}
+
+TEST(MaskStatement, ValuesBehindAStarMayGoToTheMaskedColumn) {
+  EXPECT_EQ(masked("INSERT INTO t (id, n, email) SELECT o.*, 'qqqq' FROM o"),
+            "INSERT INTO t (id, n, email) SELECT o.*, '?' FROM o");
+  EXPECT_EQ(masked("INSERT INTO t (id, n, code) SELECT (o.p).*, 55555 FROM o"),
+            "INSERT INTO t (id, n, code) SELECT (o.p).*, ? FROM o");
+  EXPECT_EQ(masked("INSERT INTO t (id, n) SELECT o.*, 'qqqq' FROM o"),
+            "INSERT INTO t (id, n) SELECT o.*, 'qqqq' FROM o");
+}
+
+TEST(MaskStatement, PatternsAreLookedForInWhatAnEscapedStringSays) {
+  for (const char* const sql :
+       {"SELECT E'sec\\x72et'", "SELECT e'sec\\162et'", "SELECT E'sec\\u0072et'", "SELECT E's\\ecret'"})
+    EXPECT_EQ(masked(sql).find("sec"), std::string::npos) << masked(sql);
+  EXPECT_EQ(masked("SELECT E'a\\nb', E'\\x72'"), "SELECT E'a\\nb', E'\\x72'");
+}
+
 TEST(MaskStatement, QualifiedColumnsOfATableThatMaskedValuesGoTo) {
   for (const char* const sql :
        {"INSERT INTO orders AS o (note, n) SELECT ssn, id FROM users RETURNING o.note AS x, o.n AS y",
@@ -330,6 +450,8 @@ TEST(MaskStatement, DefinitionsStayButForTheValuesOfMaskedColumns) {
             "CREATE TABLE t (email text DEFAULT '?', n text DEFAULT 'qqqq')");
   EXPECT_EQ(masked("ALTER TABLE t ALTER email SET DEFAULT 'qqqq', ALTER n SET DEFAULT 'qqqq'"),
             "ALTER TABLE t ALTER email SET DEFAULT '?', ALTER n SET DEFAULT 'qqqq'");
+  EXPECT_EQ(masked("ALTER TABLE t ALTER email TYPE varchar(20) USING 'qqqq', ALTER n TYPE text USING 'qqqq'"),
+            "ALTER TABLE t ALTER email TYPE varchar(20) USING '?', ALTER n TYPE text USING 'qqqq'");
 }
 
 TEST(MaskStatement, ArgumentsOfATriggerWhateverElseIsInTheText) {

@@ -74,6 +74,24 @@ TEST_F(MaskUnjudged, CsvGoesOnWhereALineBeginsOutsideOfQuotes) {
   EXPECT_EQ(heard().substr(5), "*****\n");
 }
 
+TEST_F(MaskUnjudged, RowsWhereAHeaderShouldBe) {
+  session_.begin();
+  const auto sends = [&](const std::string& sql, const std::string& line) {
+    client(query(sql));
+    server(copy_asked(2));
+    (void)changed();
+    client(copy_data(line));
+    const std::string text = heard().substr(5);
+    client(copy_done());
+    server(complete("COPY 0") + ready());
+    (void)changed();
+    return text;
+  };
+  EXPECT_EQ(sends("COPY t (id, email) FROM STDIN (FORMAT csv, HEADER)", "7,qqq\n"), "7,***\n");
+  EXPECT_EQ(sends("COPY t (id, email) FROM STDIN (FORMAT csv, HEADER)", "id,email\n"), "id,email\n");
+  EXPECT_EQ(sends("COPY t (id, email) FROM STDIN (FORMAT csv, HEADER match)", "id,qqq\n"), "id,qqq\n");
+}
+
 TEST_F(MaskUnjudged, ABackslashAtAMessagesEndEscapesTheNextByte) {
   session_.begin();
   client(query("COPY t (name, email) FROM STDIN"));
@@ -157,6 +175,20 @@ TEST_F(MaskUnjudged, WhatWasNotPreparedTakesNoNamesPlace) {
   EXPECT_EQ(heard().find("qqqqqq"), std::string::npos);
 }
 
+TEST_F(MaskUnjudged, NamesThatParseGaveAndPrepareTakes) {
+  session_.begin();
+  client(parse("p", "SELECT id AS a FROM t") + sync());
+  server(empty('1') + ready());
+  client(query("DEALLOCATE p"));
+  server(complete("DEALLOCATE") + ready());
+  client(query("PREPARE p AS SELECT email AS a FROM t"));
+  server(complete("PREPARE") + ready());
+  client(bind("", "p") + execute("") + sync());
+  (void)changed();
+  server(empty('2') + row({"qqqqqq"}) + complete("SELECT 1") + ready());
+  EXPECT_EQ(heard().find("qqqqqq"), std::string::npos);
+}
+
 TEST_F(MaskUnjudged, HiddenValuesThatErrorsRepeat) {
   session_.begin();
   client(query("EXECUTE p ('qqqqqq')"));
@@ -211,6 +243,57 @@ TEST_F(MaskUnjudged, WhereAnErrorOfAMaskedStatementWas) {
   (void)changed();
   server(error({{'C', "22P04"}, {'M', "m"}, {'W', "COPY t, line 1: \"1 qqqqqq\""}}) + ready());
   EXPECT_EQ(heard().find("qqqqqq"), std::string::npos);
+}
+
+TEST_F(MaskUnjudged, ValuesThatOnlyAnErrorTells) {
+  session_.begin();
+  client(query("SELECT email::int FROM t"));
+  (void)changed();
+  server(error({{'C', "22P02"}, {'M', "invalid input syntax for type integer: \"qq \"q\" qq\""}}) + ready());
+  const std::string text = heard();
+  EXPECT_NE(text.find("type integer: \"** \"*\" **\""), std::string::npos) << text;
+  client(query("SELECT email::int FROM t"));
+  (void)changed();
+  server(error({{'C', "22P02"}, {'M', "ung\xc3\xbcltig: \xc2\xbbqqqqqq\xc2\xab"}}) + ready());
+  EXPECT_EQ(heard().find("qqqqqq"), std::string::npos);
+  client(query("SELECT email, 1 / 0 FROM t"));
+  (void)changed();
+  server(error({{'C', "22012"}, {'M', "division by zero"}}) + ready());
+  EXPECT_FALSE(changed());
+}
+
+TEST_F(MaskUnjudged, ErrorsFromInsideOfWhatDoesNotNameTheColumn) {
+  session_.begin();
+  for (const auto& [code, field, text] : std::initializer_list<std::tuple<const char*, char, const char*>>{
+           {"44000", 'D', "Failing row contains (1, qqqqqq)."},
+           {"22012", 'W', "SQL statement \"UPDATE t SET email = 'qqqqqq'\""},
+           {"42703", 'q', "INSERT INTO t (email) VALUES ('qqqqqq')"}}) {
+    client(query("SELECT f(7)"));
+    (void)changed();
+    server(error({{'C', code}, {'M', "m"}, {field, text}}) + ready());
+    EXPECT_EQ(heard().find("qqqqqq"), std::string::npos) << text;
+  }
+  client(query("SELECT f(7)"));
+  (void)changed();
+  server(error({{'C', "22012"}, {'M', "m"}, {'W', "PL/pgSQL function f() line 7"}}) + ready());
+  EXPECT_FALSE(changed());
+}
+
+TEST_F(MaskUnjudged, WhatAClientSaysOfACopyThatFailed) {
+  session_.begin();
+  const auto fails = [&](const std::string& sql, const std::string& reason) {
+    client(query(sql));
+    server(copy_asked(2));
+    (void)changed();
+    ByteBuffer out;
+    wire::append_copy_fail(out, reason);
+    client(std::string(as_text(out)));
+    server(error({{'C', "57014"}, {'M', "COPY from stdin failed: " + reason}}) + ready());
+  };
+  fails("COPY t (id, email) FROM STDIN", "bad row " + std::string(2000, 'q'));
+  EXPECT_EQ(heard().find("qqqqqq"), std::string::npos);
+  fails("COPY t (id, name) FROM STDIN", "bad name");
+  EXPECT_FALSE(changed());
 }
 
 TEST_F(MaskUnjudged, TheLongestValueIsRepeatedFirst) {

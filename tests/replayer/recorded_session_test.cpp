@@ -177,7 +177,7 @@ TEST_F(RecordedSessionTest, ACancelThatStoppedNothingIsNone) {
   answer(complete("SELECT 1") + ready());
   read();
   EXPECT_EQ(steps(), "answered send answered unfinished");
-  EXPECT_EQ(recorded_->late_cancels(), 1U);
+  EXPECT_EQ(recorded_->checkpoint().late_cancels, 1U);
 }
 
 TEST_F(RecordedSessionTest, AStatementStoppedOutOfSightIsToldWithTheTimeItHadRun) {

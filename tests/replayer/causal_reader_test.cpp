@@ -1,0 +1,320 @@
+#include "replayer/causal_reader.h"
+
+#include <gmock/gmock.h>
+
+#include <map>
+
+#include "replayer/precedence.h"
+#include "tests/replayer/support.h"
+
+namespace understudy::replayer {
+namespace {
+
+using namespace test;
+using testing::ElementsAre;
+
+class CausalReaderTest : public RecordingTest {
+ protected:
+  void SetUp() override { begin_segment(1, 1); }
+  void TearDown() override { reader_.reset(); }
+
+  void login(SessionId session, TimeNs time) {
+    open_session(session, time);
+    from_server(session, time + 1, setting("server_version", "15") + ready());
+  }
+  void exchange(SessionId session, TimeNs asked, TimeNs answered, const std::string& sql = "SELECT 1") {
+    from_client(session, asked, query(sql));
+    from_server(session, answered, complete("SELECT 1") + ready());
+  }
+  void write() {
+    seal();
+    finish_and_save();
+  }
+
+  void read(ReplayOptions options = {}) {
+    recording_.emplace(path());
+    start(std::move(options));
+  }
+  void start(ReplayOptions options = {}) {
+    options_ = std::move(options);
+    const auto read_tables = [](const std::string&) {
+      TargetTables tables;
+      TableFacts facts;
+      facts.integer_columns = facts.unique_columns = {"id"};
+      tables.add("t", facts);
+      return tables;
+    };
+    const auto wake = [this] {
+      const std::lock_guard lock(mutex_);
+      ++wakes_;
+      woken_.notify_all();
+    };
+    reader_.emplace(*recording_, options_, read_tables, wake);
+  }
+
+  // The next batch, when there is one.
+  CausalReader::Batch& await_batch() {
+    while (!reader_->take(batch_)) {
+      std::unique_lock lock(mutex_);
+      woken_.wait(lock, [this] { return wakes_ > 0; });
+      wakes_ = 0;
+    }
+    return batch_;
+  }
+  void play(const CausalReader::Batch& batch) {
+    for (const CausalReader::Item& item : batch.items) reader_->played(item.step);
+  }
+
+  static std::string name(const CausalReader::Item& item) {
+    static const std::map<Step::Kind, std::string> kNames = {{Step::Kind::kOpen, "opens"},
+                                                             {Step::Kind::kSend, "asks"},
+                                                             {Step::Kind::kCancel, "cancelled"},
+                                                             {Step::Kind::kReply, "answered"},
+                                                             {Step::Kind::kEnd, "ends"}};
+    return item.session.to_string() + " " + kNames.at(item.step.kind);
+  }
+  // All there is, each step played as it comes.
+  std::vector<std::string> all() {
+    std::vector<std::string> names;
+    while (true) {
+      const CausalReader::Batch& batch = await_batch();
+      for (const CausalReader::Item& item : batch.items) names.push_back(name(item));
+      play(batch);
+      if (batch.last || !batch.failure.empty()) return names;
+    }
+  }
+  // Two sessions that ask in turn, with more steps than the window holds.
+  void write_long_one() {
+    login(kA, 10);
+    login(kB, 20);
+    for (int i = 1; i <= kExchanges; ++i) {
+      exchange(kA, i * 100, i * 100 + 10);
+      exchange(kB, i * 100 + 20, i * 100 + 30);
+    }
+    close_session(kA, (kExchanges + 1) * 100);
+    close_session(kB, (kExchanges + 1) * 100 + 1);
+    write();
+  }
+  static constexpr int kExchanges = 2 * static_cast<int>(CausalReader::kWindowSteps);
+
+  // Takes, plays nothing, until the window is full.
+  std::vector<std::string> fill_window() {
+    std::vector<std::string> names;
+    while (names.size() < CausalReader::kWindowSteps) {
+      for (const CausalReader::Item& item : await_batch().items) {
+        names.push_back(name(item));
+        held_.push_back(item.step);
+      }
+    }
+    EXPECT_EQ(names.size(), CausalReader::kWindowSteps);
+    return names;
+  }
+
+  std::optional<Recording> recording_;
+  ReplayOptions options_;
+  std::mutex mutex_;
+  std::condition_variable woken_;
+  int wakes_ = 0;
+  CausalReader::Batch batch_;
+  std::vector<Step> held_;
+  std::optional<CausalReader> reader_;
+};
+
+TEST_F(CausalReaderTest, StepsComeInTheOrderTheyWereRecordedWhateverTheSession) {
+  login(kA, 100);
+  from_client(kA, 110, query("SELECT 1"));
+  login(kB, 120);
+  from_client(kB, 130, query("SELECT 2"));
+  from_server(kB, 140, complete("SELECT 1") + ready());
+  from_server(kA, 150, complete("SELECT 1") + ready());
+  close_session(kB, 160);
+  from_client(kA, 170, terminate());
+  close_session(kA, 180);
+  write();
+  read();
+  EXPECT_THAT(all(),
+              ElementsAre("1.1 opens", "1.1 answered", "1.1 asks", "1.2 opens", "1.2 answered", "1.2 asks",
+                          "1.2 answered", "1.1 answered", "1.2 ends", "1.1 asks", "1.1 ends"));
+}
+
+TEST_F(CausalReaderTest, AReplyHasTheFootprintOfAllThatItAnswers) {
+  login(kA, 100);
+  from_client(kA, 110, query("UPDATE t SET x = 1 WHERE id = 7"));
+  from_server(kA, 120, complete("UPDATE 1") + ready());
+  exchange(kA, 130, 140, "SELECT x FROM t WHERE id = 8");
+  write();
+  read();
+  std::vector<Footprint> answered;
+  for (bool last = false; !last;) {
+    const CausalReader::Batch& batch = await_batch();
+    for (const CausalReader::Item& item : batch.items) {
+      if (item.step.kind == Step::Kind::kReply) answered.push_back(item.step.footprint);
+    }
+    last = batch.last;
+  }
+  ASSERT_EQ(answered.size(), 3U);
+  EXPECT_TRUE(answered[0].login);
+  ASSERT_EQ(answered[1].writes.size(), 1U);
+  EXPECT_EQ(answered[1].writes[0].key, 7);
+  EXPECT_TRUE(answered[2].writes.empty());
+  ASSERT_EQ(answered[2].reads.size(), 1U);
+  EXPECT_EQ(answered[2].reads[0].key, 8);
+}
+
+TEST_F(CausalReaderTest, HoweverItIsCutIntoBatchesTheStreamIsTheSame) {
+  write_long_one();
+  read();
+  const std::vector<std::string> names = all();
+  std::vector<std::string> expected = {"1.1 opens", "1.1 answered", "1.2 opens", "1.2 answered"};
+  for (int i = 0; i < kExchanges; ++i) {
+    for (const char* one : {"1.1 asks", "1.1 answered", "1.2 asks", "1.2 answered"})
+      expected.emplace_back(one);
+  }
+  ASSERT_GT(names.size(), expected.size());
+  const auto [differs, from] = std::mismatch(expected.begin(), expected.end(), names.begin());
+  EXPECT_EQ(differs, expected.end()) << "at " << differs - expected.begin() << ": " << *from;
+}
+
+TEST_F(CausalReaderTest, WhatWasAskedForComesThoughTheWindowIsFull) {
+  write_long_one();
+  read();
+  const std::vector<std::string> before = fill_window();
+  const std::string other = before.back().starts_with("1.1") ? "1.2" : "1.1";
+  const SessionId wanted = other == "1.1" ? kA : kB;
+  reader_->read_on(wanted);
+  // To the end of its exchange and no further, though there is much more.
+  const CausalReader::Batch& batch = await_batch();
+  ASSERT_FALSE(batch.items.empty());
+  for (const CausalReader::Item& item : batch.items) EXPECT_EQ(item.session, wanted);
+  EXPECT_EQ(name(batch.items.back()), other + " answered");
+  EXPECT_LE(batch.items.size(), 2U);
+  // And what follows has nothing twice, and nothing missing.
+  std::size_t count = before.size() + batch.items.size();
+  play(batch);
+  for (const Step& step : held_) reader_->played(step);
+  count += all().size();
+  EXPECT_EQ(count, 4U + 4U * kExchanges + 2U);
+}
+
+TEST_F(CausalReaderTest, ASessionThatWasLeftComesNoMore) {
+  write_long_one();
+  read();
+  const std::vector<std::string> before = fill_window();
+  reader_->leave(kA);
+  for (const Step& step : held_) reader_->played(step);
+  const std::vector<std::string> after = all();
+  EXPECT_THAT(after, testing::Each(testing::StartsWith("1.2 ")));
+  EXPECT_EQ(after.back(), "1.2 ends");
+}
+
+TEST_F(CausalReaderTest, OneThatIsFullAndNobodyTakesFromEndsAllTheSame) {
+  write_long_one();
+  read();
+  fill_window();
+  reader_->stop();
+  reader_.reset();
+  read();
+  (void)await_batch();
+  reader_.reset();  // in the midst of reading
+}
+
+TEST_F(CausalReaderTest, AStepLargerThanTheWindowIsReadWhenItIsItsTurn) {
+  login(kA, 10);
+  for (int i = 1; i <= 3; ++i) {
+    from_client(kA, i * 100, query("SELECT '" + std::string(CausalReader::kWindowBytes, 'x') + "'"));
+    from_server(kA, i * 100 + 10, complete("SELECT 1") + ready());
+    seal();
+  }
+  finish_and_save();
+  read();
+  EXPECT_EQ(all().size(), 2U + 3U * 2U + 1U);
+}
+
+TEST_F(CausalReaderTest, AtADamagedChunkItsSessionsEndAndTheOthersGoOn) {
+  login(kA, 10);
+  login(kB, 20);
+  exchange(kA, 100, 110);
+  exchange(kB, 120, 130);
+  seal();
+  const std::size_t damaged = size();
+  exchange(kA, 200, 210);
+  seal();
+  flip_byte((damaged + size()) / 2);
+  exchange(kB, 300, 310);
+  exchange(kA, 320, 330);
+  seal();
+  finish_and_save();
+  read();
+  std::map<SessionId, RecordedEnd> ends;
+  std::size_t asked = 0;
+  for (bool last = false; !last;) {
+    const CausalReader::Batch& batch = await_batch();
+    EXPECT_EQ(batch.failure, "");
+    for (const CausalReader::Item& item : batch.items) {
+      if (item.step.kind == Step::Kind::kEnd) ends[item.session] = item.step.end;
+      if (item.step.kind == Step::Kind::kSend) ++asked;
+    }
+    last = batch.last;
+  }
+  EXPECT_EQ(asked, 3U);
+  EXPECT_EQ(ends,
+            (std::map<SessionId, RecordedEnd>{{kA, RecordedEnd::kHole}, {kB, RecordedEnd::kUnfinished}}));
+}
+
+TEST_F(CausalReaderTest, ASegmentThatGoesAwayEndsReadingAndIsTold) {
+  // More segments than stay open.
+  login(kA, 10);
+  write();
+  for (std::uint32_t number = 2; number <= 40; ++number) {
+    begin_segment(1, number, {descriptor(kA, 10)});
+    exchange(kA, number * 100, number * 100 + 50);
+    write();
+  }
+  recording_.emplace(path());
+  for (const auto& file : std::filesystem::directory_iterator(path())) std::filesystem::remove(file.path());
+  start();
+  while (true) {
+    const CausalReader::Batch& batch = await_batch();
+    play(batch);
+    ASSERT_FALSE(batch.last);
+    if (batch.failure.empty()) continue;
+    EXPECT_THAT(batch.failure, testing::HasSubstr(path()));
+    break;
+  }
+}
+
+TEST_F(CausalReaderTest, SessionsThatAreLeftOutAreCounted) {
+  login(kA, 100);
+  login(kB, 200);
+  login(kC, 300);
+  write();
+  ReplayOptions options;
+  options.from = 150;
+  options.wanted = [](const SessionDescriptor& session) { return session.id != kC; };
+  read(std::move(options));
+  std::uint64_t left_out = 0;
+  std::vector<std::string> names;
+  for (bool last = false; !last;) {
+    const CausalReader::Batch& batch = await_batch();
+    left_out += batch.left_out;
+    for (const CausalReader::Item& item : batch.items) names.push_back(name(item));
+    last = batch.last;
+  }
+  EXPECT_EQ(left_out, 2U);
+  EXPECT_THAT(names, ElementsAre("1.2 opens", "1.2 answered", "1.2 ends"));
+}
+
+TEST_F(CausalReaderTest, ASessionOpenBeforeTheRecordingIsLoggedInAtOnce) {
+  begin_segment(1, 7, {descriptor(kB, 50)});
+  login(kA, 100);
+  exchange(kB, 150, 160);
+  close_session(kA, 170);
+  close_session(kB, 180);
+  write();
+  read();
+  EXPECT_THAT(all(), ElementsAre("1.2 opens", "1.2 answered", "1.1 opens", "1.1 answered", "1.2 asks",
+                                 "1.2 answered", "1.1 ends", "1.2 ends"));
+}
+
+}  // namespace
+}  // namespace understudy::replayer
