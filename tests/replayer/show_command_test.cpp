@@ -233,10 +233,32 @@ TEST_F(ShowTest, DamageIsToldByFileAndOffset) {
   flip_byte(chunk_ends_[0] - 1);
   save();
   const Outcome outcome = run("show");
-  EXPECT_EQ(outcome.code, 0);
+  EXPECT_EQ(outcome.code, 3);
   EXPECT_THAT(outcome.err,
               testing::ContainsRegex("000001-000002.transcript, offset [0-9]+: chunk body: checksum"));
   EXPECT_THAT(outcome.err, HasSubstr("1 session whose opening is lost to damage is not listed"));
+}
+
+TEST_F(ShowTest, StatisticsOfADamagedRecordingGive3Too) {
+  begin_segment(1, 2);
+  open_session(kC, 100);
+  seal();
+  finish();
+  flip_byte(chunk_ends_[0] - 1);
+  save();
+  EXPECT_EQ(run("show", {"--stats"}).code, 3);
+}
+
+TEST_F(ShowTest, AConditionThatHoldsForNothingIsToldAndIsNoFault) {
+  for (const std::vector<std::string>& view : {std::vector<std::string>{}, {"--top"}}) {
+    std::vector<std::string> options = view;
+    options.insert(options.end(), {"--where", "user = nobody"});
+    const Outcome outcome = run("show", options);
+    EXPECT_EQ(outcome.code, 0);
+    EXPECT_EQ(outcome.err, "understudy show: --where: nothing matched\n");
+    options.back() = "user = alice";
+    EXPECT_THAT(run("show", options).err, IsEmpty());
+  }
 }
 
 TEST_F(ShowTest, BadUsageIsSaidAndGives2) {
