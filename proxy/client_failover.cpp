@@ -87,7 +87,8 @@ const BackendState* ClientSession::note_backend(const Topology& topology) {
 void ClientSession::topology_changed() {
   if (state() == SessionState::kClosed || !client_.attached()) return;
   const TopologySnapshot topology = context_.shared.topology.get();
-  if (!topology->primary && !replicas_only()) return;
+  leave_silent_replica(*topology);
+  if (state() == SessionState::kClosed || (!topology->primary && !replicas_only())) return settle();
   const bool elsewhere = is_elsewhere(*topology);
   if (login_) {
     const bool connecting = login_->connecting_since > 0 && !server_.connected();
@@ -98,7 +99,7 @@ void ClientSession::topology_changed() {
   } else if (failover_ && moving() && !server_.endpoint().attached()) {
     if (!failover_->waiting_in_pool) seek_server();
   } else if (failover_ && replicas_only()) {
-    if (elsewhere) lose_server("it is a primary now");
+    if (elsewhere) lose_server(why_not_home(*topology));
   } else if (failover_ && topology->generation != failover_->generation) {
     failover_->generation = topology->generation;
     const BackendState& primary = topology->backends[*topology->primary];

@@ -1,6 +1,6 @@
 // ClientSession: the backend it belongs at. The primary; or, in mode replica, one of the replicas that may be
 // read from, and that one for as long as it stays a replica. One that falls too far behind, or off the
-// primary's timeline, is left at the next request outside of a transaction.
+// primary's timeline, is left at the next request outside of a transaction; one that is down, at once.
 #include "proxy/client_session.h"
 #include "proxy/log.h"
 
@@ -35,7 +35,14 @@ bool ClientSession::is_elsewhere(const Topology& topology) const {
   if (!replicas_only()) {
     return topology.primary && topology.backends[*topology.primary].address != server_.backend();
   }
-  return home_ >= 0 && topology.backends[static_cast<std::size_t>(home_)].role == BackendRole::kPrimary;
+  if (home_ < 0) return false;
+  const BackendState& backend = topology.backends[static_cast<std::size_t>(home_)];
+  return backend.role == BackendRole::kPrimary || backend.down();
+}
+
+std::string ClientSession::why_not_home(const Topology& topology) const {
+  const BackendState& backend = topology.backends[static_cast<std::size_t>(home_)];
+  return backend.down() ? "it is down: " + backend.error : "it is a primary now";
 }
 
 // A pool is of one server where sessions are at several.

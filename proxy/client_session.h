@@ -200,6 +200,7 @@ class ClientSession final : public Runnable {
   [[nodiscard]] bool find_home(const Topology& topology);
   void leave_home();
   [[nodiscard]] bool is_elsewhere(const Topology& topology) const;
+  [[nodiscard]] std::string why_not_home(const Topology& topology) const;
   void route_to_home(ByteView bytes);
   void begin_server();
   [[nodiscard]] std::string home_key(const std::string& pool) const;
@@ -227,6 +228,9 @@ class ClientSession final : public Runnable {
   void check_recovery(TimeNs now);
 
   [[nodiscard]] ClientAuthenticator authenticator() const;
+
+  // client_silence.cpp
+  void leave_silent_replica(const Topology& topology);
 
   // client_split.cpp
   void route(ByteView bytes);

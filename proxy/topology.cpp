@@ -89,6 +89,11 @@ bool BackendState::operator==(const BackendState& other) const {
   return same_standing(*this, other) && lsn == other.lsn && lag_bytes == other.lag_bytes && lag == other.lag;
 }
 
+const BackendState* Topology::find(const Address& address) const {
+  const auto found = std::ranges::find(backends, address, &BackendState::address);
+  return found == backends.end() ? nullptr : &*found;
+}
+
 std::string Topology::describe() const {
   std::string text;
   for (const BackendState& backend : backends) {

@@ -52,6 +52,8 @@ struct BackendState {
   TimeNs lag = 0;               // since the last transaction it replayed, while it has some to replay
   std::string error;            // why it is not up
 
+  // It was asked, and does not answer.
+  [[nodiscard]] bool down() const { return !up && !removed && !error.empty(); }
   bool operator==(const BackendState& other) const;
 };
 
@@ -65,6 +67,8 @@ struct Topology {
   std::optional<std::size_t> primary;  // index of the one to write to
   std::uint64_t generation = 0;        // one more at each change of the primary or its timeline
 
+  // Null: no server is there under that name.
+  [[nodiscard]] const BackendState* find(const Address& address) const;
   // What the proxy sees, for an error's detail: "10.0.0.5:5432 down (connection refused); ...".
   [[nodiscard]] std::string describe() const;
 };
