@@ -68,6 +68,7 @@ void ClientSession::begin_failover(const Login& login, ByteView greeting) {
   const TopologySnapshot topology = context_.shared.topology.get();  // holds what is pointed to
   const BackendState* const backend = note_backend(*topology);
   failover_->continuity.served_by(backend == nullptr ? 0 : backend->timeline, reported_in(greeting));
+  note_primary(*topology);
   // Another may have become primary while the login went on.
   if (is_elsewhere(*topology)) failover_->generation = kNoGeneration;
 }
@@ -87,6 +88,7 @@ const BackendState* ClientSession::note_backend(const Topology& topology) {
 void ClientSession::topology_changed() {
   if (state() == SessionState::kClosed || !client_.attached()) return;
   const TopologySnapshot topology = context_.shared.topology.get();
+  note_primary(*topology);
   leave_silent_replica(*topology);
   if (state() == SessionState::kClosed || (!topology->primary && !replicas_only())) return settle();
   const bool elsewhere = is_elsewhere(*topology);
@@ -384,11 +386,17 @@ void ClientSession::check_failover(TimeNs now) {
     try_later("timed out");
   }
   if (failover_->continuity.stage() != Continuity::Stage::kNoServer) return check_recovery(now);
-  if (now - failover_->lost_at <= limit) return;
+  if (now - failover_->lost_at > limit) end_unserved();
+}
+
+void ClientSession::end_unserved() {
   std::string detail = context_.shared.topology.get()->describe();
   if (!failover_->last_error.empty()) detail += "; last attempt: " + failover_->last_error;
-  terminate(CloseReason::kServerLeft, "08006",
-            "the server was lost, and no other was found within failover_timeout", {}, detail);
+  const bool doubtful = failover_->continuity.outcome_unknown();
+  terminate(CloseReason::kServerLeft, doubtful ? "08007" : "08006",
+            std::string(doubtful ? "the outcome of the transaction is unknown: " : "") +
+                "the server was lost, and no other was found within failover_timeout",
+            {}, detail);
 }
 
 // Where it is being made again nothing may wait for ever.

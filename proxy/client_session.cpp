@@ -165,6 +165,7 @@ void ClientSession::take_server(ByteView bytes) {
     return login_->own ? take_own_server_login() : relay_server_login();
   }
   if (!failover_) return show_client(bytes);
+  if (failover_->unserved_since != 0) failover_->unserved_since = last_activity_;
   if (failover_->login) return take_other_login(bytes);
   const ByteView shown = failover_->continuity.to_client(bytes);
   if (!shown.empty()) {
@@ -280,6 +281,9 @@ void ClientSession::check_deadlines(TimeNs now) {
     if (now > linger_until_) finish_close();
   } else if (held()) {
     check_hold(now);
+  } else if (waits_in_vain(now)) {
+    leave_silent_server();
+    settle();
   } else if (login_ && limits.connect_timeout > 0 && login_->connecting_since > 0 && !server_.connected() &&
              now - login_->connecting_since > limits.connect_timeout) {
     server_unreachable("timed out after " + std::to_string(limits.connect_timeout / 1'000'000) + " ms");

@@ -225,12 +225,16 @@ class ClientSession final : public Runnable {
   void found_server(const ServerFacts& facts);
   void go_on();
   void check_failover(TimeNs now);
+  void end_unserved();
   void check_recovery(TimeNs now);
 
   [[nodiscard]] ClientAuthenticator authenticator() const;
 
   // client_silence.cpp
   void leave_silent_replica(const Topology& topology);
+  void note_primary(const Topology& topology);
+  [[nodiscard]] bool waits_in_vain(TimeNs now) const;
+  void leave_silent_server();
 
   // client_split.cpp
   void route(ByteView bytes);

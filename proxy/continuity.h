@@ -106,6 +106,8 @@ class Continuity {
   [[nodiscard]] std::string cannot_move() const;
   // The server is gone.
   void server_lost();
+  // Without one: the client waits for what may have been done, or not.
+  [[nodiscard]] bool outcome_unknown() const;
   // Another was reached and has logged in; its timeline, and the switches that led to it.
   void server_found(std::uint32_t timeline, std::vector<TimelineSwitch> switches, Settings settings);
 

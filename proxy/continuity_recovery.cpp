@@ -75,6 +75,8 @@ void Continuity::note_outstanding() {
   wrapped_.reset();
 }
 
+bool Continuity::outcome_unknown() const { return stage_ == Stage::kNoServer && !failure_ && doubts() > 0; }
+
 // A replay was cut off: the doubts of the first loss were resolved before it, and of what it asked again only
 // what was sent can be in doubt.
 void Continuity::note_asked_again() {

@@ -51,6 +51,9 @@ struct Failover {
   unsigned attempts = 0;   // to reach another, since
   unsigned losses = 0;     // since a request was last answered
 
+  // There has been no primary since then, nor has the server said anything; 0: there is one.
+  TimeNs unserved_since = 0;
+
   // A cancel that came meanwhile, afterwards.
   bool cancelling = false;  // the server is being told
   unsigned cancels_sent = 0;

@@ -1,14 +1,17 @@
 """Is anybody kept waiting by a server that has fallen silent, its connections still open, and that nobody takes the
 place of? Stopped processes, and connections that carry nothing any more."""
 
+import contextlib
+
 import pytest
 
 from cluster import Cluster
-from raw_session import RawSession, kinds, query
+from raw_session import RawSession, error_fields, kinds, query
 from waiting import await_condition
 
 OPTIONS = ["--auth", "trust", "--health-user", "postgres"]
 COUNT = "SELECT count(*) FROM entry"
+WRITE = "INSERT INTO entry VALUES (1)"
 SILENCES = ["frozen", "dropped"]
 
 
@@ -87,3 +90,52 @@ def test_a_replica_that_falls_silent_is_left_with_what_it_was_asked(cluster, mak
         assert client.ask(COUNT) == "0"
         if mode == "replica":
             assert client.ask("SELECT current_setting('my.setting') || pg_is_in_recovery()") == "minetrue"
+
+
+# ---- Primaries
+
+def assert_ended(messages, sqlstate):
+    [error] = error_fields(messages)
+    assert (error["S"], error["C"]) == ("FATAL", sqlstate)
+    assert "failover_timeout" in error["M"]
+
+
+@pytest.mark.parametrize("how", SILENCES)
+def test_without_another_primary_whoever_asks_is_told_in_time(cluster, make_watching_proxy, how):
+    proxy = make_watching_proxy("--failover-timeout", "2s")
+    with contextlib.ExitStack() as stack:
+        idle, late, inside, reading, writing = (stack.enter_context(RawSession(proxy.port)) for _ in range(5))
+        with cluster.primary.connect() as locker:
+            inside.ask("BEGIN")
+            inside.ask("SELECT 1")
+            idle.ask("SET my.setting = 'mine'")
+            locker.execute("BEGIN")
+            locker.execute("LOCK TABLE entry")
+            reading.send(query(COUNT))
+            writing.send(query(WRITE))
+            for sql in (COUNT, WRITE):
+                await_condition(lambda: waits_for_a_lock(cluster.primary, sql), f"{sql} to wait at the primary")
+            silence(cluster.primary, how)
+            proxy.await_log(" primary_lost ")
+            late.send(query("SELECT 1"))
+            inside.send(query("SELECT 2"))
+            assert_ended(reading.to_end(), "08006")
+            assert_ended(writing.to_end(), "08007")  # nobody knows whether it was done
+            assert_ended(late.to_end(), "08006")
+            assert_ended(inside.to_end(), "08006")
+            cluster.primary.thaw() if how == "frozen" else cluster.primary.relay.heal()
+            locker.execute("ROLLBACK")
+        assert idle.ask("SELECT current_setting('my.setting')") == "mine"
+
+
+def test_a_primary_that_is_back_in_time_answers_what_it_was_asked(cluster, make_watching_proxy):
+    proxy = make_watching_proxy("--failover-timeout", "120s")
+    with RawSession(proxy.port) as client:
+        client.ask("CREATE TEMPORARY TABLE stays AS SELECT 7 AS n")
+        cluster.primary.freeze()
+        proxy.await_log(" primary_lost ")
+        client.send(query("SELECT n FROM stays"))
+        cluster.primary.thaw()
+        assert "D" in kinds(client.until_ready())
+        assert client.ask("SELECT n FROM stays") == "7"
+    assert " server_lost " not in proxy.log()

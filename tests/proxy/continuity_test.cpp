@@ -122,6 +122,17 @@ TEST_F(ContinuityTest, AWriteInFlightIsOfUnknownOutcome) {
   EXPECT_TRUE(relaying());
 }
 
+TEST_F(ContinuityTest, WithoutAServerItIsKnownWhetherAnythingIsInDoubt) {
+  (void)ask("SELECT a FROM t");
+  session_->server_lost();
+  EXPECT_FALSE(session_->outcome_unknown());
+  use({});
+  (void)ask("UPDATE t SET a = 1");
+  EXPECT_FALSE(session_->outcome_unknown());
+  session_->server_lost();
+  EXPECT_TRUE(session_->outcome_unknown());
+}
+
 TEST_F(ContinuityTest, ACommitInFlightWithoutGuardIsOfUnknownOutcome) {
   exchange("BEGIN", "BEGIN", 'T');
   exchange("UPDATE t SET a = 1", "UPDATE 1", 'T');
