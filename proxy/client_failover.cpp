@@ -330,6 +330,7 @@ void ClientSession::found_server(const ServerFacts& facts) {
 // After anything that may have moved the session's recovery along.
 void ClientSession::go_on() {
   Continuity& continuity = failover_->continuity;
+  continuity.ask_here_again();
   if (!continuity.broken().empty()) {
     return terminate(CloseReason::kServerLeft, "57P01",
                      "terminating connection: its server was lost, and the session could not be moved", {},

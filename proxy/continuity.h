@@ -58,6 +58,8 @@ struct ContinuityLimits {
   bool commit_guard = false;
   // Of reads at replicas: what the session read at the primary may be missing there, what it wrote may not.
   bool own_writes_only = false;
+  // The servers are replicas, which write nothing (mode replica).
+  bool replicas_only = false;
   // Functions that are not PostgreSQL's own leave the session's settings alone.
   bool trust_functions = false;
   // May put questions of its own to the server: not where it only listens.
@@ -74,8 +76,12 @@ class Continuity {
   // What to send of the client's bytes (judged before by the tracker), good until the next call.
   [[nodiscard]] ByteView to_server(ByteView bytes);
   // Nothing more of the client's is to be read now: a write of it is being committed, its COMMIT waits until
-  // the transaction's id is known, or the server is asked what the session still holds.
-  [[nodiscard]] bool holds_client() const { return wrapped_.has_value() || holding_ || asking_held_; }
+  // the transaction's id is known, the server is asked what the session still holds, or something is asked
+  // again.
+  [[nodiscard]] bool holds_client() const {
+    return wrapped_.has_value() || holding_ || asking_held_ || stopped_by_recovery_ ||
+           stage_ != Stage::kRelaying;
+  }
   // A question of the proxy's own is not answered yet.
   [[nodiscard]] bool is_asking() const;
   // What of the server's bytes the client shall see, likewise.
@@ -172,6 +178,8 @@ class Continuity {
   [[nodiscard]] std::optional<TransactionMark> take_lost_commit() {
     return std::exchange(lost_commit_, std::nullopt);
   }
+  // Puts a read that a replica broke off to that replica again, once it is ready (continuity_conflict.cpp).
+  void ask_here_again();
   // Nothing is outstanding, as the tracker sees it.
   void at_rest();
   // While quiet: appends what makes another session like this one.
@@ -281,6 +289,9 @@ class Continuity {
   void catch_up(std::uint64_t known, bool with_unnamed);
   void take_position(ByteView payload);
   void silent_answered(bool failed);
+
+  // continuity_conflict.cpp
+  [[nodiscard]] bool may_ask_here_again(ByteView error_payload) const;
 
   // Recovery (continuity_recovery.cpp).
   enum class Asking : std::uint8_t { kLastCommit, kCommitInDoubt };
@@ -408,6 +419,11 @@ class Continuity {
   bool opaque_ = false;       // a function may have changed the session
   ReadFloor floor_;
   std::optional<std::uint64_t> regained_;  // the history's version that the server found has
+
+  // Of a read that was in the way of what a replica had to replay.
+  bool stopped_by_recovery_ = false;  // the server has yet to say that it is ready
+  bool asks_here_ = false;            // it is
+  unsigned conflicts_ = 0;            // of what is asked now
 
   ByteBuffer inserted_;  // the proxy's own between the client's messages
   ByteBuffer to_server_out_;

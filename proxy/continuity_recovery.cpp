@@ -41,6 +41,7 @@ void Continuity::server_lost() {
   server_.reset();
   from_server_.forget();
   server_leaves_ = unfit_ = at_replica_ = false;
+  stopped_by_recovery_ = asks_here_ = false;
   regained_.reset();
   floor_.raise();
   times_asked_ = 0;

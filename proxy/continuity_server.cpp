@@ -82,6 +82,10 @@ struct Continuity::ServerSide {
         if (type == backend::kErrorResponse) session.good_bye_ = whole_message(type, payload);
         return;
       }
+      if (type == backend::kErrorResponse && session.may_ask_here_again(payload)) {
+        session.stopped_by_recovery_ = true;
+        return;
+      }
       const bool refused = type == backend::kErrorResponse && session.at_replica_ && session.showing_ &&
                            session.better_at_primary(payload);
       if (refused) {
@@ -133,7 +137,7 @@ ByteView Continuity::to_client(ByteView bytes) {
 
 bool Continuity::shows(char type) const {
   if (type == backend::kNotificationResponse) return true;
-  if (server_leaves_ || unfit_) return false;
+  if (server_leaves_ || unfit_ || stopped_by_recovery_) return false;
   if (stage_ != Stage::kRelaying && stage_ != Stage::kReplaying) return false;
   if (!requests_.empty() && requests_.front().own) {
     if (requests_.front().silent) return false;
@@ -180,6 +184,10 @@ void Continuity::note_setting(ByteView payload) {
 void Continuity::server_message(char type, ByteView payload, bool whole) {
   if (type == backend::kParameterStatus && may_leave()) note_setting(payload);
   if (server_leaves_ || unfit_ || is_aside(type)) return;
+  if (stopped_by_recovery_) {
+    asks_here_ = type == backend::kReadyForQuery;
+    return;
+  }
   if (stage_ == Stage::kAsking || stage_ == Stage::kRestoring) return restoring_reply(type, payload);
   if (requests_.empty()) return;
   if (requests_.front().own) return own_reply(type, payload);
@@ -274,6 +282,7 @@ void Continuity::reply_came(char type, ByteView payload, bool whole) {
       confused_ = confused_ || request.pipeline;
       return;
     case backend::kDataRow:
+      request.has_rows = true;
       if (request.own_is_due()) take_mark(payload);
       return;
     default:
@@ -338,7 +347,7 @@ void Continuity::request_answered(char status) {
   }
   status_ = status;
   cancelled_ = false;
-  request_bytes_ = 0;
+  request_bytes_ = conflicts_ = 0;
   if (!request.pipeline) history_.closed("");             // a Query takes the unnamed statement with it
   if (status != 'I' && request.committed) note_commit();  // AND CHAIN
   if (status != 'I' && request.committed && !overflowed_) {

@@ -70,6 +70,7 @@ Proxy::Proxy(const Configuration& configuration, TrafficObserver* observer) : co
   shared_.continuity.trust_functions = configuration.trust_functions;
   shared_.mode = configuration.mode;
   // A replica has no transaction ids to give out.
+  shared_.continuity.replicas_only = shared_.mode == Mode::kReplica;
   if (shared_.mode == Mode::kReplica) shared_.continuity.commit_guard = false;
   shared_.names_sessions = configuration.admin.listen.has_value();
   shared_.joins_recordings = configuration.joins_recordings && observer != nullptr;

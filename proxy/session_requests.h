@@ -33,6 +33,7 @@ struct OpenRequest {
   std::string sought = {};     // of those, by name
   bool unlearned = false;      // lost before the server had said what settings its code has made
   bool silent = false;         // or makes the server what the client knows already
+  bool has_rows = false;       // some of its answer's came
   bool failed = false;         // the server said so; what else was due will not come
   bool ends_transaction = false;
   bool wrapped = false;   // a single write that the proxy has put into a transaction of its own

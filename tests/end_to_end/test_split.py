@@ -609,3 +609,30 @@ def test_a_session_leaves_a_replica_that_lags_when_it_asks_again(cluster, make_r
         cluster.primary.execute("INSERT INTO entry VALUES (1, 1, 'not replayed')")
         await_condition(lambda: serves(client)[0] != first.server.port, "another replica")
         await_condition(lambda: client.execute("SELECT count(*) FROM entry").fetchone() == (1,), "the row")
+
+
+@pytest.mark.parametrize("auth", ["relay", "trust"])
+def test_a_read_in_the_way_of_recovery_is_asked_again(cluster, make_replica_proxy, auth):
+    only = cluster.replicas[0]
+    # As long as there is a row it takes for ever.
+    read = "SELECT (SELECT count(*) FROM generate_series(1, 1000000000000 + n)) FROM entry"
+    runs = f"SELECT count(*) > 0 FROM pg_stat_activity WHERE state = 'active' AND query = '{read}'"
+    cluster.primary.execute("INSERT INTO entry VALUES (1, 1, 'there')")
+    cluster.await_streaming(only)
+    proxy = make_replica_proxy([cluster.primary.address, only.address], "--auth", auth)
+    with only.connect() as connection:
+        connection.execute("ALTER SYSTEM SET max_standby_streaming_delay = '100ms'")
+        connection.execute("SELECT pg_reload_conf()")
+        try:
+            with RawSession(proxy.port) as client:
+                client.send(query(read))
+                await_condition(lambda: connection.execute(runs).fetchone()[0], "the read to run")
+                before = len(only.server.log())
+                cluster.primary.execute("TRUNCATE entry")
+                assert kinds(client.until_ready()) == "TCZ"
+                assert "conflict with recovery" in only.server.log()[before:]
+                assert client.ask("SELECT pg_is_in_recovery()") == "t"
+        finally:
+            connection.execute("ALTER SYSTEM RESET max_standby_streaming_delay")
+            connection.execute("SELECT pg_reload_conf()")
+    assert " server_lost " not in proxy.log()
