@@ -299,6 +299,7 @@ class Continuity {
   void note_outstanding();
   void note_asked_again();
   [[nodiscard]] std::ptrdiff_t doubts() const;
+  [[nodiscard]] std::string why_unknown() const;
   void judge();
   void ask_again();
   void last_commit_known(Fate fate);

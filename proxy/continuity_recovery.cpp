@@ -124,10 +124,7 @@ void Continuity::judge() {
                                   [](const OpenRequest& request) { return request.doubtful; });
   if (doubt == outstanding_.end()) return ask_again();
   if (!mark_ || mark_->number != doubt->transaction) {
-    return give_up({"08007", std::string(kUnknownOutcome),
-                    limits_.commit_guard ? "Nothing was known of it that would identify it at another server."
-                                         : "With commit_guard = on the proxy could have asked."},
-                   false);
+    return give_up({"08007", std::string(kUnknownOutcome), why_unknown()}, false);
   }
   asking_of_ = Asking::kCommitInDoubt;
   if (new_timeline_ != mark_->timeline && left_at(mark_->timeline) == nullptr) {
@@ -137,6 +134,15 @@ void Continuity::judge() {
                    false);
   }
   never_arrived(*mark_) ? ask_again() : ask_fate(*mark_);
+}
+
+std::string Continuity::why_unknown() const {
+  if (limits_.replicas_only) {
+    return "A replica writes nothing; but what was asked may have effects elsewhere, and was not asked "
+           "again.";
+  }
+  return limits_.commit_guard ? "Nothing was known of it that would identify it at another server."
+                              : "With commit_guard = on the proxy could have asked.";
 }
 
 void Continuity::ask_again() {

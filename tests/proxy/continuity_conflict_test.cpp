@@ -1,4 +1,5 @@
-// Mode replica: which reads that the replica broke off are put to it again?
+// Mode replica: which reads that the replica broke off are put to it again, and what is said of those it took
+// along.
 #include "tests/proxy/continuity_fixture.h"
 
 namespace understudy::proxy {
@@ -96,6 +97,23 @@ TEST_F(ConflictTest, LostInTheMiddleOfItAnotherIsAsked) {
   EXPECT_EQ(told_and_asked(error("40001")), std::pair(kNothing, kNothing));
   EXPECT_EQ(move(), Lines{"Q SELECT a FROM t"});
   EXPECT_EQ(answer(done("SELECT 0", 'I')), (Lines{"C SELECT 0", "Z I"}));
+}
+
+// ---- Of unknown outcome
+
+// The detail of the error that the client is told.
+std::string detail_of(const ByteBuffer& told) {
+  const std::size_t size = std::size_t{load_be32(told.data() + 1)} + 1;
+  const auto error = wire::ErrorResponse::decode(ByteView(told).subspan(5, size - 5));
+  return error ? std::string(error->field('D')) : "";
+}
+
+TEST_F(ConflictTest, AtAReplicaNobodyIsAdvisedToGuardCommits) {
+  (void)ask("SELECT mine(a) FROM t");
+  (void)move();
+  const std::string detail = detail_of(session_->take_for_client());
+  EXPECT_NE(detail.find("A replica writes nothing"), std::string::npos) << detail;
+  EXPECT_EQ(detail.find("commit_guard"), std::string::npos) << detail;
 }
 
 }  // namespace
