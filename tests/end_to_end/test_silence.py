@@ -43,8 +43,13 @@ def make_watching_proxy(make_proxy, cluster):
     return make
 
 
-def silence(node, how):
+@contextlib.contextmanager
+def silent(node, how):
     node.freeze() if how == "frozen" else node.relay.drop()
+    try:
+        yield
+    finally:
+        node.thaw() if how == "frozen" else node.relay.heal()
 
 
 def waits_for_a_lock(node, sql):
@@ -82,14 +87,14 @@ def test_a_replica_that_falls_silent_is_left_with_what_it_was_asked(cluster, mak
         if mode == "split":
             await_read_at_a_replica(proxy, client)
         client.send(query(COUNT))
-        silent = await_condition(lambda: next((one for one in cluster.replicas if waits_for_a_lock(one, COUNT)), None),
-                                 "the read to wait at a replica")
-        silence(silent, how)
-        locker.execute("ROLLBACK")
-        assert kinds(client.until_ready()) == "TDCZ"
-        assert client.ask(COUNT) == "0"
-        if mode == "replica":
-            assert client.ask("SELECT current_setting('my.setting') || pg_is_in_recovery()") == "minetrue"
+        asked = await_condition(lambda: next((one for one in cluster.replicas if waits_for_a_lock(one, COUNT)), None),
+                                "the read to wait at a replica")
+        with silent(asked, how):
+            locker.execute("ROLLBACK")
+            assert kinds(client.until_ready()) == "TDCZ"
+            assert client.ask(COUNT) == "0"
+            if mode == "replica":
+                assert client.ask("SELECT current_setting('my.setting') || pg_is_in_recovery()") == "minetrue"
 
 
 # ---- Primaries
@@ -115,15 +120,14 @@ def test_without_another_primary_whoever_asks_is_told_in_time(cluster, make_watc
             writing.send(query(WRITE))
             for sql in (COUNT, WRITE):
                 await_condition(lambda: waits_for_a_lock(cluster.primary, sql), f"{sql} to wait at the primary")
-            silence(cluster.primary, how)
-            proxy.await_log(" primary_lost ")
-            late.send(query("SELECT 1"))
-            inside.send(query("SELECT 2"))
-            assert_ended(reading.to_end(), "08006")
-            assert_ended(writing.to_end(), "08007")  # nobody knows whether it was done
-            assert_ended(late.to_end(), "08006")
-            assert_ended(inside.to_end(), "08006")
-            cluster.primary.thaw() if how == "frozen" else cluster.primary.relay.heal()
+            with silent(cluster.primary, how):
+                proxy.await_log(" primary_lost ")
+                late.send(query("SELECT 1"))
+                inside.send(query("SELECT 2"))
+                assert_ended(reading.to_end(), "08006")
+                assert_ended(writing.to_end(), "08007")  # nobody knows whether it was done
+                assert_ended(late.to_end(), "08006")
+                assert_ended(inside.to_end(), "08006")
             locker.execute("ROLLBACK")
         assert idle.ask("SELECT current_setting('my.setting')") == "mine"
 
@@ -132,10 +136,9 @@ def test_a_primary_that_is_back_in_time_answers_what_it_was_asked(cluster, make_
     proxy = make_watching_proxy("--failover-timeout", "120s")
     with RawSession(proxy.port) as client:
         client.ask("CREATE TEMPORARY TABLE stays AS SELECT 7 AS n")
-        cluster.primary.freeze()
-        proxy.await_log(" primary_lost ")
-        client.send(query("SELECT n FROM stays"))
-        cluster.primary.thaw()
+        with silent(cluster.primary, "frozen"):
+            proxy.await_log(" primary_lost ")
+            client.send(query("SELECT n FROM stays"))
         assert "D" in kinds(client.until_ready())
         assert client.ask("SELECT n FROM stays") == "7"
     assert " server_lost " not in proxy.log()

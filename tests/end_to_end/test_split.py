@@ -601,16 +601,6 @@ def test_without_a_replica_clients_wait(cluster, make_replica_proxy):
     assert answers == [(only.server.port, True)]
 
 
-def test_a_session_leaves_a_replica_that_lags_when_it_asks_again(cluster, make_replica_proxy):
-    proxy = make_replica_proxy(cluster.backends, "--auth", "trust", "--max-replica-lag", "300ms")
-    with proxy.connect() as client:
-        first = next(node for node in cluster.replicas if node.server.port == serves(client)[0])
-        delay(first, "10min")
-        cluster.primary.execute("INSERT INTO entry VALUES (1, 1, 'not replayed')")
-        await_condition(lambda: serves(client)[0] != first.server.port, "another replica")
-        await_condition(lambda: client.execute("SELECT count(*) FROM entry").fetchone() == (1,), "the row")
-
-
 @pytest.mark.parametrize("auth", ["relay", "trust"])
 def test_a_read_in_the_way_of_recovery_is_asked_again(cluster, make_replica_proxy, auth):
     only = cluster.replicas[0]
@@ -636,3 +626,13 @@ def test_a_read_in_the_way_of_recovery_is_asked_again(cluster, make_replica_prox
             connection.execute("ALTER SYSTEM RESET max_standby_streaming_delay")
             connection.execute("SELECT pg_reload_conf()")
     assert " server_lost " not in proxy.log()
+
+
+def test_a_session_leaves_a_replica_that_lags_when_it_asks_again(cluster, make_replica_proxy):
+    proxy = make_replica_proxy(cluster.backends, "--auth", "trust", "--max-replica-lag", "300ms")
+    with proxy.connect() as client:
+        first = next(node for node in cluster.replicas if node.server.port == serves(client)[0])
+        delay(first, "10min")
+        cluster.primary.execute("INSERT INTO entry VALUES (1, 1, 'not replayed')")
+        await_condition(lambda: serves(client)[0] != first.server.port, "another replica")
+        await_condition(lambda: client.execute("SELECT count(*) FROM entry").fetchone() == (1,), "the row")
