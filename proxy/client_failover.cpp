@@ -142,7 +142,10 @@ void ClientSession::lose_server(const std::string& why) {
   } else {
     tracker_.server_lost();
   }
-  if (++failover.losses > kMostLosses) {
+  // A session that had its server, and asked nothing of it, has not done for it.
+  const bool perhaps_to_blame = again || failover.continuity.client_waits();
+  failover.losses = perhaps_to_blame ? failover.losses + 1 : 0;
+  if (failover.losses > kMostLosses) {
     return terminate(CloseReason::kServerLeft, "08006",
                      "terminating connection: its server was lost again and again", {},
                      std::to_string(failover.losses) + " times without an answer to its request.");

@@ -127,6 +127,8 @@ class Continuity {
   [[nodiscard]] bool stop_waiting();
   // Whether the present server is to be told of a cancel that came while there was none; said once.
   [[nodiscard]] bool cancels_again();
+  // Something that the client has asked is not answered.
+  [[nodiscard]] bool client_waits() const;
   // What was cancelled is not answered yet.
   [[nodiscard]] bool cancelled() const { return cancelled_; }
 
@@ -271,8 +273,6 @@ class Continuity {
   void ask_for_held_now();
   [[nodiscard]] bool announces_end(ByteView payload) const;
   [[nodiscard]] bool may_leave() const { return !server_leaves_ && !unfit_; }
-
-  [[nodiscard]] bool client_waits() const;
 
   // continuity_held.cpp
   void ask_what_is_held();

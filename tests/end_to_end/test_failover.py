@@ -103,6 +103,18 @@ def test_an_idle_session_moves_with_all_that_is_its_own(cluster, make_failover_p
         assert news == ["after"]
 
 
+def test_an_idle_session_outlives_any_number_of_losses(cluster, make_failover_proxy):
+    proxy = make_failover_proxy(cluster.backends)
+    with proxy.connect() as client:
+        assert client.execute("SELECT 1").fetchone() == (1,)  # leaves nothing that a server would be asked to make again
+        for losses in range(1, 8):
+            cluster.primary.kill()
+            cluster.primary.server.start()
+            await_condition(lambda: proxy.log().count(" session_moved ") == losses,
+                            lambda: f"move {losses}: {proxy.log()}")
+        assert client.execute("SELECT 1").fetchone() == (1,)
+
+
 def test_a_listener_that_asks_for_nothing_hears_of_what_happens_afterwards(cluster, make_failover_proxy):
     proxy = make_failover_proxy(cluster.backends)
     with RawSession(proxy.port) as client:
