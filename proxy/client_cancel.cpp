@@ -12,6 +12,8 @@ namespace {
 // this and then twice as long each time, until it has answered.
 constexpr TimeNs kFirstPause = 100'000'000;
 constexpr unsigned kMostCancels = 7;
+// Of what the client asks while there is no server, so much is read when it is cancelled.
+constexpr std::size_t kMostUnread = 16U << 10;
 
 }  // namespace
 
@@ -51,8 +53,9 @@ void ClientSession::note_cancelled(bool sent) {
   if (observer_) observer_->cancelled(now_ns());
   if (!failover_ || state() == SessionState::kClosed || !client_.attached()) return;
   // What it asked while the session moves is in its socket yet, or waits to be routed.
-  const bool unread = !sent && ((!client_.in_process() && !is_silent(client_.connection())) ||
-                                (failover_->split && !failover_->split->waiting.empty()));
+  const bool unread =
+      !sent && ((!client_.in_process() && !is_silent(client_.connection())) || !failover_->unread.empty() ||
+                (failover_->split && !failover_->split->waiting.empty()));
   failover_->continuity.note_cancel(sent, unread);
   if (moving()) {
     stop_waiting();
@@ -64,11 +67,50 @@ void ClientSession::note_cancelled(bool sent) {
 
 // The session goes on looking for a server, as one that is idle.
 void ClientSession::stop_waiting() {
-  if (!failover_->continuity.stop_waiting()) return;
+  if (state() == SessionState::kClosed) return;
+  if (!failover_->continuity.stop_waiting()) return refuse_unsent();
   tracker_.server_found();
   tracker_.server_restored();
   show_client(failover_->continuity.take_for_client());
   if (state() != SessionState::kClosed) tracker_.server_lost();
+}
+
+// What was asked since the server was lost: it waits to be routed, or in the client's socket.
+void ClientSession::refuse_unsent() {
+  Failover& failover = *failover_;
+  const bool routed = failover.split && !failover.split->waiting.empty();
+  if (!routed) look_for_unread();
+  ByteBuffer& request = routed ? failover.split->waiting : failover.unread;
+  if (!failover.continuity.refuse_unsent(request)) return;
+  const ByteBuffer refused = std::exchange(request, {});
+  tracker_.server_found();
+  tracker_.server_restored();
+  if (!routed) {
+    last_activity_ = request_since_ = now_ns();
+    if (!tracker_.client_bytes(refused)) return protocol_error(true, tracker_.violation());
+    if (observer_) observer_->relayed(Direction::kFromClient, last_activity_, refused);
+    if (join_) join_->client_bytes(refused);
+  }
+  show_client(failover.continuity.take_for_client());
+  if (state() != SessionState::kClosed) tracker_.server_lost();
+}
+
+// A cancel may come on another worker, in the midst of anything: the scratch buffer is not for it.
+void ClientSession::look_for_unread() {
+  if (client_.in_process() || failover_->unread.size() >= kMostUnread) return;
+  ByteBuffer piece(kMostUnread);
+  const ReadResult result = client_.read(piece);
+  // (Its end is found again by whoever reads next.)
+  if (result.status == IoStatus::kOk) append_bytes(failover_->unread, result.bytes);
+}
+
+// False: it must stay where it is, and nothing behind it may be read.
+bool ClientSession::take_unread() {
+  if (failover_->unread.empty()) return true;
+  if (!client_readable()) return false;
+  const ByteBuffer bytes = std::exchange(failover_->unread, {});
+  take_client(bytes);
+  return state() != SessionState::kClosed;
 }
 
 void ClientSession::pass_cancel() {

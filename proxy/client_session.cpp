@@ -57,7 +57,8 @@ void ClientSession::run(std::uint32_t client_events, std::uint32_t server_events
              !server_.endpoint().flush()) {
     server_write_failed_ = true;
   }
-  if (client_.in_process() || client_.ready_to_read(client_events)) pump_client();
+  const bool unread = failover_ && !failover_->unread.empty();
+  if (client_.in_process() || unread || client_.ready_to_read(client_events)) pump_client();
   if (server_.connected() && server_.endpoint().ready_to_read(server_events)) pump_server();
   settle();
 }
@@ -85,6 +86,7 @@ bool ClientSession::server_readable() { return server_.connected() && !client_.b
 
 void ClientSession::pump_client() {
   if (login_ && !login_->direct_tls_decided) look_for_direct_tls();
+  if (failover_ && !take_unread()) return;
   for (int reads = 0; reads < kReadsPerTurn; ++reads) {
     if (!client_readable()) return;
     const ReadResult result = client_.read(context_.scratch);
@@ -127,6 +129,7 @@ void ClientSession::settle() {
     return terminate(CloseReason::kShutdown, "57P01", "terminating connection due to administrator command");
   }
   if (join_ && join_->waits()) join_recording();
+  if (failover_ && !failover_->unread.empty() && client_readable()) context_.loop.make_runnable(*this);
   client_.set_interest(client_readable(), client_.backlogged());
   if (server_.connected()) {
     server_.endpoint().set_interest(server_readable(), server_.endpoint().backlogged());

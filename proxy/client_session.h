@@ -169,6 +169,9 @@ class ClientSession final : public Runnable {
 
   // client_cancel.cpp
   void stop_waiting();
+  void refuse_unsent();
+  void look_for_unread();
+  [[nodiscard]] bool take_unread();
   void pass_cancel();
   void cancel_at_server();
   void send_cancel(const CancelTarget& target, std::function<void()> done);

@@ -125,6 +125,8 @@ class Continuity {
   // While there is no server: ends the one request that waits with 57014, if nothing can have come of it;
   // false when it does not (then the server that is found is told of the cancel).
   [[nodiscard]] bool stop_waiting();
+  // Likewise for `request`, which no server has been sent: it ends if it is one, and nothing else is open.
+  [[nodiscard]] bool refuse_unsent(ByteView request);
   // Whether the present server is to be told of a cancel that came while there was none; said once.
   [[nodiscard]] bool cancels_again();
   // Something that the client has asked is not answered.

@@ -53,6 +53,7 @@ struct Failover {
 
   // There has been no primary since then, nor has the server said anything; 0: there is one.
   TimeNs unserved_since = 0;
+  ByteBuffer unread;  // of the client's: read for a cancel, and as if it were in its socket yet
 
   // A cancel that came meanwhile, afterwards.
   bool cancelling = false;  // the server is being told

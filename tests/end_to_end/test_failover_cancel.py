@@ -6,6 +6,7 @@ import contextlib
 import psycopg
 import pytest
 
+from raw_session import RawSession, error_fields, kinds, query
 from waiting import await_condition
 
 OPTIONS = ["--auth", "trust", "--health-user", "postgres", "--commit-guard", "on", "--failover-timeout", "60s"]
@@ -66,17 +67,33 @@ def test_in_a_transaction_it_ends_at_the_new_primary(cluster, cluster_proxy):
         assert client.execute("SELECT count(*) FROM entry").fetchone() == (0,)
 
 
-def test_what_was_asked_while_there_was_no_primary_ends_at_the_new_one(cluster, cluster_proxy):
-    with cluster_proxy.connect() as client:
-        client.execute(BOUND)
+@pytest.mark.parametrize("sql", [ENDLESS, "INSERT INTO entry VALUES (7)"])
+def test_what_was_asked_while_there_was_no_primary_ends_at_once(cluster, cluster_proxy, sql):
+    with RawSession(cluster_proxy.port) as client:
         cluster.kill_primary()
         cluster_proxy.await_log(" server_lost ")
-        with asking(client, ENDLESS) as answer:
-            await_condition(lambda: client.pgconn.transaction_status == psycopg.pq.TransactionStatus.ACTIVE, "the request")
-            client.cancel()
-            new = cluster.take_over()
-            assert_cancelled(answer)
-        assert client.execute(WHO).fetchone() == (new.node.server.port,)
+        client.send(query(sql))
+        client.cancel()
+        answer = client.until_ready()  # while there is no primary
+        assert (kinds(answer), error_fields(answer)[0]["C"]) == ("EZ", "57014")
+        new = cluster.take_over()
+        assert client.ask(WHO) == str(new.node.server.port)
+        assert client.ask("SELECT count(*) FROM entry WHERE n = 7") == "0"
+
+
+def test_what_was_asked_in_a_transaction_while_there_was_no_primary_ends_at_the_new_one(cluster, cluster_proxy):
+    with RawSession(cluster_proxy.port) as client:
+        client.ask(BOUND)
+        client.ask("BEGIN")
+        cluster.kill_primary()
+        cluster_proxy.await_log(" server_lost ")
+        client.send(query(ENDLESS))
+        client.cancel()
+        new = cluster.take_over()
+        answer = client.until_ready()
+        assert error_fields(answer)[0]["M"] == "canceling statement due to user request"
+        client.ask("ROLLBACK")
+        assert client.ask(WHO) == str(new.node.server.port)
 
 
 def test_an_idle_session_that_moves_has_nothing_to_be_cancelled(cluster, cluster_proxy):

@@ -5,6 +5,7 @@ import struct
 
 PROTOCOL_3_0 = 196608
 PROTOCOL_3_2 = 196610
+CANCEL_REQUEST = 80877102
 READY = b"Z\0\0\0\5"
 
 
@@ -76,6 +77,14 @@ class RawSession:
 
     def send(self, *pieces):
         self.socket.sendall(b"".join(pieces))
+
+    def cancel(self):
+        """Asks for it as libpq does, over a connection of its own; returns when that was taken."""
+        key = next(payload for kind, payload in self.greeting if kind == b"K")
+        with socket.create_connection(self.socket.getpeername(), self.socket.gettimeout()) as other:
+            other.sendall(struct.pack("!ii", len(key) + 8, CANCEL_REQUEST) + key)
+            while other.recv(1 << 10):
+                pass
 
     def next(self):
         """The next message as (type, payload); None at the end of the stream."""

@@ -71,6 +71,39 @@ TEST_F(ContinuityCancelTest, WhatWasNotReadYetIsMeantToo) {
   EXPECT_TRUE(session_->cancels_again());
 }
 
+TEST_F(ContinuityCancelTest, WhatNoServerWasSentEndsAtOnceWhateverItAsks) {
+  exchange("SET work_mem = '1MB'", "SET", 'I');
+  session_->server_lost();
+  ByteBuffer requests[2];
+  wire::append_query(requests[0], "UPDATE t SET a = 1");
+  wire::append_parse(requests[1], "", "DELETE FROM t");
+  wire::append_bind(requests[1], {});
+  wire::append_execute(requests[1], "");
+  wire::append_sync(requests[1]);
+  for (const ByteBuffer& request : requests) {
+    EXPECT_FALSE(session_->refuse_unsent(request));  // nobody has cancelled it
+    session_->note_cancel(false, true);
+    EXPECT_FALSE(session_->stop_waiting());
+    EXPECT_FALSE(session_->refuse_unsent(ByteView(request).first(request.size() - 1)));
+    EXPECT_FALSE(session_->refuse_unsent(both(request, request)));
+    EXPECT_TRUE(session_->refuse_unsent(request));
+    EXPECT_EQ(lines_of(session_->take_for_client()), (Lines{"E 57014", "Z I"}));
+  }
+  EXPECT_EQ(find(), Lines{"Q SET work_mem = '1MB'"});
+  EXPECT_EQ(answer(done("SET", 'I')), Lines{});
+  EXPECT_EQ(ask("SELECT a FROM t"), Lines{"Q SELECT a FROM t"});
+  EXPECT_FALSE(session_->cancels_again());
+}
+
+TEST_F(ContinuityCancelTest, WhatNoServerWasSentOfATransactionIsForTheNext) {
+  exchange("BEGIN", "BEGIN", 'T');
+  session_->server_lost();
+  session_->note_cancel(false, true);
+  ByteBuffer request;
+  wire::append_query(request, "SELECT a FROM t");
+  EXPECT_FALSE(session_->refuse_unsent(request));
+}
+
 TEST_F(ContinuityCancelTest, AnIdleSessionHasNothingToBeCancelled) {
   exchange("SELECT 1", "SELECT 1", 'I');
   session_->note_cancel(true, false);
