@@ -405,6 +405,8 @@ void ClientSession::end_unserved() {
 
 // Where it is being made again nothing may wait for ever.
 void ClientSession::check_recovery(TimeNs now) {
+  // (A server that says "in progress" again and again is not silent.)
+  if (now - failover_->found_at > context_.limits.failover_timeout) failover_->continuity.stop_asking();
   const TimeNs silent_since = std::max(failover_->found_at, last_activity_);
   if (now - silent_since <= context_.limits.failover_timeout) return;
   failover_->continuity.out_of_patience();

@@ -175,6 +175,10 @@ class Continuity {
   [[nodiscard]] Stage stage() const { return stage_; }
   // The new server has not answered for too long; a transaction that is replayed is given up.
   void out_of_patience();
+  // What is in doubt and still in progress is not waited for any longer.
+  void stop_asking() {
+    if (stage_ == Stage::kAsking) patience_ended_ = true;
+  }
   // Why moving came to nothing for good, in words; empty when it did not.
   [[nodiscard]] const std::string& broken() const { return broken_; }
   // The last transaction that the client was told to be committed, if the new server does not have it; told
@@ -297,7 +301,7 @@ class Continuity {
 
   // Recovery (continuity_recovery.cpp).
   enum class Asking : std::uint8_t { kLastCommit, kCommitInDoubt };
-  enum class Fate : std::uint8_t { kCommitted, kAborted, kNeverArrived, kInProgress, kUnknown };
+  enum class Fate : std::uint8_t { kCommitted, kAborted, kNeverArrived, kInProgress, kPrepared, kUnknown };
   void note_outstanding();
   void note_asked_again();
   [[nodiscard]] std::ptrdiff_t doubts() const;
@@ -401,6 +405,7 @@ class Continuity {
   std::uint32_t new_timeline_ = 0;
   unsigned answers_due_ = 0;
   unsigned times_asked_ = 0;
+  bool patience_ended_ = false;
   Asking asking_of_ = Asking::kCommitInDoubt;
   std::vector<std::string> answer_;
   std::string answer_error_;         // SQLSTATE

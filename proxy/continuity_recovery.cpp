@@ -19,6 +19,14 @@ constexpr std::string_view kUnknownOutcome = "the outcome of the transaction is 
 // Asked so often, 50 ms apart, while a COMMIT that has lost its client is still at work.
 constexpr unsigned kMostAsked = 600;
 
+// What is in progress may have been prepared, which no status tells. (Ids in that view wrap around.)
+std::string prepared_or(std::uint64_t id, const std::string& status) {
+  return "CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_prepared_xacts AS p WHERE "
+         "p.transaction::pg_catalog.text "
+         "OPERATOR(pg_catalog.=) '" +
+         std::to_string(static_cast<std::uint32_t>(id)) + "') THEN 'prepared' ELSE " + status + " END";
+}
+
 }  // namespace
 
 std::string Continuity::cannot_move() const {
@@ -99,6 +107,7 @@ void Continuity::server_found(std::uint32_t timeline, std::vector<TimelineSwitch
   new_timeline_ = timeline;
   switches_ = std::move(switches);
   times_asked_ = 0;
+  patience_ended_ = false;
   if (committed_ && !failure_) {
     // With asynchronous replication the new primary may not have what was acknowledged.
     asking_of_ = Asking::kLastCommit;
@@ -110,7 +119,7 @@ void Continuity::server_found(std::uint32_t timeline, std::vector<TimelineSwitch
 // What becomes of the client's last acknowledged commit is for whoever runs the proxy to know.
 void Continuity::last_commit_known(Fate fate) {
   if (fate == Fate::kNeverArrived || fate == Fate::kAborted) lost_commit_ = committed_;
-  if (fate != Fate::kCommitted) committed_.reset();
+  if (fate != Fate::kCommitted && fate != Fate::kPrepared) committed_.reset();
   times_asked_ = 0;
   judge();
 }
@@ -171,11 +180,13 @@ void Continuity::ask_fate(const TransactionMark& mark) {
   answer_.clear();
   answer_error_.clear();
   const std::string pause = times_asked_ == 0 ? "" : ", pg_catalog.pg_sleep(0.05)";
+  const std::string status = "pg_catalog.txid_status(" + std::to_string(mark.id) + ")";
+  const std::string asked = times_asked_ == 0 ? status : prepared_or(mark.id, status);
   ++times_asked_;
   // As a number: what a time looks like hangs on the session's settings.
   wire::append_query(for_server_,
-                     "SELECT pg_catalog.txid_status(" + std::to_string(mark.id) +
-                         "), (pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()) * "
+                     "SELECT " + asked +
+                         ", (pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()) * "
                          "1000000)::pg_catalog.int8, (pg_catalog.pg_control_checkpoint()).checkpoint_lsn" +
                          pause);
 }
@@ -193,16 +204,18 @@ Continuity::Fate Continuity::fate_of(const TransactionMark& mark) const {
   if (restarted && checkpoint < mark.lsn) return Fate::kNeverArrived;
   if (status == "committed") return Fate::kCommitted;
   if (status == "aborted") return Fate::kAborted;
+  if (status == "prepared") return Fate::kPrepared;
   return status == "in progress" ? Fate::kInProgress : Fate::kUnknown;
 }
 
 void Continuity::fate_known() {
   const TransactionMark& mark = asking_of_ == Asking::kLastCommit ? *committed_ : *mark_;
   const Fate fate = fate_of(mark);
-  if (fate == Fate::kInProgress && times_asked_ < kMostAsked) return ask_fate(mark);
+  if (fate == Fate::kInProgress && times_asked_ < kMostAsked && !patience_ended_) return ask_fate(mark);
   if (asking_of_ == Asking::kLastCommit) return last_commit_known(fate);
   switch (fate) {
     case Fate::kCommitted:
+    case Fate::kPrepared:
       return was_committed();
     case Fate::kAborted:
       if (doubts() > 1) break;  // what came behind it may have been done
@@ -213,10 +226,10 @@ void Continuity::fate_known() {
     case Fate::kUnknown:
       break;
   }
-  give_up({"08007", std::string(kUnknownOutcome),
-           answer_error_.empty() ? "The new primary knows nothing of it, or not enough."
-                                 : "The new primary was asked in vain: " + answer_error_ + "."},
-          false);
+  std::string detail = "The new primary knows nothing of it, or not enough.";
+  if (fate == Fate::kInProgress) detail = "It is still in progress at the new primary.";
+  if (!answer_error_.empty()) detail = "The new primary was asked in vain: " + answer_error_ + ".";
+  give_up({"08007", std::string(kUnknownOutcome), std::move(detail)}, false);
 }
 
 std::ptrdiff_t Continuity::doubts() const {
@@ -255,7 +268,7 @@ void Continuity::was_committed() {
   judge();
 }
 
-// What the lost server would have said yet: to a COMMIT and nothing else.
+// What the lost server would have said yet: to a COMMIT, or PREPARE TRANSACTION, and nothing else.
 ByteBuffer Continuity::commit_reply(const OpenRequest& request) const {
   ByteBuffer reply;
   for (std::size_t at = request.next_due; at < request.due.size(); ++at) {
@@ -263,7 +276,8 @@ ByteBuffer Continuity::commit_reply(const OpenRequest& request) const {
     if (due.own) continue;
     switch (due.type) {
       case 'C':
-        wire::append_command_complete(reply, "COMMIT");
+        wire::append_command_complete(
+            reply, due.effect.kind == EffectKind::kPrepareTransaction ? "PREPARE TRANSACTION" : "COMMIT");
         break;
       case 'D':
         wire::append_empty_message(reply, backend::kNoData);

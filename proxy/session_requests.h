@@ -61,7 +61,9 @@ struct OpenRequest {
     for (std::size_t at = next_due; at < due.size(); ++at) {
       if (due[at].type != 'C' || due[at].own) continue;
       ++others;
-      commit = due[at].effect.kind == EffectKind::kCommit && !due[at].effect.chain;
+      const EffectKind kind = due[at].effect.kind;
+      commit =
+          (kind == EffectKind::kCommit && !due[at].effect.chain) || kind == EffectKind::kPrepareTransaction;
     }
     return others <= 1 && commit && !failed;
   }

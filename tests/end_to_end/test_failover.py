@@ -25,7 +25,7 @@ WHO = "SELECT inet_server_port()"
 @pytest.fixture(scope="module")
 def three(template):
     """A primary and two replicas, replicating synchronously, behind relays; for all tests of this file."""
-    with Cluster(template, relays="everything") as servers:
+    with Cluster(template, relays="everything", settings="max_prepared_transactions = 5\n") as servers:
         servers.primary.execute("CREATE TABLE entry (n int, what text)")
         yield servers
 
@@ -403,6 +403,24 @@ def test_the_recording_says_who_answered_what_and_holds_nothing_of_the_proxys_ow
     assert before in shown[:said]
     assert cluster.primary.address in shown[said:after]
     assert "BEGIN" not in shown and "txid" not in shown
+
+
+def test_a_transaction_that_was_prepared_when_its_answer_was_lost_gets_it(cluster, make_failover_proxy):
+    proxy = make_failover_proxy(cluster.backends)
+    with RawSession(proxy.port) as client:
+        client.ask("BEGIN")
+        client.ask("INSERT INTO entry VALUES (1, 'prepared')")
+        for replica in cluster.replicas:
+            cluster.freeze(replica)  # so that the primary waits for them, and says nothing
+        client.send(query("PREPARE TRANSACTION 'understudy'"))
+        await_condition(lambda: cluster.primary.value("SELECT count(*) FROM pg_prepared_xacts"), "the transaction")
+        cluster.primary.kill()
+        cluster.primary.server.start()
+        answer = client.until_ready()
+        assert (b"C", b"PREPARE TRANSACTION\0") in answer and not error_fields(answer)
+    for replica in cluster.replicas:
+        replica.thaw()
+    cluster.primary.execute("ROLLBACK PREPARED 'understudy'")
 
 
 # ---- What asynchronous replication loses

@@ -64,6 +64,39 @@ TEST_F(CommitGuardTest, ACommitStillAtWorkIsAskedAboutAgain) {
   EXPECT_EQ(answer(rows_of_answer({"committed", "noon", "0/100"})), (Lines{"C COMMIT", "Z I"}));
 }
 
+TEST_F(CommitGuardTest, ATransactionThatWasPreparedGetsItsAnswer) {
+  exchange("BEGIN", "BEGIN", 'T');
+  (void)ask("UPDATE t SET a = 1");
+  (void)answer(done("UPDATE 1", 'T'));
+  tell_mark("8589934669", "0/800");  // 77, two epochs later
+  (void)ask("PREPARE TRANSACTION 'x'");
+  (void)move();
+  (void)answer(rows_of_answer({"in progress", "one o'clock", "0/2000"}));
+  const Lines again = said();
+  ASSERT_EQ(again.size(), 1U);
+  EXPECT_NE(again[0].find("pg_prepared_xacts"), std::string::npos);
+  EXPECT_NE(again[0].find("'77'"), std::string::npos);
+  EXPECT_EQ(answer(rows_of_answer({"prepared", "one o'clock", "0/2000"})),
+            (Lines{"C PREPARE TRANSACTION", "Z I"}));
+  EXPECT_TRUE(relaying());
+  EXPECT_EQ(move(3, {{2, Lsn{0x3000}}}).size(), 1U);  // and is known to be there, as a commit is
+  (void)answer(rows_of_answer({"in progress", "two o'clock", "0/4000"}));
+  EXPECT_EQ(said().size(), 1U);
+  (void)answer(rows_of_answer({"prepared", "two o'clock", "0/4000"}));
+  EXPECT_FALSE(session_->take_lost_commit().has_value());
+  EXPECT_TRUE(relaying());
+}
+
+TEST_F(CommitGuardTest, ACommitStillAtWorkIsNotWaitedForForEver) {
+  commit_in_flight("0/800");
+  (void)move(1, {});
+  (void)answer(rows_of_answer({"in progress", "noon", "0/100"}));
+  EXPECT_EQ(said().size(), 1U);
+  session_->stop_asking();
+  EXPECT_EQ(answer(rows_of_answer({"in progress", "noon", "0/100"})), (Lines{"E 08007", "Z I"}));
+  EXPECT_TRUE(relaying());
+}
+
 TEST_F(CommitGuardTest, WithoutATimelineHistoryTheOutcomeIsUnknown) {
   commit_in_flight("0/800");
   (void)move(2, {});
