@@ -11,6 +11,8 @@ namespace {
 constexpr TimeNs kQuickInterval = 50'000'000;
 // Between checks that others ask for: however many sessions break, and if a server closes all it takes.
 constexpr TimeNs kLeastPause = 5'000'000;
+// From a check that was not let in to the next: the server logs each.
+constexpr TimeNs kTurnedAwayInterval = 10'000'000'000;
 // Between questions for positions, however many sessions want to know.
 constexpr TimeNs kPositionInterval = 1'000'000;
 
@@ -18,9 +20,10 @@ constexpr TimeNs kPositionInterval = 1'000'000;
 
 BackendMonitor::BackendMonitor(const std::vector<Address>& backends, HealthSettings settings,
                                const PatroniSettings& patroni, ServerTlsSource tls, CurrentTopology& topology,
-                               ReplicaBoard* board)
+                               ReplicaBoard* board, bool sole)
     : topology_(topology),
       board_(board),
+      sole_(sole),
       settings_(std::move(settings)),
       tls_(std::move(tls)),
       tracker_(backends, settings_.failures_before_down, !patroni.endpoints.empty()),
@@ -87,25 +90,25 @@ void BackendMonitor::watch(std::size_t backend, const Address& address) {
   watch.looked_up = false;
   watch.check_again = false;
   watch.began = 0;
-  watch.check = std::make_unique<HealthCheck>(
-      loop_, address, settings_, tls_,
-      HealthCheck::Listener{
-          .succeeded =
-              [this, backend](const CheckResult& result) {
-                checked(backend, true, tracker_.succeeded(backend, result, now_ns()));
-              },
-          .failed =
-              [this, backend](std::string error) {
-                forget_position(backend);
-                checked(backend, false, tracker_.failed(backend, std::move(error)));
-              },
-          .disconnected =
-              [this, backend] {
-                forget_position(backend);
-                check_soon(backend);
-                look_at_patroni();
-              },
-          .replayed = [this, backend](Lsn position) { position_answered(backend, position); }});
+  HealthCheck::Listener listener{
+      .succeeded =
+          [this, backend](const CheckResult& result) {
+            checked(backend, true, tracker_.succeeded(backend, result, now_ns()));
+          },
+      .failed =
+          [this, backend](std::string error) {
+            forget_position(backend);
+            checked(backend, false, tracker_.failed(backend, std::move(error)));
+          },
+      .disconnected =
+          [this, backend] {
+            forget_position(backend);
+            check_soon(backend);
+            look_at_patroni();
+          },
+      .replayed = [this, backend](Lsn position) { position_answered(backend, position); }};
+  if (sole_) listener.turned_away = [this, backend](const std::string& why) { turned_away(backend, why); };
+  watch.check = std::make_unique<HealthCheck>(loop_, address, settings_, tls_, std::move(listener));
 }
 
 void BackendMonitor::unwatch(std::size_t backend) {
@@ -280,6 +283,18 @@ void BackendMonitor::check_soon(std::size_t backend) {
   schedule(backend, watch.began + (up ? kLeastPause : pause()));
 }
 
+void BackendMonitor::turned_away(std::size_t backend, const std::string& why) {
+  publish(tracker_.turned_away(backend));
+  if (!std::exchange(watches_[backend]->told_turned_away, true)) {
+    log_event(LogLevel::kInfo, "health_check_turned_away",
+              {{"backend", watches_[backend]->name},
+               {"error", why},
+               {"meaning", "it is up; its role is not known"},
+               {"remedy", "health_user and health_password that it lets in"}});
+  }
+  schedule(backend, now_ns() + kTurnedAwayInterval);
+}
+
 void BackendMonitor::checked(std::size_t backend, bool answered, const TopologyChanges& changes) {
   publish(changes);
   const Watch& watch = *watches_[backend];
@@ -299,6 +314,7 @@ void BackendMonitor::checked(std::size_t backend, bool answered, const TopologyC
 
 // Whoever takes over should be seen as soon as it does.
 bool BackendMonitor::urgent() const {
+  if (sole_) return false;
   const auto& primary = tracker_.topology().primary;
   return !primary || tracker_.suspect(*primary);
 }

@@ -8,6 +8,9 @@
 // Where reads go to replicas, those are asked for their positions alone as soon as a session wants to know
 // them, at most once a millisecond.
 //
+// A sole backend is asked for those who watch the proxy, and nothing hangs on its role: one that does not let
+// health_user in is up all the same.
+//
 // With Patroni its members are watched, whoever they are (patroni_watch.h), and what one of the two finds out
 // makes the monitor ask the other.
 //
@@ -32,7 +35,7 @@ class BackendMonitor {
   // PatroniWatch() does.
   BackendMonitor(const std::vector<Address>& backends, HealthSettings settings,
                  const PatroniSettings& patroni, ServerTlsSource tls, CurrentTopology& topology,
-                 ReplicaBoard* board = nullptr);
+                 ReplicaBoard* board = nullptr, bool sole = false);
   ~BackendMonitor();
   BackendMonitor(const BackendMonitor&) = delete;
   BackendMonitor& operator=(const BackendMonitor&) = delete;
@@ -60,6 +63,7 @@ class BackendMonitor {
     std::atomic<bool> requested{false};
     bool looked_up = false;    // until then there is nothing to check
     bool check_again = false;  // a request came while one was under way
+    bool told_turned_away = false;
     TimeNs began = 0;
     EventLoop::TimerId timer = 0;
   };
@@ -86,6 +90,7 @@ class BackendMonitor {
                  std::string error);
   void begin_check(std::size_t backend);
   void check_soon(std::size_t backend);
+  void turned_away(std::size_t backend, const std::string& why);
   void checked(std::size_t backend, bool answered, const TopologyChanges& changes);
   void schedule(std::size_t backend, TimeNs when);
   [[nodiscard]] bool urgent() const;
@@ -94,6 +99,7 @@ class BackendMonitor {
 
   CurrentTopology& topology_;
   ReplicaBoard* const board_;
+  const bool sole_;
   HealthSettings settings_;
   const ServerTlsSource tls_;
   EventLoop loop_;

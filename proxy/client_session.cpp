@@ -234,6 +234,7 @@ void ClientSession::server_ended(const std::string& error) {
       login_ ? login_->server_error : tracker_.fatal_seen() || !tracker_.server_at_boundary();
   if (announced) return close(CloseReason::kServerLeft, error);
   count(context_.shared.statistics.backend_failures);
+  if (context_.shared.suspect && !context_.shared.failover) context_.shared.suspect(0);
   const std::string backend = server_.backend().to_string();
   const std::string what = server_.connected() ? "backend " + backend + " closed the connection unexpectedly"
                                                : "could not connect to backend " + backend + ": " + error;

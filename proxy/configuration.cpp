@@ -141,7 +141,7 @@ constexpr ConfigurationKey kKeys[] = {
      "learn the id of writing transactions, so that the fate of a COMMIT cut off by a failover can be asked "
      "for",
      false, [](C& c, V v) { return set_flag(c.commit_guard, v); }},
-    {"health_user", "name, postgres", "who asks several backends for their role", false,
+    {"health_user", "name, postgres", "who asks the backends for their role", false,
      [](C& c, V v) { return set_text(c.health.user, v); }},
     {"health_password", "text, none", "its password; also from PGPASSWORD", false,
      [](C& c, V v) { return set_text(c.health.password, v); }},

@@ -61,6 +61,7 @@ void DatabaseClient::open(Login login, TimeNs patience) {
   close();
   login_ = std::move(login);
   refusal_.clear();
+  turned_away_ = false;
   stale_ = false;
   plain_ = false;
   addresses_tried_ = 0;
@@ -153,6 +154,7 @@ void DatabaseClient::advance_login() {
     why = error ? words_of(*error) : "it refused the login";
     if (error) refusal_ = error->sqlstate();
   }
+  turned_away_ = refusal_.empty() ? login->was_asked() : !refusal_.starts_with("57P0");
   fail(std::move(why));
 }
 

@@ -63,6 +63,9 @@ class DatabaseClient final : public Runnable {
 
   // SQLSTATE of the login's refusal; empty while it was not refused in the server's words.
   [[nodiscard]] const std::string& refusal() const { return refusal_; }
+  // The last login found a server that serves others: it asked for a proof that is not to be had, or refused
+  // in a way that is not "not now" (SQLSTATE 57P01 to 57P03).
+  [[nodiscard]] bool turned_away() const { return turned_away_; }
 
   [[nodiscard]] bool resting() const { return step_ == Step::kResting; }
   [[nodiscard]] bool busy() const { return step_ != Step::kClosed && step_ != Step::kResting; }
@@ -108,6 +111,7 @@ class DatabaseClient final : public Runnable {
   std::array<Byte, 8192> scratch_;
   ByteBuffer received_;
   std::string refusal_;
+  bool turned_away_ = false;
   QueryAnswer answer_;  // of the question under way
 };
 

@@ -26,7 +26,8 @@ HealthCheck::HealthCheck(EventLoop& loop, const Address& backend, const HealthSe
                                .failed =
                                    [this](std::string why) {
                                      step_ = Step::kClosed;
-                                     listener_.failed(std::move(why));
+                                     const bool there = client_->turned_away() && listener_.turned_away;
+                                     (there ? listener_.turned_away : listener_.failed)(std::move(why));
                                    },
                                .disconnected =
                                    [this] {

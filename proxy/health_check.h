@@ -30,6 +30,8 @@ class HealthCheck final {
     std::function<void(std::string error)> failed;
     std::function<void()> disconnected;      // while it rested
     std::function<void(Lsn)> replayed = {};  // the answer to ask_position()
+    // The server is there for others, but does not let the check in. Without it that is a failure.
+    std::function<void(std::string why)> turned_away = {};
   };
 
   // `settings` is borrowed, and may change between turns.

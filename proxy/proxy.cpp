@@ -101,6 +101,7 @@ void Proxy::start() {
     set_only_backend(resolve(configuration_.backends.front(), false));
     refuse_loop(configuration_, configuration_.backends.front(),
                 shared_.topology.get()->backends[0].addresses);
+    if (configuration_.admin.listen) look_at_only_backend();
   }
   users_ = std::make_unique<UserDirectory>(UserDirectory::Sources{
       shared_.topology, [this] { return shared_.tls.get().servers; }, shared_.suspect, shared_.statistics});
@@ -125,9 +126,10 @@ void Proxy::start() {
   } else if (is_name(configuration_.backends.front())) {
     dns_ = std::thread([this] { follow_dns(); });
   }
+  if (onlooker_) onlooker_->start();
 }
 
-// Nobody asks a single backend for its role.
+// Nothing hangs on a single backend's role.
 bool Proxy::set_only_backend(std::vector<SocketAddress> addresses) {
   const TopologySnapshot before = shared_.topology.get();
   BackendState only;
@@ -141,6 +143,29 @@ bool Proxy::set_only_backend(std::vector<SocketAddress> addresses) {
   topology.primary = 0;
   shared_.topology.set(std::move(topology));
   return moved;
+}
+
+// So that /readyz, the metrics and `ctl status` do not call ready what is not there. Once a second is enough:
+// nobody takes over.
+void Proxy::look_at_only_backend() {
+  constexpr TimeNs kSecond = 1'000'000'000;
+  HealthSettings health = configuration_.health;
+  health.interval = std::max(health.interval, kSecond);
+  onlooker_ = std::make_unique<BackendMonitor>(
+      configuration_.backends, std::move(health), configuration_.patroni,
+      [this] { return shared_.tls.get().servers; }, seen_of_only_, nullptr, true);
+  shared_.suspect = [this](std::size_t backend) { onlooker_->check_now(backend); };
+}
+
+TopologySnapshot Proxy::topology() const {
+  TopologySnapshot topology = shared_.topology.get();
+  const TopologySnapshot seen = seen_of_only_.get();
+  // Until it was asked it counts as up.
+  if (seen->backends.empty() || (!seen->backends[0].up && seen->backends[0].error.empty())) return topology;
+  auto told = std::make_shared<Topology>(*seen);
+  told->generation = topology->generation;
+  told->primary = told->backends[0].up ? std::optional<std::size_t>(0) : std::nullopt;
+  return told;
 }
 
 void Proxy::watch_backends() {
@@ -217,6 +242,7 @@ void Proxy::stop() {
   }
   stopping_.notify_all();
   if (monitor_) monitor_->stop();
+  if (onlooker_) onlooker_->stop();
   if (users_) users_->stop();
   for (const auto& worker : workers_) worker->stop();
   for (const auto& worker : workers_) worker->join();

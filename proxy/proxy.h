@@ -47,7 +47,7 @@ class Proxy {
 
   // What there is to see, from any thread until stop(). Workers are waited for `limit` at most; nothing: one
   // was too slow.
-  [[nodiscard]] TopologySnapshot topology() const { return shared_.topology.get(); }
+  [[nodiscard]] TopologySnapshot topology() const;
   // There is a server for clients.
   [[nodiscard]] bool serves() const {
     return configuration_.mode == Mode::kReplica ? shared_.replicas.choose().has_value()
@@ -71,7 +71,8 @@ class Proxy {
   [[nodiscard]] std::optional<SessionTally> tally(TimeNs limit) const;
   [[nodiscard]] std::optional<std::vector<SessionStatus>> sessions(TimeNs limit) const;
 
-  // Several backends are watched, or Patroni's; else there is one, which nobody asks anything.
+  // Several backends are watched, or Patroni's. (A sole one is looked at where there is an admin port, and
+  // serves clients whatever is seen.)
   [[nodiscard]] bool watches_backends() const { return monitor_ != nullptr; }
   // Has a look at it soon. Cheap to call often.
   void check_backend(std::size_t backend) const { monitor_->check_now(backend); }
@@ -106,6 +107,7 @@ class Proxy {
   void follow_dns();
   bool set_only_backend(std::vector<SocketAddress> addresses);
   void watch_backends();
+  void look_at_only_backend();
   void topology_changed();
   void worker_drained();
 
@@ -122,6 +124,8 @@ class Proxy {
   std::function<std::string()> observer_metrics_;
   std::thread dns_;                          // of a single backend
   std::unique_ptr<BackendMonitor> monitor_;  // of several
+  CurrentTopology seen_of_only_;             // what the admin port tells of a sole backend
+  std::unique_ptr<BackendMonitor> onlooker_;
   std::unique_ptr<UserDirectory> users_;
   std::uint64_t generation_ = 0;  // of the topology; the monitor's thread
   FailoverLog failovers_;

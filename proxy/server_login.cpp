@@ -47,6 +47,7 @@ ServerLogin::Progress ServerLogin::message(char type, ByteView whole, ByteBuffer
   const ByteView payload = whole.subspan(kHeaderBytes);
   switch (type) {
     case backend::kAuthentication: {
+      asked_ = true;
       const auto step = authenticator_.answer(payload);
       append_bytes(reply, step.reply);
       failure_ = step.error;

@@ -36,6 +36,8 @@ class ServerLogin {
   // Why it failed: the server's own ErrorResponse, whole, to be passed on; or, when that is empty, our words.
   [[nodiscard]] const ByteBuffer& server_error() const { return server_error_; }
   [[nodiscard]] const std::string& failure() const { return failure_; }
+  // The server asked for a proof.
+  [[nodiscard]] bool was_asked() const { return asked_; }
 
  private:
   [[nodiscard]] Progress message(char type, ByteView whole, ByteBuffer& reply);
@@ -44,6 +46,7 @@ class ServerLogin {
   ServerFacts facts_;
   ByteBuffer server_error_;
   std::string failure_;
+  bool asked_ = false;
 };
 
 }  // namespace understudy::proxy

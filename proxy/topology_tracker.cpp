@@ -72,6 +72,19 @@ TopologyChanges TopologyTracker::failed(std::size_t backend, std::string error) 
   return changes;
 }
 
+TopologyChanges TopologyTracker::turned_away(std::size_t backend) {
+  TopologyChanges changes;
+  BackendState& state = topology_.backends[backend];
+  memory_[backend].known = true;
+  memory_[backend].failures = 0;
+  if (!state.up) changes.push_back({Kind::kBackendUp, backend});
+  state.up = true;
+  state.role = BackendRole::kUnknown;
+  state.error.clear();
+  elect(changes);
+  return changes;
+}
+
 void TopologyTracker::looked_up(std::size_t backend, std::vector<SocketAddress> addresses) {
   topology_.backends[backend].addresses = std::move(addresses);
 }

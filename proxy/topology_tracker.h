@@ -63,6 +63,8 @@ class TopologyTracker {
   // Each returns what it changed; topology() is the new one. `backend` is an index into the backends given.
   TopologyChanges succeeded(std::size_t backend, const CheckResult& result, TimeNs now);
   TopologyChanges failed(std::size_t backend, std::string error);
+  // It is there, and nothing else is known of it.
+  TopologyChanges turned_away(std::size_t backend);
   void looked_up(std::size_t backend, std::vector<SocketAddress> addresses);
 
   // Patroni's word: who there is, and who of them leads. Backends keep their index as long as they belong to
