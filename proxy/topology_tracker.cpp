@@ -32,6 +32,8 @@ TopologyChanges TopologyTracker::succeeded(std::size_t backend, const CheckResul
     memory.claims_since = now;
     leader_doubted_ = leader_doubted_ || (led() && leader_ != backend);
   }
+  // Without a receiver it only knows where it last was safe on its disk.
+  const bool stays = result.in_recovery && state.up && state.role == BackendRole::kReplica;
   memory.known = true;
   memory.failures = 0;
   if (!state.up) changes.push_back({Kind::kBackendUp, backend});
@@ -43,7 +45,7 @@ TopologyChanges TopologyTracker::succeeded(std::size_t backend, const CheckResul
     state.history.clear();
   }
   state.role = result.in_recovery ? BackendRole::kReplica : BackendRole::kPrimary;
-  state.timeline = result.timeline;
+  state.timeline = stays ? std::max(state.timeline, result.timeline) : result.timeline;
   state.lsn = result.lsn;
   if (result.in_recovery) {
     memory.rejected_timeline = 0;

@@ -65,6 +65,37 @@ class TopologyTrackerTest : public testing::Test {
   std::uint64_t inserted_ = 40;  // what the primary has beyond what it flushed
 };
 
+// It then tells its last restartpoint's.
+TEST_F(TopologyTrackerTest, AReplicaThatLostItsUpstreamStaysOnItsTimeline) {
+  primary(kA, 5);
+  replica(kB, 5);
+  replica(kC, 5);
+  fail(kA, 3);
+  replica(kB, 1);
+  EXPECT_EQ(state(kB).timeline, 5U);
+  replica(kB, 6);
+  EXPECT_EQ(state(kB).timeline, 6U);
+  fail(kB, 3);  // what comes back may be another
+  replica(kB, 1);
+  EXPECT_EQ(state(kB).timeline, 1U);
+  primary(kC, 7);
+  replica(kC, 6);  // it was rewound
+  EXPECT_EQ(state(kC).timeline, 6U);
+}
+
+TEST_F(TopologyTrackerTest, OneThatTurnsTheCheckAwayIsUpAndNothingMore) {
+  primary(kA, 1);
+  fail(kA, 3);
+  EXPECT_THAT(tracker_.turned_away(kA), ElementsAre(TopologyChange{Kind::kBackendUp, kA}));
+  EXPECT_TRUE(state(kA).up);
+  EXPECT_EQ(state(kA).role, BackendRole::kUnknown);
+  EXPECT_EQ(now_primary(), std::nullopt);
+  fail(kA, 2);
+  EXPECT_THAT(tracker_.turned_away(kA), IsEmpty());
+  fail(kA, 2);
+  EXPECT_TRUE(state(kA).up);
+}
+
 TEST_F(TopologyTrackerTest, NobodyIsPrimaryBeforeAllHaveBeenHeardOf) {
   EXPECT_THAT(primary(kA, 1), ElementsAre(TopologyChange{Kind::kBackendUp, kA}));
   EXPECT_EQ(now_primary(), std::nullopt);
