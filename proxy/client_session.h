@@ -83,6 +83,8 @@ class ClientSession final : public Runnable {
   [[nodiscard]] SessionStatus status() const;
   // A pause waits for it: a request or a transaction is under way.
   [[nodiscard]] bool busy() const;
+  // Waits until the proxy is resumed: it is new, or its client has asked something.
+  [[nodiscard]] bool awaits_resume() const;
   // New, and waits until the proxy is resumed.
   [[nodiscard]] bool held() const { return login_ && login_->held_since != 0; }
 

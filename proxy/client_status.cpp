@@ -3,6 +3,7 @@
 #include "formats/wire/message_types.h"
 #include "proxy/client_session.h"
 #include "proxy/clock.h"
+#include "proxy/server_pool.h"
 
 namespace understudy::proxy {
 
@@ -23,9 +24,17 @@ SessionStatus ClientSession::status() const {
   status.state = tracker_.state();
   status.in_transaction = !login_ && tracker_.transaction_status() != 'I';
   status.moving = moving();
-  status.held = held();
+  status.held = awaits_resume();
   status.since = request_since_ != 0 ? request_since_ : last_activity_;
   return status;
+}
+
+// Of one that is open nothing is read meanwhile.
+bool ClientSession::awaits_resume() const {
+  if (login_) return held();
+  if (!context_.shared.paused.load(std::memory_order_relaxed) || !tracker_.idle()) return false;
+  return (failover_ && !failover_->unread.empty()) ||
+         (client_.attached() && has_unread(client_.connection()));
 }
 
 bool ClientSession::busy() const {

@@ -31,6 +31,11 @@ bool is_silent(const Connection& connection) {
   return got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
 }
 
+bool has_unread(const Connection& connection) {
+  Byte byte = 0;
+  return connection.descriptor() >= 0 && recv(connection.descriptor(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 bool ServerPool::expired(const PooledServer& server, TimeNs now) const {
   const bool idle = limits_.server_idle_timeout > 0 && now - server.idle_since > limits_.server_idle_timeout;
   const bool old = limits_.server_lifetime > 0 && now - server.connected_at > limits_.server_lifetime;
@@ -293,10 +298,10 @@ std::vector<std::pair<std::string, ServerPool::Counts>> ServerPool::list() const
   const std::lock_guard lock(mutex_);
   std::vector<std::pair<std::string, Counts>> pools;
   for (const auto& [name, group] : groups_) {
-    for (const auto& [key, pool] : group.pools) {
-      const auto waits = std::ranges::count(group.waiting, key, &Waiter::key);
-      pools.emplace_back(key, Counts{1, pool.open, pool.idle.size(), static_cast<std::uint64_t>(waits)});
-    }
+    std::map<std::string, Counts> listed;
+    for (const auto& [key, pool] : group.pools) listed[key] = {1, pool.open, pool.idle.size(), 0};
+    for (const Waiter& waiter : group.waiting) ++listed[waiter.key].waiting;
+    pools.insert(pools.end(), listed.begin(), listed.end());
   }
   return pools;
 }

@@ -81,7 +81,7 @@ class ServerPool {
 
   void set_limits(const PoolLimits& limits);
   [[nodiscard]] Counts counts() const;
-  // The same, pool by pool, with its key.
+  // The same, pool by pool, with its key; clients wait for pools without servers, too.
   [[nodiscard]] std::vector<std::pair<std::string, Counts>> list() const;
 
  private:
@@ -133,5 +133,7 @@ class ServerPool {
 // Whether a server that waits in a pool is still there and has said nothing: an idle server's word is its
 // good-bye.
 [[nodiscard]] bool is_silent(const Connection& connection);
+// Whether the peer has said something that was not read.
+[[nodiscard]] bool has_unread(const Connection& connection);
 
 }  // namespace understudy::proxy

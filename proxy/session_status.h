@@ -25,7 +25,7 @@ struct SessionStatus {
   SessionState state = SessionState::kStartup;
   bool in_transaction = false;  // as the server last said
   bool moving = false;          // its server was lost, and another is sought
-  bool held = false;            // new, and waits until the proxy is resumed
+  bool held = false;            // waits until the proxy is resumed
   // When the request it is waiting for began, else when anything was last heard of either side.
   TimeNs since = 0;
 };

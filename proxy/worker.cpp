@@ -221,7 +221,7 @@ void Worker::tally(std::function<void(SessionTally)> done) {
     SessionTally tally;
     for (const auto& [number, session] : sessions_) {
       tally.busy += session->busy() ? 1 : 0;
-      tally.held += session->held() ? 1 : 0;
+      tally.held += session->awaits_resume() ? 1 : 0;
     }
     done(tally);
   });

@@ -262,6 +262,21 @@ def test_a_paused_session_waits_and_goes_on(server, make_admin):
         assert answered.is_set()
 
 
+def test_an_open_session_that_asks_while_paused_is_counted_as_waiting(server, make_admin):
+    admin = make_admin(server.tcp)
+    with RawSession(admin.proxy.port) as client, RawSession(admin.proxy.port):
+        assert admin.post("pause")[0] == 200
+        assert admin.metrics()["understudy_clients_waiting"] == "0"
+        client.send(query("SELECT 1"))
+        await_condition(lambda: admin.metrics()["understudy_clients_waiting"] == "1", "the request to be seen")
+        assert admin.read("pools")["waiting"] == 1
+        assert sorted(session["waiting"] for session in admin.read("sessions")["sessions"]) == [False, True]
+        assert "waiting for a resume" in admin.ctl("status").stdout
+        admin.post("resume")
+        client.until_ready()
+        assert admin.metrics()["understudy_clients_waiting"] == "0"
+
+
 def test_a_pause_waits_for_transactions_and_they_can_end(server, make_admin):
     admin = make_admin(server.tcp)
     with admin.proxy.connect(autocommit=False) as client:

@@ -53,6 +53,22 @@ TEST_F(ServerPoolTest, AServerIsUsedAgainByItsOwnKindOnly) {
   EXPECT_EQ(ask("ada"), Kind::kConnect);
 }
 
+TEST_F(ServerPoolTest, WhoWaitsForAPoolWithoutServersIsListed) {
+  using namespace std::string_literals;
+  limit(1);
+  EXPECT_EQ(ask("db\0ada\0a=1"s), Kind::kConnect);
+  EXPECT_EQ(ask("db\0ada\0a=2"s), Kind::kWait);
+  EXPECT_EQ(ask("db\0ada\0a=2"s), Kind::kWait);
+  const auto listed = pool_.list();
+  ASSERT_EQ(listed.size(), 2U);
+  EXPECT_EQ(listed[0].second.open, 1U);
+  EXPECT_EQ(listed[0].second.waiting, 0U);
+  EXPECT_EQ(listed[1].first, "db\0ada\0a=2"s);
+  EXPECT_EQ(listed[1].second.open, 0U);
+  EXPECT_EQ(listed[1].second.waiting, 2U);
+  EXPECT_EQ(pool_.counts().waiting, 2U);
+}
+
 TEST_F(ServerPoolTest, AfterARenewalNoServerConnectedBeforeIsUsed) {
   EXPECT_EQ(ask(), Kind::kConnect);
   PooledServer busy = server();
