@@ -26,6 +26,16 @@ std::string set_number(Number& out, std::string_view value, unsigned base = 10, 
   return {};
 }
 
+// More threads than any machine has processors would only take descriptors away from clients.
+std::string set_workers(unsigned& out, std::string_view value) {
+  constexpr unsigned kMost = 1024;
+  unsigned number = 0;
+  std::string wrong = set_number(number, value);
+  if (wrong.empty() && number > kMost) wrong = not_a("a number of up to " + std::to_string(kMost), value);
+  if (wrong.empty()) out = number;
+  return wrong;
+}
+
 std::string set_duration(TimeNs& out, std::string_view value) {
   const auto duration = parse_duration(value);
   if (!duration) return not_a("a duration such as 500ms, 30s or 5min", value);
@@ -177,7 +187,7 @@ constexpr ConfigurationKey kKeys[] = {
      "what changes by the admin port must show, as a bearer token; also from UNDERSTUDY_ADMIN_TOKEN", false,
      [](C& c, V v) { return set_admin_token(c.admin, v); }},
     {"workers", "number, 0", "worker threads; 0: one for every two processors", false,
-     [](C& c, V v) { return set_number(c.workers, v); }},
+     [](C& c, V v) { return set_workers(c.workers, v); }},
     {"listen_backlog", "number, 512", "connections the kernel may hold before they are accepted", false,
      [](C& c, V v) { return set_number(c.listen_backlog, v, 10, 1U); }},
     {"unix_socket_mode", "octal, 0777", "permissions of the Unix sockets listened on", false,

@@ -101,6 +101,7 @@ ProxySettings load(const std::string& config, const std::vector<Setting>& from_c
   if (!config.empty()) settings = read_settings(config);
   settings.insert(settings.end(), from_command_line.begin(), from_command_line.end());
   ProxySettings result = apply_settings(settings);
+  require_complete(result, settings);
   proxy::Configuration& configuration = result.configuration;
   const char* const password = std::getenv("PGPASSWORD");
   std::string& known = configuration.health.password;

@@ -108,6 +108,26 @@ ProxySettings apply_settings(const std::vector<Setting>& settings) {
   return result;
 }
 
+void require_complete(const ProxySettings& taken, const std::vector<Setting>& settings) {
+  const proxy::Configuration& given = taken.configuration;
+  const auto require = [&](bool complete, std::string_view key, const std::string& what) {
+    if (complete) return;
+    const auto last = std::find_if(settings.rbegin(), settings.rend(),
+                                   [&](const Setting& setting) { return setting.key == key; });
+    throw SettingsError((last == settings.rend() ? "" : last->where + ": ") + what);
+  };
+  using proxy::AuthenticationSource;
+  require(given.auth != AuthenticationSource::kFile || !given.auth_file.empty(), "auth",
+          "auth = file needs auth_file, the users and their secrets");
+  require(given.auth != AuthenticationSource::kQuery || !given.auth_query.user.empty(), "auth",
+          "auth = query needs auth_user, who asks the database");
+  require(given.mode != proxy::Mode::kSplit || given.backends.size() > 1 || !given.patroni.endpoints.empty(),
+          "mode", "mode = split needs several backends: a primary and replicas to read from");
+  require((given.mode == proxy::Mode::kShadow) == (given.shadow.size() == 1),
+          taken.given.contains("mode") ? "mode" : "shadow_backend",
+          "mode = shadow needs one shadow_backend, and no other mode has one");
+}
+
 std::vector<std::string> need_restart(const ProxySettings& before, const ProxySettings& after) {
   std::vector<std::string> names;
   for (const KeyHelp& known : known_keys()) {

@@ -49,6 +49,9 @@ struct ProxySettings {
 };
 // Takes settings over, later ones winning. Throws SettingsError.
 [[nodiscard]] ProxySettings apply_settings(const std::vector<Setting>& settings);
+// Throws SettingsError where of all that was given one key lacks another. `settings` is what `taken` came
+// from.
+void require_complete(const ProxySettings& taken, const std::vector<Setting>& settings);
 
 // Keys whose values differ between the two and that take effect only at a start.
 [[nodiscard]] std::vector<std::string> need_restart(const ProxySettings& before, const ProxySettings& after);

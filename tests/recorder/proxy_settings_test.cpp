@@ -54,6 +54,31 @@ TEST(ProxySettingsTest, BadValueIsRefusedWithItsLine) {
   }
 }
 
+TEST(ProxySettingsTest, WhatLacksAnotherKeyIsRefusedWithItsPlace) {
+  const auto refused = [](std::vector<Setting> settings) -> std::string {
+    try {
+      require_complete(apply_settings(settings), settings);
+    } catch (const SettingsError& error) {
+      return error.what();
+    }
+    return "accepted";
+  };
+  const auto of_file = [](const std::string& text) {
+    return parse_settings("[understudy]\n" + text, "test.ini");
+  };
+  EXPECT_EQ(refused(of_file("workers = 2\nauth = file\n")),
+            "test.ini:3: auth = file needs auth_file, the users and their secrets");
+  EXPECT_EQ(refused(of_file("auth = query\n")),
+            "test.ini:2: auth = query needs auth_user, who asks the database");
+  EXPECT_EQ(refused(of_file("backend = a:1\nmode = split\n")),
+            "test.ini:3: mode = split needs several backends: a primary and replicas to read from");
+  EXPECT_EQ(refused(of_file("mode = shadow\n")).rfind("test.ini:2: mode = shadow needs", 0), 0U);
+  EXPECT_EQ(refused(of_file("shadow_backend = a:1\n")).rfind("test.ini:2: mode = shadow needs", 0), 0U);
+  EXPECT_EQ(refused({{"auth", "file", "--auth"}}).rfind("--auth: auth = file needs", 0), 0U);
+  EXPECT_EQ(refused({{"auth", "file", "--auth"}, {"auth_file", "users", "a.ini:7"}}), "accepted");
+  EXPECT_EQ(refusal("[understudy]\nworkers = 100000\n").rfind("test.ini:2: workers: ", 0), 0U);
+}
+
 TEST(ProxySettingsTest, LineThatIsNoAssignmentIsRefused) {
   EXPECT_EQ(refusal("[understudy]\nbackend\n"), "test.ini:2: expected key = value");
 }
