@@ -44,9 +44,7 @@ ClientSession::~ClientSession() {
 
 void ClientSession::run(std::uint32_t client_events, std::uint32_t server_events) {
   if (!client_.attached()) return;
-  if ((client_events & EPOLLOUT) != 0 && !client_.flush()) {
-    close(CloseReason::kClientLeft, "the client is gone");
-  }
+  if ((client_events & EPOLLOUT) != 0 && !client_.flush()) client_gone();
   const bool connecting = state() == SessionState::kAuthenticating || moving();
   if (connecting && !server_.connected()) {
     const auto progress = server_.continue_connecting(server_events != 0);
@@ -199,8 +197,10 @@ void ClientSession::show_client(ByteView bytes) {
 }
 
 void ClientSession::deliver(ByteView bytes) {
-  if (!client_.send(bytes)) close(CloseReason::kClientLeft, "the client is gone");
+  if (!client_.send(bytes)) client_gone();
 }
+
+void ClientSession::client_gone() { close(CloseReason::kClientLeft, "the client is gone"); }
 
 void ClientSession::client_ended() {
   client_eof_ = true;

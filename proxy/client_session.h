@@ -60,6 +60,9 @@ class ClientSession final : public Runnable {
   // notice before it has something to say. True when it is being told; `told` is called once it is, or cannot
   // be.
   bool end_now(const std::string& message, std::function<void()> told);
+  // Its client is gone and hears no more, as when a socket's is; for clients that have none. Not from within
+  // what their connection calls.
+  void client_gone();
   // Another server may be primary.
   void topology_changed();
   // The proxy was paused or resumed (client_status.cpp).

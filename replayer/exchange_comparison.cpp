@@ -338,7 +338,7 @@ void SessionComparison::compare_ends() {
   }
   ++result_.totals.exchanges;
   if (a_.request().hash() != b_.request().hash()) ++result_.totals.requests_changed;
-  if (!only_errors()) compare_asides();
+  if (!only_errors() && a_.answered()) compare_asides();
 }
 
 // A failed exchange brings other notices by nature.

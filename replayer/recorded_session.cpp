@@ -95,6 +95,8 @@ RecordedStep RecordedSession::take_server_bytes(const Event& event) {
   checkpoint_.transaction_status = progress_.transaction_status();
   checkpoint_.quiescent = tracker_.state() == proxy::SessionState::kReady;
   checkpoint_.fatal = tracker_.fatal_seen();
+  const bool ready = before.mark.ready_count != checkpoint_.mark.ready_count;
+  checkpoint_.answer_bytes = ready ? 0 : before.answer_bytes + event.data.size();
   const bool moved = checkpoint_.logged_in && (!before.logged_in || before.mark != checkpoint_.mark ||
                                                before.fatal != checkpoint_.fatal);
   const bool stopped = before.logged_in && before.errors != checkpoint_.errors && says_cancelled(event.data);
@@ -115,7 +117,11 @@ RecordedStep RecordedSession::take_server_bytes(const Event& event) {
 
 RecordedStep RecordedSession::end(RecordedEnd why) {
   ended_ = why;
-  return {Kind::kEnd, last_time_, {}, checkpoint_, why, {}};
+  RecordedStep step{Kind::kEnd, last_time_, {}, checkpoint_, why, {}};
+  const bool answering = checkpoint_.logged_in && !checkpoint_.quiescent && !checkpoint_.fatal;
+  if (why == RecordedEnd::kClientLeft && answering)
+    step.ran_for = std::max<TimeNs>(0, last_time_ - asked_at_);
+  return step;
 }
 
 void RecordedSession::follow_server(ByteView bytes) {

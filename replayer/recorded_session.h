@@ -19,6 +19,8 @@ struct Checkpoint {
   bool logged_in = false;
   bool quiescent = false;  // nothing was asked that it had not answered
   bool fatal = false;      // it has said that it will close the connection
+  // Bytes of its answers since the last ReadyForQuery, or a little less.
+  std::uint64_t answer_bytes = 0;
   // Of the client: cancel requests that came too late to stop anything, since the session began.
   std::uint64_t late_cancels = 0;
 };
@@ -46,7 +48,8 @@ struct RecordedStep {
   Checkpoint checkpoint;  // after this step
   RecordedEnd end = RecordedEnd::kClientLeft;
   // kCancel: none when a client of the recording asked for it. Else somebody out of sight did, or a time-out
-  // that this server may have as well: for so long it had run.
+  // that this server may have as well: for so long it had run. kEnd: the client left in the middle of an
+  // answer, so long after it had asked; none otherwise.
   std::optional<TimeNs> ran_for;
 };
 

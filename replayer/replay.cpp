@@ -77,7 +77,7 @@ void Replay::finish() {
   if (reader_) reader_->stop();
   std::erase_if(actors_, [](const auto& entry) { return !entry.second->started(); });
   for (const auto& [id, actor] : actors_) {
-    if (!actor->open() || actor->hung_up()) continue;
+    if (!actor->open()) continue;
     cancel_again(id, actor->answered(), 0);
     actor->hang_up();
   }

@@ -91,6 +91,7 @@ class Replay final : private Audience {
   [[nodiscard]] bool play_reply(Actor& actor, const Step& step);
   [[nodiscard]] bool play_end(Actor& actor, const Step& step);
   [[nodiscard]] bool play_cancel(Actor& actor, const Step& step);
+  void leave_as_recorded(SessionId session, const Checkpoint& recorded, TimeNs not_before);
   void cancel_again(SessionId session, std::uint64_t answered, TimeNs not_before);
   [[nodiscard]] bool in_turn(Actor& actor, const Step& step);
   [[nodiscard]] bool due(Actor& actor, TimeNs recorded);

@@ -90,7 +90,7 @@ cxxopts::Options command_options() {
       "reads)",
       cxxopts::value<std::string>()->default_value("0"), "NUMBER");
   add("json", "print the summary as JSON");
-  add("quiet", "no progress");
+  add("quiet", "no progress, which else is shown where standard error is a terminal");
   add("h,help", "this text");
   add_key_options(options);
   recorder::add_recorder_options(options);

@@ -10,6 +10,8 @@ namespace {
 
 // Sessions that are about to be gone at the target still hold a slot there. So many may be replaced before.
 constexpr std::size_t kLeavingAtOnce = 8;  // of all parts
+// How often it is looked whether a client that is to leave in the middle of an answer has heard enough of it.
+constexpr TimeNs kLeaveInterval = 10'000'000;
 
 // A piece that ends with a Terminate message.
 bool says_good_bye(ByteView bytes) {
@@ -91,6 +93,7 @@ bool Replay::play_send(Actor& actor, const Step& step) {
   result_.bytes_sent += step.bytes.size();
   ++result_.events_sent;
   actor.ahead_moved = true;
+  actor.asked_at = proxy::now_ns();
   actor.send(step.bytes);
   if (says_good_bye(step.bytes)) {
     actor.terminated = true;
@@ -124,7 +127,21 @@ bool Replay::play_end(Actor& actor, const Step& step) {
   note_leaving(actor);
   actor.hang_up();
   note_arrival(step.answered_as);
+  // A log does not tell how much was answered.
+  const bool told = actor.recorded_as().attribute(kRepliesAttribute).empty();
+  if (step.ran_for && told) leave_as_recorded(actor.id, step.checkpoint, actor.asked_at + *step.ran_for);
   return true;
+}
+
+// The recorded client did not wait for the rest of its answer, and its server noticed when it had more to
+// say. So no cancel: what that server went on with although its client was gone, this one goes on with, too.
+void Replay::leave_as_recorded(SessionId session, const Checkpoint& recorded, TimeNs not_before) {
+  worker_.loop().call_at(std::max(not_before, proxy::now_ns() + kLeaveInterval), [this, session, recorded] {
+    const auto found = actors_.find(session);
+    if (found == actors_.end() || !found->second->open()) return;
+    if (!found->second->answered_as_much(recorded)) return leave_as_recorded(session, recorded, 0);
+    found->second->vanish();
+  });
 }
 
 bool Replay::in_turn(Actor& actor, const Step& step) {

@@ -16,7 +16,7 @@ struct Step {
   ByteBuffer bytes;       // kSend
   Checkpoint checkpoint;  // kReply; kEnd: of the whole session
   RecordedEnd end = RecordedEnd::kClientLeft;
-  std::optional<TimeNs> ran_for;  // kCancel: see RecordedStep
+  std::optional<TimeNs> ran_for;  // kCancel, kEnd: see RecordedStep
   Footprint footprint;            // kCausal: what is sent may touch this; kReply: what it answers
   std::uint64_t sent_after = 0;   // so many replies were recorded before it; kReply: its own number
   // The reply that ends the exchange it belongs to; past all numbers while that is not known.

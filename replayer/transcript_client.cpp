@@ -65,6 +65,14 @@ bool TranscriptClient::reached(const Checkpoint& recorded) {
   return progress_.reached(mark);
 }
 
+bool TranscriptClient::answered_as_much(const Checkpoint& recorded) const {
+  const auto ready = static_cast<std::int64_t>(progress_.ready_count()) - ready_ahead_;
+  const auto recorded_ready = static_cast<std::int64_t>(recorded.mark.ready_count);
+  if (ready != recorded_ready) return ready > recorded_ready;
+  return connection_->pending_bytes() == 0 && progress_.completions() >= recorded.mark.completions &&
+         answer_bytes_ >= recorded.answer_bytes;
+}
+
 void TranscriptClient::send(ByteView bytes) { connection_->send(bytes); }
 
 void TranscriptClient::cancel() {
@@ -79,6 +87,11 @@ void TranscriptClient::cancel() {
 void TranscriptClient::hang_up() {
   hung_up_ = true;
   if (connection_ != nullptr) connection_->close();
+}
+
+void TranscriptClient::vanish() {
+  hung_up_ = true;
+  if (open()) session_->client_gone();
 }
 
 bool TranscriptClient::unstick() {
@@ -108,7 +121,9 @@ bool TranscriptClient::nudge() {
 
 void TranscriptClient::on_bytes(ByteView bytes) {
   if (!logged_in()) log_in(bytes);
+  const std::uint64_t ready_before = progress_.ready_count();
   (void)progress_.feed(bytes);  // the session has checked the lengths
+  answer_bytes_ = (progress_.ready_count() == ready_before ? answer_bytes_ : 0) + bytes.size();
   audience_.progressed(*this);
 }
 

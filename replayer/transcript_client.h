@@ -58,6 +58,8 @@ class TranscriptClient : public proxy::InProcessClient {
   // The live server has come as far as the recorded one had. Where that one had answered everything, the two
   // are aligned anew, so that an exchange that went another way does not shift those after it.
   [[nodiscard]] bool reached(const Checkpoint& recorded);
+  // In the answer that the recorded client left in the middle of, this one has been sent as much.
+  [[nodiscard]] bool answered_as_much(const Checkpoint& recorded) const;
   // What was sent waits for the server to take it.
   [[nodiscard]] bool congested() const { return connection_->pending_bytes() > kMaxPendingBytes; }
 
@@ -65,8 +67,10 @@ class TranscriptClient : public proxy::InProcessClient {
   // Sends a cancel request. Nothing may be sent before it has been taken: it could stop the wrong statement.
   void cancel();
   [[nodiscard]] bool cancelling() const { return cancels_under_way_ > 0; }
-  // End of file, as a client that just leaves.
+  // End of file, as a client that just leaves. The server answers yet what it was asked.
   void hang_up();
+  // Gone: hears no more of the answer. Not from within a call of the audience.
+  void vanish();
   [[nodiscard]] bool hung_up() const { return hung_up_; }  // at any time
 
   // The recorded client is done with an exchange in which the live server waits for more of it, and for ever:
@@ -104,6 +108,7 @@ class TranscriptClient : public proxy::InProcessClient {
   wire::ServerProgress progress_;
   // ReadyForQuery messages the live server is ahead by since the last alignment.
   std::int64_t ready_ahead_;
+  std::uint64_t answer_bytes_ = 0;  // since the last ReadyForQuery, or a little more
   wire::ServerProgress::Mark nudged_at_;
   // Shared with the cancel requests under way, which may outlive this client.
   std::shared_ptr<TranscriptClient*> self_;

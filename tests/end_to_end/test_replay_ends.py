@@ -1,10 +1,13 @@
 """Recordings with holes and without ends, replays that are stopped, and what is told meanwhile."""
 
+import json
 import os
 import pty
 import re
 import select
 import signal
+import socket
+import struct
 import subprocess
 
 import psycopg
@@ -234,6 +237,49 @@ def test_a_second_signal_does_not_wait_for_a_server_that_does_not_answer(pair, s
     assert run_understudy("verify", scratch / "replay").returncode == 0
 
 
+def record_one_that_left(server, recording):
+    """Whose client goes in the middle of rows without an end, as one that is killed does."""
+    with recorded(server, recording) as proxy:
+        client = Speaker(proxy.port)
+        client.send(query(ENDLESS))
+        for _ in range(2_000):
+            client.read_message()
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.socket.close()
+        await_condition(lambda: server.value(COPYING) == 0, "production to notice")
+
+
+ENDLESS = "COPY (SELECT a_line(), generate_series(1, 2000000000)) TO STDOUT"
+COPYING = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'COPY (SELECT a_line%' AND state = 'active'"
+A_LINE = "CREATE OR REPLACE FUNCTION a_line() RETURNS text LANGUAGE sql AS $$ SELECT repeat('x', 1000) {} $$"
+
+
+@pytest.mark.parametrize("order", ("session", "causal"))
+def test_a_client_that_left_in_the_middle_of_an_answer_leaves_in_the_replay(pair, scratch, order):
+    for server in (pair.production, pair.target):
+        server.execute(A_LINE.format(""))
+    record_one_that_left(pair.production, scratch / "recording")
+    replay_whole(scratch / "recording", pair.uri, "--order", order, "--record", scratch / "replay")
+    await_condition(lambda: pair.target.value(COPYING) == 0, "the target to notice")
+    shown = json.loads(run_understudy("show", scratch / "replay", "--json").stdout)
+    assert "the client left" in json.dumps(shown), shown
+    difference = run_understudy("diff", scratch / "recording", scratch / "replay")
+    assert difference.returncode == 0, difference.stdout
+
+
+def test_a_signal_does_not_wait_for_the_answer_that_a_client_left_in_the_middle_of(pair, scratch):
+    pair.production.execute(A_LINE.format(""))
+    # So that the replay is where the client left much later, and it is seen how far it is.
+    pair.target.execute("CREATE SEQUENCE lines; " + A_LINE.format("FROM nextval('lines'), pg_sleep(0.02)"))
+    record_one_that_left(pair.production, scratch / "recording")
+    process = start(scratch / "recording", pair.uri, "--speed", "max", stdout=subprocess.PIPE, text=True)
+    await_condition(lambda: pair.target.value("SELECT last_value FROM lines") > 50, "the first lines to have been sent")
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 1 and out.startswith("Replay stopped early, ")
+    await_condition(lambda: pair.target.value(COPYING) == 0, "the statement to be gone")
+
+
 @pytest.mark.parametrize("arguments", ((), ("--json",)))
 def test_a_summary_that_cannot_be_written_is_said_and_gives_1(pair, scratch, arguments):
     with recorded(pair.production, scratch / "recording") as proxy, proxy.connect():
@@ -273,6 +319,7 @@ def test_a_terminal_is_shown_rate_and_lag_while_it_runs(pair, long_recording, sp
 
 
 def test_without_a_terminal_nothing_is_shown_but_the_summary(pair, long_recording):
+    assert re.search(r"--quiet\s+no progress, which .*\s+terminal", run_understudy("replay", "--help").stdout)
     result = run_understudy("replay", long_recording, "--to", pair.uri)
     assert (result.returncode, result.stderr) == (0, "")
     first, *counts = result.stdout.splitlines()

@@ -54,6 +54,7 @@ class RecordedSessionTest : public RecordingTest {
           text += step.checkpoint.quiescent ? "answered " : "reply ";
           break;
         case Kind::kEnd:
+          left_after_ = step.ran_for;
           return text + end_name(step.end);
       }
     }
@@ -78,6 +79,7 @@ class RecordedSessionTest : public RecordingTest {
   std::optional<RecordedSession> recorded_;
   Checkpoint last_;
   std::optional<TimeNs> ran_for_;
+  std::optional<TimeNs> left_after_;  // asking, in the middle of the answer
 };
 
 TEST_F(RecordedSessionTest, RequestAndReplyAndTheEnd) {
@@ -89,6 +91,42 @@ TEST_F(RecordedSessionTest, RequestAndReplyAndTheEnd) {
   read();
   EXPECT_EQ(steps(), "answered send answered send left");
   EXPECT_EQ(recorded_->next().kind, Kind::kEnd);  // and again
+}
+
+TEST_F(RecordedSessionTest, AClientThatLeavesInTheMiddleOfAnAnswerIsToldWithHowMuchItHadOfIt) {
+  login();
+  say(query("SELECT 1"));
+  answer(complete("SELECT 1") + ready());
+  say(query("SELECT n FROM numbers"));
+  const std::string rows = row_description({"n"}) + row({"1"});
+  answer(rows);
+  answer(row({"2"}));
+  close_session(kA, tick());
+  read();
+  EXPECT_EQ(steps(), "answered send answered send reply left");
+  EXPECT_EQ(left_after_, 3 * kMillisecond);
+  EXPECT_EQ(last_.answer_bytes, (rows + row({"2"})).size());
+}
+
+TEST_F(RecordedSessionTest, AClientThatLeavesWithAllItsAnswersLeavesNone) {
+  login();
+  say(query("SELECT 1"));
+  answer(row({"1"}) + complete("SELECT 1") + ready());
+  close_session(kA, tick());
+  read();
+  EXPECT_EQ(steps(), "answered send answered left");
+  EXPECT_EQ(left_after_, std::nullopt);
+  EXPECT_EQ(last_.answer_bytes, 0U);
+}
+
+TEST_F(RecordedSessionTest, AServerThatLeavesInTheMiddleOfAnAnswerIsNotTakenForItsClient) {
+  login();
+  say(query("SELECT 1"));
+  answer(row({"1"}));
+  close_as(kA, tick(), CloseReason::kServerLeft);
+  read();
+  EXPECT_EQ(steps(), "answered send dropped");
+  EXPECT_EQ(left_after_, std::nullopt);
 }
 
 TEST_F(RecordedSessionTest, TheLoginIsNotReplayed) {
