@@ -299,7 +299,7 @@ class Continuity {
   // continuity_conflict.cpp
   [[nodiscard]] bool may_ask_here_again(ByteView error_payload) const;
 
-  // Recovery (continuity_recovery.cpp).
+  // Recovery (continuity_recovery.cpp, continuity_fate.cpp).
   enum class Asking : std::uint8_t { kLastCommit, kCommitInDoubt };
   enum class Fate : std::uint8_t { kCommitted, kAborted, kNeverArrived, kInProgress, kPrepared, kUnknown };
   void note_outstanding();
