@@ -15,6 +15,11 @@ constexpr TimeNs kLinger = 30'000'000'000;
 // And reads so often what its client had sent, in vain.
 constexpr int kLastReads = 16;
 
+// Where nothing more is known: the recording says it with the same words.
+std::string who_left(CloseReason reason) {
+  return reason == CloseReason::kServerLeft ? "the server left" : "the client left";
+}
+
 }  // namespace
 
 ClientSession::ClientSession(SessionContext& context, std::unique_ptr<Connection> client,
@@ -217,6 +222,9 @@ void ClientSession::server_unreachable(const std::string& error) {
 
 void ClientSession::server_ended(const std::string& error) {
   const bool expected = tracker_.terminate_seen() || client_eof_;
+  // Whoever is told that it is over leaves as well, and may be the faster one.
+  const bool told = login_ ? login_->server_error : tracker_.fatal_seen();
+  if (expected && told) return close(CloseReason::kServerLeft, error);
   if (expected) return close(CloseReason::kClientLeft, {});
   if (moving() && failover_->continuity.stage() == Continuity::Stage::kNoServer) {
     return try_later(error.empty() ? "it closed the connection" : error);
@@ -226,8 +234,7 @@ void ClientSession::server_ended(const std::string& error) {
       (!login_->startup_packet.empty() || (login_->own && login_->own->server_login))) {
     return server_unreachable(error);
   }
-  const bool announced =
-      login_ ? login_->server_error : tracker_.fatal_seen() || !tracker_.server_at_boundary();
+  const bool announced = told || (!login_ && !tracker_.server_at_boundary());
   if (announced) return close(CloseReason::kServerLeft, error);
   count(context_.shared.statistics.backend_failures);
   const std::string backend = server_.backend().to_string();
@@ -325,7 +332,7 @@ void ClientSession::close(CloseReason reason, const std::string& text) {
   linger_until_ = now_ns() + kLinger;
   if (context_.limits.log_connections) {
     log_event(LogLevel::kInfo, logged_in ? "session_closed" : "login_ended",
-              {{"session", std::to_string(number_)}, {"reason", text.empty() ? "client left" : text}});
+              {{"session", std::to_string(number_)}, {"reason", text.empty() ? who_left(reason) : text}});
   }
   context_.loop.make_runnable(*this);  // settle() buries it, or waits for the client to take its last bytes
 }
