@@ -4,6 +4,7 @@
 #include "formats/wire/message_types.h"
 #include "proxy/clock.h"
 #include "proxy/log.h"
+#include "proxy/log_limit.h"
 
 namespace understudy::proxy {
 namespace {
@@ -252,11 +253,17 @@ void ClientSession::server_ended(const std::string& error) {
 void ClientSession::protocol_error(bool client, const std::string& what) {
   Statistics& statistics = context_.shared.statistics;
   count(client ? statistics.protocol_errors_client : statistics.protocol_errors_server);
-  log_event(LogLevel::kWarning, "protocol_error",
-            {{"session", std::to_string(number_)},
-             {"from", client ? "client" : "server"},
-             {"peer", client_.attached() ? client_.connection().peer() : std::string()},
-             {"error", what}});
+  const std::initializer_list<LogField> fields = {
+      {"session", std::to_string(number_)},
+      {"from", client ? "client" : "server"},
+      {"peer", client_.attached() ? client_.connection().peer() : std::string()},
+      {"error", what}};
+  // A server has better things to do, and its errors are not to be lost among those of clients.
+  if (client) {
+    log_limited(LogLevel::kWarning, "protocol_error", fields, now_ns());
+  } else {
+    log_event(LogLevel::kWarning, "protocol_error", fields);
+  }
   terminate(CloseReason::kProtocolError, "08P01", what);
 }
 
@@ -302,8 +309,8 @@ void ClientSession::check_deadlines(TimeNs now) {
   } else if (login_ && !delayed() && (!login_->own || login_->own->waiting_since == 0) &&
              limits.login_timeout > 0 && now - login_->started_at > limits.login_timeout) {
     count(context_.shared.statistics.login_timeouts);
-    log_event(LogLevel::kWarning, "login_timeout",
-              {{"session", std::to_string(number_)}, {"peer", client_.connection().peer()}});
+    log_limited(LogLevel::kWarning, "login_timeout",
+                {{"session", std::to_string(number_)}, {"peer", client_.connection().peer()}}, now_ns());
     terminate(CloseReason::kTimeout, "08P01", "client_login_timeout: login took too long");
     settle();
   } else if (!login_ && limits.client_idle_timeout > 0 && state() == SessionState::kReady &&
