@@ -7,6 +7,9 @@
 #include <cstdio>
 #include <ctime>
 #include <exception>
+#include <filesystem>
+#include <string>
+#include <system_error>
 
 namespace understudy {
 namespace {
@@ -37,7 +40,7 @@ int run_guarded(const Subcommand& command, int argc, char** argv) {
   } catch (const std::exception& error) {
     std::fflush(stdout);
     std::fprintf(stderr, "understudy %.*s: %s\n", static_cast<int>(command.name.size()), command.name.data(),
-                 error.what());
+                 in_words(error).c_str());
   }
   // Of diff and verify, 1 is an answer ("different", "damaged"); not being able to give one is 2.
   return command.name == "diff" || command.name == "verify" ? 2 : 1;
@@ -74,7 +77,33 @@ std::optional<double> parse_with_unit(std::string_view text, std::span<const Uni
   return std::nullopt;
 }
 
+// Of "filesystem error: cannot copy: Permission denied [/a] [/b]": "cannot copy /a to /b".
+std::string doing(const std::filesystem::filesystem_error& error) {
+  constexpr std::string_view kPrefix = "filesystem error: ";
+  std::string text = error.what();
+  if (text.starts_with(kPrefix)) text.erase(0, kPrefix.size());
+  const std::size_t why = text.find(": " + error.code().message());
+  text = text.substr(0, why == std::string::npos ? text.find(" [") : why);
+  if (!error.path1().empty()) text += " " + error.path1().string();
+  if (!error.path2().empty()) text += " to " + error.path2().string();
+  return text;
+}
+
 }  // namespace
+
+std::string in_words(const std::exception& error) {
+  const auto* const of_files = dynamic_cast<const std::filesystem::filesystem_error*>(&error);
+  if (of_files == nullptr) return error.what();
+  const std::error_code code = of_files->code();
+  std::string text = doing(*of_files) + ": " + code.message();
+  if (code == std::errc::permission_denied || code == std::errc::operation_not_permitted)
+    text += ". Run it as a user who may, or name another place";
+  if (code == std::errc::not_a_directory || code == std::errc::file_exists)
+    text += ". A part of that path is a file: name another place, or move it away";
+  if (code == std::errc::no_space_on_device || code == std::errc::read_only_file_system)
+    text += ". Name another place, or make room";
+  return text;
+}
 
 int run_command_line(int argc, char** argv, const std::vector<Subcommand>& commands) {
   const std::string_view name = argc > 1 ? argv[1] : "";

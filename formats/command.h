@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <exception>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -26,6 +27,10 @@ inline constexpr int kHelpColumns = 100;
 // exception that leaves a subcommand is printed as "understudy <name>: what" and gives 1 (diff and verify:
 // 2).
 int run_command_line(int argc, char** argv, const std::vector<Subcommand>& commands);
+
+// An exception as a message. Of one of std::filesystem: what could not be done, with which path, why, and
+// what may help, without the library's own words and brackets.
+[[nodiscard]] std::string in_words(const std::exception& error);
 
 // "1.5 MiB", "820 B"; "1.2 s", "850 us", "2 min 3 s"; "2026-11-24T13:31:07.123456Z".
 [[nodiscard]] std::string format_size(std::uint64_t bytes);

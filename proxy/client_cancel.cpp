@@ -24,11 +24,27 @@ bool ClientSession::request_cancel(std::function<void()> done) {
     if (done) done();
     return true;
   }
-  auto relay = std::make_unique<CancelRelay>(context_, *target, nullptr, std::move(done));
+  send_cancel(*target, std::move(done));
+  return true;
+}
+
+void ClientSession::send_cancel(const CancelTarget& target, std::function<void()> done) {
+  auto relay = std::make_unique<CancelRelay>(context_, target, nullptr, std::move(done));
   CancelRelay& started = *relay;
   context_.owner.keep(std::move(relay));
   started.start();
-  return true;
+}
+
+// A replay's sessions are not cancelled here: it does that itself, unless it was told not to wait.
+bool ClientSession::end_now(const std::string& message, std::function<void()> told) {
+  const bool runs = (state() == SessionState::kQuery || state() == SessionState::kCopy) &&
+                    server_.connected() && client_.attached() && !client_.in_process() &&
+                    !tracker_.streams_replication();
+  const auto target = runs ? context_.shared.cancels.find(process_id_, client_key_) : std::nullopt;
+  const bool asked = target && !target->moving;
+  terminate(CloseReason::kShutdown, "57P01", message);
+  if (asked) send_cancel(*target, std::move(told));
+  return asked;
 }
 
 void ClientSession::note_cancelled(bool sent) {
@@ -67,12 +83,8 @@ void ClientSession::cancel_at_server() {
   if (!target || target->moving) return;
   failover_->cancelling = true;  // what the client asks next is not meant
   ++failover_->cancels_sent;
-  auto relay = std::make_unique<CancelRelay>(
-      context_, *target, nullptr,
-      [&context = context_, number = number_] { context.owner.session_cancel_taken(number); });
-  CancelRelay& started = *relay;
-  context_.owner.keep(std::move(relay));
-  started.start();
+  send_cancel(*target,
+              [&context = context_, number = number_] { context.owner.session_cancel_taken(number); });
 }
 
 void ClientSession::cancel_taken() {

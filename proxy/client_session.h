@@ -56,6 +56,10 @@ class ClientSession final : public Runnable {
   // Ends the session now, telling the client why in PostgreSQL's words.
   void terminate(CloseReason reason, std::string_view sqlstate, const std::string& message,
                  std::string_view hint = {}, std::string_view detail = {});
+  // The same because the proxy ends. What the server still runs for it is cancelled there: it would not
+  // notice before it has something to say. True when it is being told; `told` is called once it is, or cannot
+  // be.
+  bool end_now(const std::string& message, std::function<void()> told);
   // Another server may be primary.
   void topology_changed();
   // The proxy was paused or resumed (client_status.cpp).
@@ -167,6 +171,7 @@ class ClientSession final : public Runnable {
   void stop_waiting();
   void pass_cancel();
   void cancel_at_server();
+  void send_cancel(const CancelTarget& target, std::function<void()> done);
   void hide_from_cancels();
 
   // client_own_login.cpp

@@ -12,6 +12,8 @@ namespace {
 constexpr std::size_t kScratchBytes = std::size_t{128} << 10;
 // How often time-outs are looked at.
 constexpr TimeNs kSweepInterval = 250'000'000;
+// So long servers have to take the last cancels. One that is there takes them in milliseconds.
+constexpr TimeNs kCancelPatience = 2'000'000'000;
 
 }  // namespace
 
@@ -63,7 +65,7 @@ ClientSession& Worker::adopt(std::unique_ptr<Connection> connection, AdoptOption
   session_count_.store(static_cast<std::uint32_t>(sessions_.size()), std::memory_order_relaxed);
   keep(std::move(session));
   loop_.make_runnable(adopted);
-  if (context_.draining) adopted.drain();
+  if (context_.draining || stopping_) adopted.drain();
   return adopted;
 }
 
@@ -108,7 +110,7 @@ void Worker::sweep() {
   const bool overdue = drain_deadline_ > 0 && now > drain_deadline_;
   for (ClientSession* session : present_sessions()) {
     if (overdue) {
-      session->terminate(CloseReason::kShutdown, "57P01", "terminating connection: drain_timeout reached");
+      end_now(*session, "terminating connection: drain_timeout reached");
     } else {
       session->check_deadlines(now);
     }
@@ -158,13 +160,27 @@ void Worker::check_drained() {
 void Worker::stop() {
   loop_.post([this] {
     stop_listening();
-    for (const auto& [number, session] : sessions_) {
-      session->terminate(CloseReason::kShutdown, "57P01",
-                         "terminating connection due to administrator command");
-    }
-    // After the turns that close them.
-    loop_.defer([this] { loop_.stop(); });
+    stopping_ = true;
+    for (ClientSession* session : present_sessions())
+      end_now(*session, "terminating connection due to administrator command");
+    loop_.call_at(now_ns() + kCancelPatience, [this] { loop_.stop(); });
+    check_stopped();
   });
+}
+
+void Worker::end_now(ClientSession& session, const std::string& why) {
+  ++last_cancels_;
+  const bool told = session.end_now(why, [this] {
+    --last_cancels_;
+    check_stopped();
+  });
+  if (!told) --last_cancels_;
+}
+
+void Worker::check_stopped() {
+  if (!stopping_ || last_cancels_ > 0) return;
+  // After the turns that close the sessions.
+  loop_.defer([this] { loop_.stop(); });
 }
 
 void Worker::reload(const Limits& limits) {

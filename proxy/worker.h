@@ -38,7 +38,8 @@ class Worker final : private RunnableOwner {
 
   // Any thread: no new clients; sessions end as they become idle.
   void start_drain();
-  // Any thread: every session ends now, then the thread.
+  // Any thread: every session ends now, then the thread; at the latest some seconds later, if a server does
+  // not take its cancel.
   void stop();
   void reload(const Limits& limits);
   // Any thread: sessions look again whether the proxy is paused.
@@ -65,6 +66,8 @@ class Worker final : private RunnableOwner {
   void sweep();
   void end_streams();
   void check_drained();
+  void end_now(ClientSession& session, const std::string& why);
+  void check_stopped();
   [[nodiscard]] std::vector<ClientSession*> present_sessions() const;
 
   EventLoop loop_;
@@ -79,6 +82,8 @@ class Worker final : private RunnableOwner {
   std::atomic<std::uint32_t> session_count_{0};
   TimeNs drain_deadline_ = 0;
   bool only_streams_ = false;  // left to drain
+  unsigned last_cancels_ = 0;  // of sessions that were ended, on their way
+  bool stopping_ = false;
   std::thread thread_;
 };
 

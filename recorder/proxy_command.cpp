@@ -31,9 +31,11 @@ constexpr const char* kExitCodes =
     "Every option but --config and --help is also a key of the configuration file, spelled with '_' for\n"
     "'-'.\n"
     "\nSignals: SIGTERM or SIGINT drains (sessions end when their transaction does), a second one ends at\n"
-    "once; SIGHUP rereads the configuration file, and the files that it and the command line name\n"
-    "(certificates, keys, users, rules); SIGUSR1 logs what was counted so far.\n"
-    "\nExit codes: 0 ended as asked; 1 could not start, or not everything could be recorded; 2 bad usage.\n";
+    "once and cancels what servers still run; SIGHUP rereads the configuration file, and the files that\n"
+    "it and the command line name (certificates, keys, users, rules); SIGUSR1 logs what was counted so\n"
+    "far.\n"
+    "\nExit codes: 0 ended as asked; 1 could not start, or not everything could be recorded; 2 bad usage,\n"
+    "on the command line or in the configuration file.\n";
 
 constexpr const char* kNotRecorded =
     "Not recorded are also sessions that were shed because the disk, or the compression, did not keep up\n"
@@ -72,9 +74,10 @@ cxxopts::Options command_options() {
     const std::string help = std::string(key.help) + " (" + std::string(key.unit_and_default) + ")";
     // A list would split directory names at their commas; only addresses may be given several times.
     if (is_list(key.key)) {
-      add(flag_of(key.key), help + "; repeatable", cxxopts::value<std::vector<std::string>>(), "VALUE");
+      add(flag_of(key.key), help + "; repeatable", cxxopts::value<std::vector<std::string>>(),
+          placeholder(key.unit_and_default));
     } else {
-      add(flag_of(key.key), help, cxxopts::value<std::string>(), "VALUE");
+      add(flag_of(key.key), help, cxxopts::value<std::string>(), placeholder(key.unit_and_default));
     }
   }
   add("config", "read this configuration file first (see samples/understudy.ini)",
@@ -310,7 +313,17 @@ int run_proxy(int argc, char** argv) {
     std::fprintf(stderr, "understudy proxy: %s\nSee understudy proxy --help.\n", error.what());
     return kExitUsage;
   }
-  return relay(load(config, from_command_line), config, from_command_line);
+  std::optional<ProxySettings> settings;
+  try {
+    settings = load(config, from_command_line);
+  } catch (const UnreadableSettings&) {
+    throw;
+  } catch (const SettingsError& error) {
+    std::fprintf(stderr, "understudy proxy: %s\nSee samples/understudy.ini, or understudy proxy --help.\n",
+                 error.what());
+    return kExitUsage;
+  }
+  return relay(std::move(*settings), config, from_command_line);
 }
 
 }  // namespace understudy::recorder

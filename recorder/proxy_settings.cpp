@@ -82,11 +82,12 @@ std::vector<Setting> parse_settings(const std::string& text, const std::string& 
 
 std::vector<Setting> read_settings(const std::filesystem::path& file) {
   std::error_code error;
-  if (std::filesystem::is_directory(file, error)) throw SettingsError(file.string() + ": is a directory");
+  if (std::filesystem::is_directory(file, error))
+    throw UnreadableSettings(file.string() + ": is a directory");
   std::ifstream stream(file);
-  if (!stream.is_open()) throw SettingsError(file.string() + ": " + std::strerror(errno));
+  if (!stream.is_open()) throw UnreadableSettings(file.string() + ": " + std::strerror(errno));
   const std::string text{std::istreambuf_iterator<char>(stream), {}};
-  if (stream.bad()) throw SettingsError(file.string() + ": " + std::strerror(errno));
+  if (stream.bad()) throw UnreadableSettings(file.string() + ": " + std::strerror(errno));
   return parse_settings(text, file.string());
 }
 

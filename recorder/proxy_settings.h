@@ -23,6 +23,12 @@ class SettingsError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// Of these: a file that is not there, or cannot be read.
+class UnreadableSettings : public SettingsError {
+ public:
+  using SettingsError::SettingsError;
+};
+
 // One "key = value" and where it was given: "understudy.ini:12" or "--backend".
 struct Setting {
   std::string key;

@@ -124,12 +124,35 @@ std::string flag_of(std::string_view key) {
 
 std::span<const RecorderOption> recorder_option_table() { return kTable; }
 
+std::string placeholder(std::string_view unit_and_default) {
+  constexpr std::pair<std::string_view, std::string_view> kNames[] = {{"directory", "DIR"},
+                                                                      {"path", "FILE"},
+                                                                      {"address", "HOST:PORT"},
+                                                                      {"addresses", "HOST:PORT"},
+                                                                      {"number", "N"},
+                                                                      {"milliseconds", "NUMBER"},
+                                                                      {"seconds", "NUMBER"},
+                                                                      {"octal", "MODE"},
+                                                                      {"words", "WORD"},
+                                                                      {"on or off", "on|off"},
+                                                                      {"word or duration", "WORD"}};
+  const std::string_view unit = unit_and_default.substr(0, unit_and_default.find(','));
+  for (const auto& [known, name] : kNames) {
+    if (unit == known) return std::string(name);
+  }
+  std::string name(unit);
+  for (char& c : name) {
+    if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
+  }
+  return name;
+}
+
 void add_recorder_options(cxxopts::Options& command, bool with_directory) {
   auto add = command.add_options("Recording");
   for (const RecorderOption& option : kTable) {
     if (option.set == set_directory && !with_directory) continue;
     const std::string help = std::string(option.help) + " (" + std::string(option.unit_and_default) + ")";
-    add(flag_of(option.name), help, cxxopts::value<std::string>());
+    add(flag_of(option.name), help, cxxopts::value<std::string>(), placeholder(option.unit_and_default));
   }
 }
 

@@ -66,6 +66,8 @@ struct RecorderOption {
   std::string (*set)(RecorderOptions& options, std::string_view value);
 };
 [[nodiscard]] std::span<const RecorderOption> recorder_option_table();
+// What stands for the value in a help text, by its unit ("directory, none"): DIR.
+[[nodiscard]] std::string placeholder(std::string_view unit_and_default);
 
 // Adds all of them to a command's options, in the group "Recording"; or all but the directory, where a
 // command has another word for it.

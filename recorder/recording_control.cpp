@@ -178,7 +178,7 @@ std::optional<RecordingControl::Refusal> RecordingControl::start(RecordingReques
   try {
     open(active);
   } catch (const std::system_error& error) {
-    return Refusal{error.what(), false};
+    return Refusal{in_words(error), false};
   }
   log_event(LogLevel::kInfo, "recording_started",
             {{"directory", active->directory.string()},
@@ -258,7 +258,7 @@ std::optional<RecordingControl::Refusal> RecordingControl::begin_save(std::strin
   try {
     make_save_directory(saved.directory);
   } catch (const std::system_error& error) {
-    return Refusal{error.what(), false};
+    return Refusal{in_words(error), false};
   }
   const std::lock_guard guard(mutex_);
   ++saving_;
@@ -274,7 +274,7 @@ std::optional<RecordingControl::Refusal> RecordingControl::copy_saved(const Acti
     saved.segments = done.saved;
     saved.expired = done.expired;
   } catch (const std::system_error& error) {
-    return Refusal{error.what(), false};
+    return Refusal{in_words(error), false};
   }
   if (saved.segments == 0 && saved.expired == 0) return Refusal{"nothing was recorded in that time", false};
   if (saved.segments == 0) {

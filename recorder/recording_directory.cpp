@@ -77,9 +77,12 @@ unsigned highest_run(const fs::path& directory) {
 RecordingDirectory::RecordingDirectory(fs::path path, bool durable)
     : path_(std::move(path)), made_(missing_directories(path_)), durable_(durable) {
   ensure_directory(path_);
-  const DirectoryLock lock(path_);
-  run_ = highest_run(path_) + 1;
-  first_ = create(1);  // from here on the number is taken
+  {
+    const DirectoryLock lock(path_);
+    run_ = highest_run(path_) + 1;
+    first_ = create(1);  // from here on the number is taken
+  }
+  if (run_ > 1) run_before_ = last_before(path_, run_);
 }
 
 std::unique_ptr<WritableFile> RecordingDirectory::create(unsigned number) {

@@ -20,6 +20,7 @@ class RecordingDirectory final : public SegmentStore {
   RecordingDirectory(std::filesystem::path path, bool durable);
 
   [[nodiscard]] unsigned run() const override { return run_; }
+  [[nodiscard]] std::optional<RunLink> run_before() const override { return run_before_; }
   [[nodiscard]] std::unique_ptr<WritableFile> create(unsigned number) override;
   [[nodiscard]] bool present(unsigned number) const override;
   void remove(unsigned number) override;
@@ -35,6 +36,7 @@ class RecordingDirectory final : public SegmentStore {
   std::vector<std::filesystem::path> made_;  // directories that were not there; the deepest first
   bool durable_;
   unsigned run_ = 1;
+  std::optional<RunLink> run_before_;
   std::unique_ptr<WritableFile> first_;  // until it is asked for
 };
 

@@ -59,6 +59,8 @@ void SegmentAppender::open(TimeNs now) {
   // Whoever wants it encrypted must never find it plain.
   if (options_.wants_encryption() && options_.key == nullptr)
     throw std::logic_error("the recording's key was not loaded");
+  if (const auto before = store_.run_before())
+    header_.attributes.emplace_back(kFollowsAttribute, to_text(*before));
   if (!begin_segment(now)) throw std::system_error(failure_, failure_text_);
 }
 

@@ -3,9 +3,11 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "formats/transcript/file.h"
+#include "formats/transcript/run_link.h"
 
 namespace understudy::recorder {
 
@@ -14,6 +16,8 @@ class SegmentStore {
   virtual ~SegmentStore() = default;
   // This process's run: the store never gives the same one twice.
   [[nodiscard]] virtual unsigned run() const = 0;
+  // What runs before this one left there, when it began; none: nothing.
+  [[nodiscard]] virtual std::optional<RunLink> run_before() const { return std::nullopt; }
   // Creates the run's segment `number`, which must not exist. Throws std::system_error naming it.
   [[nodiscard]] virtual std::unique_ptr<WritableFile> create(unsigned number) = 0;
   // False when the segment is no longer where it was created (somebody deleted it).

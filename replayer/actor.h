@@ -25,7 +25,8 @@ struct Actor final : TranscriptClient {
   bool leaving = false;        // with nothing outstanding; its slot at the server will soon be free
   bool waits_in_line = false;  // for a reply of another session
   bool timer_set = false;
-  bool known = false;  // its process, to the others
+  bool known = false;    // its process, to the others
+  bool counted = false;  // as logged in, by the others
   // Let through to the end of its transaction, out of turn, because others wait for its locks.
   bool ahead = false;
   bool ahead_moved = false;

@@ -8,17 +8,17 @@
 namespace understudy::replayer {
 namespace {
 
-constexpr std::size_t kWindowSteps = CausalReader::kWindowSteps;
-constexpr std::size_t kWindowBytes = CausalReader::kWindowBytes;
-// Reading goes on when so much of the window is free, and so comes in batches.
-constexpr std::size_t kFreeSteps = kWindowSteps / 4;
-constexpr std::size_t kFreeBytes = kWindowBytes / 4;
+constexpr std::size_t kAheadSteps = CausalReader::kAheadSteps;
+constexpr std::size_t kAheadBytes = CausalReader::kAheadBytes;
+// Reading goes on when so much is free.
+constexpr std::size_t kFreeSteps = kAheadSteps / 4;
+constexpr std::size_t kFreeBytes = kAheadBytes / 4;
 // The player tells of so much at once that it has played.
-constexpr std::size_t kReportSteps = kWindowSteps / 8;
-constexpr std::size_t kReportBytes = kWindowBytes / 8;
-// Handed over at once; smaller than the window, so that playing begins before reading has got as far.
-constexpr std::size_t kBatchSteps = kWindowSteps / 8;
-constexpr std::size_t kBatchBytes = kWindowBytes / 8;
+constexpr std::size_t kReportSteps = kAheadSteps / 8;
+constexpr std::size_t kReportBytes = kAheadBytes / 8;
+// Handed over at once.
+constexpr std::size_t kBatchSteps = CausalReader::kWindowSteps / 8;
+constexpr std::size_t kBatchBytes = CausalReader::kWindowBytes / 8;
 // A long result is read through in parts, so that what was read is handed over, and requests are heard.
 constexpr int kEventsPerTurn = 512;
 // Idle sessions pin no decoded chunks; those in use come back from the recording's cache.
@@ -89,8 +89,8 @@ bool CausalReader::await_work() {
 }
 
 bool CausalReader::may_read() {
-  if (outstanding_.steps >= kWindowSteps || outstanding_.bytes >= kWindowBytes) full_ = true;
-  if (outstanding_.steps + kFreeSteps <= kWindowSteps && outstanding_.bytes + kFreeBytes <= kWindowBytes)
+  if (outstanding_.steps >= kAheadSteps || outstanding_.bytes >= kAheadBytes) full_ = true;
+  if (outstanding_.steps + kFreeSteps <= kAheadSteps && outstanding_.bytes + kFreeBytes <= kAheadBytes)
     full_ = false;
   return !full_;
 }
@@ -117,7 +117,7 @@ bool CausalReader::read_on_by(SessionId id, int events) {
     if (found == sessions_.end()) return true;
     const Step* const step = read_event(id, *found->second);
     if (step == nullptr) continue;
-    if (step->kind == Step::Kind::kEnd || batch_.items.size() >= enough || batch_bytes_ >= kBatchBytes)
+    if (step->kind == Step::Kind::kEnd || batch_.items.size() >= enough || batch_.bytes >= kBatchBytes)
       return true;
     if (step->kind == Step::Kind::kReply && step->checkpoint.quiescent) return true;
   }
@@ -128,7 +128,7 @@ bool CausalReader::read_on_by(SessionId id, int events) {
 bool CausalReader::read_merged() {
   const std::size_t enough = batch_.items.size() + kBatchSteps;
   for (int events = 0; events < kEventsPerTurn; ++events) {
-    if (batch_.items.size() >= enough || batch_bytes_ >= kBatchBytes) break;
+    if (batch_.items.size() >= enough || batch_.bytes >= kBatchBytes) break;
     const auto turn =
         turns_.first([this](SessionId session, TimeNs at_least) { return next_time(session, at_least); });
     const SessionDirectory::Entry* const opening = next_opening();
@@ -204,55 +204,50 @@ const Step* CausalReader::queue_step(SessionId id, Session& session, Step step) 
     step.footprint = session.footprints.leaving();
   }
   const bool over = step.kind == Step::Kind::kEnd;
-  batch_bytes_ += step.bytes.size();
+  batch_.bytes += step.bytes.size();
   batch_.items.push_back({id, std::move(step), nullptr});
   if (over) sessions_.erase(id);
   return &batch_.items.back().step;
 }
 
 void CausalReader::hand_over() {
+  if (batch_.items.empty() && !batch_.last && batch_.failure.empty()) return;
   bool wake = false;
   {
     const std::lock_guard lock(mutex_);
     outstanding_.steps += batch_.items.size();
-    outstanding_.bytes += batch_bytes_;
-    if (ready_.items.empty()) {
-      ready_.items.swap(batch_.items);
-    } else {
-      std::move(batch_.items.begin(), batch_.items.end(), std::back_inserter(ready_.items));
-    }
-    ready_.left_out += batch_.left_out;
-    ready_.lost = batch_.lost;
-    ready_.last = batch_.last;
-    ready_.failure = std::move(batch_.failure);
-    wake = !filled_ && (!ready_.items.empty() || ready_.last || !ready_.failure.empty());
-    if (wake) filled_ = true;
+    outstanding_.bytes += batch_.bytes;
+    ready_.push_back(std::move(batch_));
+    wake = !filled_;
+    filled_ = true;
   }
-  batch_.items.clear();
-  batch_.left_out = 0;
-  batch_bytes_ = 0;
+  batch_ = {};
   if (wake) wake_();
 }
 
 bool CausalReader::take(Batch& batch) {
   if (!filled_) return false;  // spares the player the mutex
-  batch.items.clear();
-  const std::lock_guard lock(mutex_);
-  batch.left_out = std::exchange(ready_.left_out, 0);
-  batch.lost = ready_.lost;
-  batch.last = ready_.last;
-  batch.failure = std::exchange(ready_.failure, {});
-  batch.items.swap(ready_.items);
-  held_ += batch.items.size();
-  filled_ = false;
+  const bool full = held_.steps + kBatchSteps > kWindowSteps || held_.bytes >= kWindowBytes;
+  if (full && asked_for_.empty()) return false;
+  {
+    const std::lock_guard lock(mutex_);
+    batch = std::move(ready_.front());
+    ready_.pop_front();
+    filled_ = !ready_.empty();
+  }
+  held_.steps += batch.items.size();
+  held_.bytes += batch.bytes;
+  if (asked_for_.empty()) return true;
+  for (const Item& item : batch.items) asked_for_.erase(item.session);
   return true;
 }
 
 void CausalReader::played(const Step& step) {
-  --held_;
+  --held_.steps;
+  held_.bytes -= step.bytes.size();
   ++unreported_.steps;
   unreported_.bytes += step.bytes.size();
-  if (held_ == 0 || unreported_.steps >= kReportSteps || unreported_.bytes >= kReportBytes) report();
+  if (held_.steps == 0 || unreported_.steps >= kReportSteps || unreported_.bytes >= kReportBytes) report();
 }
 
 void CausalReader::report() {
@@ -268,6 +263,7 @@ void CausalReader::report() {
 }
 
 void CausalReader::read_on(SessionId session) {
+  asked_for_.insert(session);
   {
     const std::lock_guard lock(mutex_);
     requests_.push_back({session, false});
@@ -276,6 +272,7 @@ void CausalReader::read_on(SessionId session) {
 }
 
 void CausalReader::leave(SessionId session) {
+  asked_for_.erase(session);
   {
     const std::lock_guard lock(mutex_);
     requests_.push_back({session, true});

@@ -2,7 +2,8 @@
 // of steps in recorded time, with what each may touch, a window ahead of what is played.
 //
 // Why a thread: whoever plays shares the processors with as many busy backends as there are clients, and gets
-// one share of them; what it need not do itself goes on beside it. Steps cross in batches, one wake a batch.
+// one share of them; what it need not do itself goes on beside it. Steps cross in batches, and enough of them
+// lie ready that the player need not wait for this thread's turn.
 //
 // Threads: construction, take(), played(), read_on() and leave() are the player's; stop() is anybody's;
 // `read_tables` and `options.wanted` are called on the reader's thread, and so is `wake`.
@@ -10,12 +11,14 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "replayer/replay_options.h"
@@ -35,14 +38,18 @@ class CausalReader {
   };
   struct Batch {
     std::vector<Item> items;
+    std::size_t bytes = 0;       // sent by them
     std::uint64_t left_out = 0;  // sessions that were not to be read, since the batch before
     std::uint64_t lost = 0;      // so far: SessionDirectory::lost()
     bool last = false;           // that was all
     std::string failure;         // why no more can be read; empty when it can
   };
-  // Steps handed out and not played: when there are as many, reading waits until a quarter of it is free.
+  // The window: so much that was taken and not played is enough.
   static constexpr std::size_t kWindowSteps = 1024;
   static constexpr std::size_t kWindowBytes = std::size_t{8} << 20;
+  // So much that was read and not played is enough; then reading waits until a quarter of it is free.
+  static constexpr std::size_t kAheadSteps = 8 * kWindowSteps;
+  static constexpr std::size_t kAheadBytes = 2 * kWindowBytes;
 
   // `wake`: there is a batch to take.
   CausalReader(const Recording& recording, const ReplayOptions& options,
@@ -55,7 +62,7 @@ class CausalReader {
   // Ends reading; what was read can still be taken.
   void stop();
 
-  // All that was read since the last call; false when there is nothing. `batch` is for reuse.
+  // The next of what was read; false when there is nothing, or the window is full.
   [[nodiscard]] bool take(Batch& batch);
   // A step that was taken is done with, played or not.
   void played(const Step& step);
@@ -115,22 +122,22 @@ class CausalReader {
   Turns turns_;
   std::vector<SessionId> ahead_;  // to be read on
   Batch batch_;                   // at hand
-  std::size_t batch_bytes_ = 0;
   TimeNs released_at_ = 0;
 
   // The player's.
-  Amount unreported_;     // played
-  std::size_t held_ = 0;  // taken, and not played
+  Amount held_;        // taken, and not played
+  Amount unreported_;  // played
+  std::unordered_set<SessionId> asked_for_;
 
   // Of both.
   std::mutex mutex_;
   std::condition_variable changed_;
-  Batch ready_;
+  std::deque<Batch> ready_;
   std::vector<Request> requests_;
   Amount outstanding_;  // not reported to be played
   bool full_ = false;
   bool stopped_ = false;
-  // ready_ waits to be taken. Written under the mutex; the player looks without it.
+  // There is something in ready_. Written under the mutex; the player looks without it.
   std::atomic<bool> filled_{false};
 
   std::thread thread_;

@@ -10,6 +10,9 @@
 
 namespace understudy::replayer {
 
+// What was asked for was done, but for what is damaged in the recording.
+inline constexpr int kExitInPart = 3;
+
 // Bad usage: what() is told, with a hint at --help.
 [[noreturn]] void usage(const std::string& what);
 

@@ -1,6 +1,7 @@
 #include "replayer/condition_scope.h"
 
 #include <algorithm>
+#include <cstdio>
 
 #include "replayer/show/session_survey.h"
 
@@ -16,16 +17,18 @@ SessionTotals totals_of_tally(const SessionTally& tally) {
   return totals;
 }
 
+}  // namespace
+
 // The sessions that are meant.
-class Chooser final : public StatementSink {
+class ConditionScope::Chooser final : public StatementSink {
  public:
   Chooser(const ConditionScope& scope, const StatementCatalog& catalog) : scope_(scope), catalog_(catalog) {}
 
   void done(const ScannedSession& session, const Statement& statement) override {
-    if (scope_.holds(session, statement, catalog_)) chosen.insert(session.descriptor.id);
+    if (scope_.fulfils(session, statement, catalog_)) chosen.insert(session.descriptor.id);
   }
   void ended(const ScannedSession& session) override {
-    if (session.tally.requests() == 0 && scope_.holds(session)) chosen.insert(session.descriptor.id);
+    if (session.tally.requests() == 0 && scope_.fulfils(session)) chosen.insert(session.descriptor.id);
   }
 
   SessionSet chosen;
@@ -34,8 +37,6 @@ class Chooser final : public StatementSink {
   const ConditionScope& scope_;
   const StatementCatalog& catalog_;
 };
-
-}  // namespace
 
 ConditionScope::ConditionScope(const Recording& recording, const std::string& text) : recording_(recording) {
   if (text.empty()) return;
@@ -61,13 +62,20 @@ const SessionTotals* ConditionScope::totals_of(SessionId session) const {
 
 bool ConditionScope::holds(const ScannedSession& session, const Statement& statement,
                            const StatementCatalog& catalog) const {
+  return note(fulfils(session, statement, catalog));
+}
+
+bool ConditionScope::fulfils(const ScannedSession& session, const Statement& statement,
+                             const StatementCatalog& catalog) const {
   if (!condition_) return true;
   const std::uint64_t fingerprint =
       condition_->asks_for_fingerprints() ? catalog.fingerprint(statement.id()) : 0;
   return condition_->holds({session.descriptor, totals_of(session.descriptor.id), &statement, fingerprint});
 }
 
-bool ConditionScope::holds(const ScannedSession& ended) const {
+bool ConditionScope::holds(const ScannedSession& ended) const { return note(fulfils(ended)); }
+
+bool ConditionScope::fulfils(const ScannedSession& ended) const {
   if (!condition_) return true;
   const SessionTotals totals = totals_of_tally(ended.tally);
   return condition_->holds({ended.descriptor, &totals, nullptr, 0});
@@ -76,10 +84,10 @@ bool ConditionScope::holds(const ScannedSession& ended) const {
 bool ConditionScope::means(const SessionDescriptor& session) {
   if (!condition_) return true;
   if (!condition_->asks_for_statements()) {
-    return condition_->holds({session, totals_of(session.id), nullptr, 0});
+    return note(condition_->holds({session, totals_of(session.id), nullptr, 0}));
   }
   prepare();
-  return chosen_->contains(session.id);
+  return note(chosen_->contains(session.id));
 }
 
 void ConditionScope::prepare() {
@@ -91,6 +99,10 @@ void ConditionScope::choose_sessions() {
   Chooser chooser(*this, catalog);
   StatementScan(catalog, chooser).run(recording_);
   chosen_ = std::move(chooser.chosen);
+}
+
+void tell_if_unmatched(const char* command, const ConditionScope& scope) {
+  if (scope.unmatched()) std::fprintf(stderr, "understudy %s: --where: nothing matched\n", command);
 }
 
 }  // namespace understudy::replayer

@@ -3,6 +3,7 @@
 // session's end. Borrows the recording; one thread at a time.
 #pragma once
 
+#include <atomic>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -33,8 +34,18 @@ class ConditionScope {
   [[nodiscard]] bool means(const SessionDescriptor& session);
   // Reads it now: then any thread may ask.
   void prepare();
+  // There is a condition, and it held for nothing that was asked so far.
+  [[nodiscard]] bool unmatched() const { return condition_ && !met_.load(std::memory_order_relaxed); }
 
  private:
+  [[nodiscard]] bool note(bool holds) const {
+    if (holds) met_.store(true, std::memory_order_relaxed);
+    return holds;
+  }
+  [[nodiscard]] bool fulfils(const ScannedSession& session, const Statement& statement,
+                             const StatementCatalog& catalog) const;
+  [[nodiscard]] bool fulfils(const ScannedSession& ended) const;
+  class Chooser;
   void read_totals();
   void choose_sessions();
   [[nodiscard]] const SessionTotals* totals_of(SessionId session) const;
@@ -43,6 +54,10 @@ class ConditionScope {
   std::optional<Condition> condition_;
   std::unordered_map<SessionId, SessionTotals> totals_;
   std::optional<SessionSet> chosen_;
+  mutable std::atomic<bool> met_{false};
 };
+
+// Says on standard error that a condition held for nothing: an empty answer looks like a failure.
+void tell_if_unmatched(const char* command, const ConditionScope& scope);
 
 }  // namespace understudy::replayer

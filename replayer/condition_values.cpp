@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <vector>
 
 #include "formats/command.h"
 
@@ -11,8 +12,8 @@ namespace understudy::replayer {
 namespace {
 
 constexpr std::size_t kMaxPatternBytes = 500;
-constexpr std::uint64_t kMaxRepeats =
-    1'000;  // of all {n} multiplied: whoever nests them gets that many copies
+// Whoever nests repetitions gets copies of copies.
+constexpr std::uint64_t kMaxParts = 2'000;
 
 template <typename Value>
 std::optional<Value> whole(std::string_view text, int base = 10) {
@@ -27,22 +28,56 @@ int read_address(std::string_view text, std::array<Byte, 16>& out) {
   return ::inet_pton(AF_INET6, copy.c_str(), out.data()) == 1 ? AF_INET6 : 0;
 }
 
-std::uint64_t repeats(std::string_view pattern) {
-  std::uint64_t product = 1;
-  for (std::size_t i = pattern.find('{'); i != std::string_view::npos; i = pattern.find('{', i + 1)) {
-    std::uint64_t most = 1;
-    for (std::size_t at = i + 1; at < pattern.size() && pattern[at] != '}'; ++at) {
-      std::uint64_t number = 0;
-      const auto [end, error] = std::from_chars(pattern.data() + at, pattern.data() + pattern.size(), number);
-      if (error == std::errc::result_out_of_range) return UINT64_MAX;
-      if (error != std::errc()) continue;
-      most = std::max(most, number);
-      at = static_cast<std::size_t>(end - pattern.data()) - 1;
-    }
-    if (most > kMaxRepeats || product * most > kMaxRepeats) return UINT64_MAX;
-    product *= most;
+// The most that {n}, {n,} or {n,m} at `at` makes of what stands before it, with that itself; 1 for what is
+// none.
+std::uint64_t copies_of_interval(std::string_view pattern, std::size_t at) {
+  std::uint64_t most = 1;
+  bool open = false;
+  for (++at; at < pattern.size() && pattern[at] != '}'; ++at) {
+    open = pattern[at] == ',';
+    std::uint64_t number = 0;
+    const auto [end, error] = std::from_chars(pattern.data() + at, pattern.data() + pattern.size(), number);
+    if (error == std::errc::result_out_of_range) return kMaxParts + 1;
+    if (error != std::errc()) continue;
+    most = std::max(most, number);
+    at = static_cast<std::size_t>(end - pattern.data()) - 1;
   }
-  return product;
+  return std::min(most + (open ? 1 : 0), kMaxParts + 1);
+}
+
+// Behind a bracket expression that begins at `at`; "]" stands for itself where it comes first.
+std::size_t past_brackets(std::string_view pattern, std::size_t at) {
+  at += at + 1 < pattern.size() && pattern[at + 1] == '^' ? 2 : 1;
+  return std::min(pattern.find(']', at + 1), pattern.size() - 1);
+}
+
+// How many parts are compiled of it, copies included; kMaxParts + 1 stands for more. (X+ is compiled as XX*.)
+std::uint64_t compiled_parts(std::string_view pattern) {
+  std::vector<std::uint64_t> groups{0};  // of the group, and those around it: parts so far
+  std::uint64_t last = 0;                // of what a repetition would repeat
+  for (std::size_t at = 0; at < pattern.size() && groups.back() <= kMaxParts; ++at) {
+    const char c = pattern[at];
+    if (c == '+' || c == '{') {
+      const std::uint64_t copies = c == '+' ? 2 : copies_of_interval(pattern, at);
+      groups.back() += last * (copies - 1);
+      last *= copies;
+      continue;
+    }
+    if (c == '(') {
+      groups.push_back(0);
+      continue;
+    }
+    if (c == '*' || c == '?') continue;
+    last = 1;
+    if (c == ')' && groups.size() > 1) {
+      last = std::max<std::uint64_t>(1, groups.back());
+      groups.pop_back();
+    }
+    groups.back() += last;
+    if (c == '\\') ++at;
+    if (c == '[') at = past_brackets(pattern, at);
+  }
+  return groups.back();
 }
 
 // "\1" refers back; "\\1" does not.
@@ -111,8 +146,8 @@ std::string RegularExpression::compile(const std::string& pattern, bool any_case
   if (pattern.size() > kMaxPatternBytes)
     return "it has more than " + std::to_string(kMaxPatternBytes) + " bytes";
   if (refers_back(pattern)) return "it refers back to what it found, which is not supported";
-  if (repeats(pattern) > kMaxRepeats)
-    return "its repetitions amount to more than " + std::to_string(kMaxRepeats);
+  if (compiled_parts(pattern) > kMaxParts)
+    return "its repetitions amount to more than " + std::to_string(kMaxParts) + " parts";
   const int error =
       ::regcomp(&compiled_, pattern.c_str(), REG_EXTENDED | REG_NOSUB | (any_case ? REG_ICASE : 0));
   if (error == 0) {

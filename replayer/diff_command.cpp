@@ -19,17 +19,18 @@ namespace understudy::replayer {
 namespace {
 
 constexpr int kExitNotCompared = 2;
-constexpr int kExitInPart = 3;
 
 constexpr const char* kNotes =
     "\nA and B are recordings (directories or files): production and its replay, or two replays. Sessions\n"
     "are compared exchange by exchange: errors and SQLSTATE, command tags, row counts, columns, rows\n"
     "cell by cell, their order, transaction states, notices. Latency is shown and never a difference.\n"
-    "What differs by nature (process ids, cancel keys, server versions, ...) is left out and counted.\n"
+    "What differs by nature (process ids, cancel keys, server versions, ...) is left out and counted. So\n"
+    "is a login that production refused and the replay did not: a recording holds no passwords.\n"
     "\nExit codes: 0 same; 1 different; 2 could not compare, or bad usage; 3 the same as far as it could be\n"
     "compared: a recording is damaged, has a hole, or ends before an answer or what the other one has.\n"
     "A recording that was cut off (a crash, the proxy's end) where each of its sessions stood between two\n"
-    "requests, where the other has no more than that either, is the same: 0.\n";
+    "requests, where the other has no more than that either, is the same: 0. The report says that it was\n"
+    "not closed (JSON: closed), so that what came after its end is not known.\n";
 
 cxxopts::Options command_options() {
   cxxopts::Options options("understudy diff", "Compares the replies of two recordings.\n");

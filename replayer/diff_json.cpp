@@ -69,6 +69,7 @@ Object json_subject(const Recording& recording) {
   Object out = object();
   out.set("path", text(recording.path()));
   out.set("id", text(recording.id()));
+  out.set("closed", recording.unclosed() == 0);
   if (!recording.chunks_by_time().empty()) {
     out.set("from", format_time(first, 9));
     out.set("to", format_time(last, 9));

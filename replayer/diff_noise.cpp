@@ -20,6 +20,7 @@ constexpr std::array<Name, kNoiseRules> kNames = {{
     {"tables' OIDs", "table_oids"},
     {"OIDs of user-defined types", "type_oids"},
     {"error texts", "error_texts"},
+    {"logins refused in production", "refused_logins"},
 }};
 
 // The text with the first `what` taken out of it; the text itself when it is not there.

@@ -17,11 +17,12 @@ enum class NoiseRule : std::uint8_t {
   kServerVersion,      // server_version, and cells that quote it
   kUnreportedSetting,  // a setting that only one of the servers reports at login (majors differ in which)
   kMappedName,         // a cell or setting with the user or database that each session was opened with
-  kTableOid,   // a column's table, known by an OID that each server makes for itself, and its place in it
-  kTypeOid,    // a column's or parameter's type made by a user (OID of 16384 or more)
-  kErrorText,  // another message of the same severity and SQLSTATE (place in the source included)
+  kTableOid,      // a column's table, known by an OID that each server makes for itself, and its place in it
+  kTypeOid,       // a column's or parameter's type made by a user (OID of 16384 or more)
+  kErrorText,     // another message of the same severity and SQLSTATE (place in the source included)
+  kRefusedLogin,  // a password that production refused, where the replay came with one of its own
 };
-inline constexpr std::size_t kNoiseRules = 8;
+inline constexpr std::size_t kNoiseRules = 9;
 
 // "cancel keys", "process ids", ...; and a key for JSON: "cancel_keys".
 [[nodiscard]] std::string_view noise_words(NoiseRule rule);

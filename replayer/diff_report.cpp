@@ -27,6 +27,13 @@ void print_subject(std::ostream& out, const char* name, const Recording& recordi
   } else {
     out << "recorded " << format_time(first, 0) << ", " << format_duration(time_between(first, last)) << "\n";
   }
+  if (recording.unclosed() == 0) return;
+  out << wrapped(
+             "     It was not closed: its recorder was killed, lost power, or still writes. What was said "
+             "after "
+             "what it had written is not in it, and is not compared.",
+             columns, 5)
+      << "\n";
 }
 
 void print_verdict(std::ostream& out, const DiffResult& result) {
@@ -118,13 +125,20 @@ void print_gaps(std::ostream& out, const DiffResult& result, std::size_t columns
     out << "\n  " << counted(totals.requests_changed, "exchange") << " asked the same with other values\n";
 }
 
-void print_noise(std::ostream& out, const NoiseCounts& noise) {
+void print_noise(std::ostream& out, const NoiseCounts& noise, std::size_t columns) {
   if (noise.total() == 0) return;
   out << "\n  Left out, different by nature:\n";
   for (std::size_t i = 0; i < kNoiseRules; ++i) {
     const auto rule = static_cast<NoiseRule>(i);
     if (noise.of(rule) > 0) print_count(out, noise_words(rule), noise.of(rule));
   }
+  if (noise.of(NoiseRule::kRefusedLogin) == 0) return;
+  out << wrapped(
+             "      Logins that failed in production are not repeated: a recording holds no passwords, and "
+             "the "
+             "replay logged in by its own.",
+             columns, 6)
+      << "\n";
 }
 
 // One line of an example. What was recorded is readable already, but may be long.
@@ -336,7 +350,7 @@ void print_diff(std::ostream& out, const DiffResult& result, const DiffSubjects&
   out << wrapped("  " + paired_words(subjects.paired_by), columns, 2) << "\n";
   print_classes(out, result, columns);
   print_gaps(out, result, columns);
-  print_noise(out, result.noise);
+  print_noise(out, result.noise, columns);
   print_examples(out, result, order, subjects, options);
   print_latencies(out, result, options);
   if (options.examples > 0) print_next(out, order, subjects);

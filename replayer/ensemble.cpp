@@ -69,4 +69,28 @@ std::unordered_set<std::uint32_t> Ensemble::processes() const {
   return processes_;
 }
 
+void Ensemble::logged_in() {
+  const std::lock_guard lock(mutex_);
+  ++logged_in_;
+  missed_since_.reset();
+}
+
+void Ensemble::left() {
+  const std::lock_guard lock(mutex_);
+  --logged_in_;
+}
+
+void Ensemble::refused() {
+  const std::lock_guard lock(mutex_);
+  missed_since_.reset();
+}
+
+// While a session is logged in the target is there, whatever keeps others from reaching it.
+TimeNs Ensemble::missed(TimeNs now) {
+  const std::lock_guard lock(mutex_);
+  if (logged_in_ > 0) return 0;
+  if (!missed_since_) missed_since_ = now;
+  return now - *missed_since_;
+}
+
 }  // namespace understudy::replayer

@@ -1,5 +1,6 @@
 // What the parts of a replay know of each other (replay_parts.h): how far each has come where sessions open,
-// that any of them has progressed, and which of the target's processes are theirs. Any thread.
+// that any of them has progressed, which of the target's processes are theirs, and whether the target is
+// there. Any thread.
 #pragma once
 
 #include <atomic>
@@ -40,6 +41,14 @@ class Ensemble {
   void remove_process(std::uint32_t process_id);
   [[nodiscard]] std::unordered_set<std::uint32_t> processes() const;
 
+  // A session has logged in; such a one is over; the target itself refused one.
+  void logged_in();
+  void left();
+  void refused();
+  // A login did not reach the target. For how long, while no session was logged in, none has, nor was one
+  // refused.
+  [[nodiscard]] TimeNs missed(TimeNs now);
+
  private:
   struct alignas(64) Part {
     std::atomic<TimeNs> last_progress{0};
@@ -53,6 +62,8 @@ class Ensemble {
   std::deque<Part> parts_;
   std::atomic<bool> asked_{false};
   std::unordered_set<std::uint32_t> processes_;
+  std::uint64_t logged_in_ = 0;         // sessions at present
+  std::optional<TimeNs> missed_since_;  // nothing was heard of the target since
 };
 
 }  // namespace understudy::replayer

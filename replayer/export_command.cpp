@@ -40,7 +40,9 @@ constexpr const char* kNotes =
     "which --where holds; of errors, those of the sessions that are in it.\n"
     "\nThe other formats take whole sessions: those in which --where holds for a statement.\n";
 
-constexpr const char* kExitCodes = "\nExit codes: 0 exported; 1 could not; 2 bad usage.\n";
+constexpr const char* kExitCodes =
+    "\nExit codes: 0 exported; 1 could not; 2 bad usage; 3 exported but for what is damaged in the\n"
+    "recording, or was cut off its end (told on standard error).\n";
 
 constexpr const char* kFormats = "jsonl|sql|pcapng|pgreplay|pgbench|csv|ndjson";
 
@@ -143,8 +145,9 @@ int export_recording(const cxxopts::ParseResult& given, const std::string& path)
   ConditionScope scope(recording, where_option(given));
   ExportChoice choice(session_named(given, recording), scope);
   const int code = write_export(given, recording, choice);
-  warn_of_damage("export", recording);
-  return code;
+  tell_if_unmatched("export", scope);
+  const bool damaged = warn_of_damage("export", recording);
+  return code == 0 && damaged ? kExitInPart : code;
 }
 
 }  // namespace

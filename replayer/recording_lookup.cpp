@@ -171,12 +171,16 @@ TimeNs time_between(TimeNs from, TimeNs to) {
   return to > from ? std::numeric_limits<TimeNs>::max() : std::numeric_limits<TimeNs>::min();
 }
 
-void warn_of_damage(const char* command, const Recording& recording) {
-  for (const Damage& damage : recording.damage()) {
+bool warn_of_damage(const char* command, const Recording& recording) {
+  const std::vector<Damage> all = recording.damage();
+  for (const Damage& damage : all) {
     std::fprintf(stderr, "understudy %s: %s, offset %llu: %s; %s passed over\n", command, damage.file.c_str(),
                  static_cast<unsigned long long>(damage.offset), damage.what.c_str(),
                  format_size(damage.bytes).c_str());
   }
+  // An empty file is what a crash at rotation leaves: nothing was in it.
+  return std::any_of(all.begin(), all.end(),
+                     [](const Damage& damage) { return damage.bytes > 0 || damage.offset > 0; });
 }
 
 }  // namespace understudy::replayer

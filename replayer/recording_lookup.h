@@ -23,7 +23,8 @@ namespace understudy::replayer {
 // Never overflows, whatever times a recording claims.
 [[nodiscard]] TimeNs time_between(TimeNs from, TimeNs to);
 
-// Tells on standard error what had to be passed over in reading, a line each. Call it when all is read.
-void warn_of_damage(const char* command, const Recording& recording);
+// Tells on standard error what had to be passed over in reading, a line each; whether there was anything.
+// Call it when all is read.
+bool warn_of_damage(const char* command, const Recording& recording);
 
 }  // namespace understudy::replayer

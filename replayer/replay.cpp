@@ -1,7 +1,9 @@
 #include "replayer/replay.h"
 
 #include <algorithm>
+#include <cstring>
 
+#include "formats/command.h"
 #include "proxy/clock.h"
 #include "replayer/recording_lookup.h"
 
@@ -11,6 +13,8 @@ namespace {
 constexpr std::size_t kMaxLoginErrors = 20;
 // Of a session that the target closed, so much is looked through for what is left of it.
 constexpr int kLookThrough = 1000;
+// What the proxy says of a login that did not reach its server.
+constexpr const char* kUnreached = "08001 ";
 
 }  // namespace
 
@@ -95,6 +99,10 @@ void Replay::progressed(TranscriptClient& client) {
     actor.known = true;
     part_.ensemble.add_process(actor.process_id());
   }
+  if (!actor.counted && actor.logged_in()) {
+    actor.counted = true;
+    part_.ensemble.logged_in();
+  }
   make_ready(actor);
   advance();
 }
@@ -110,6 +118,7 @@ void Replay::ended(TranscriptClient& client) {
   waiting_to_open_.clear();
   try {
     count_end(actor);
+    look_for_target(actor);
   } catch (const std::exception& error) {
     fail(error.what());
   }
@@ -148,6 +157,23 @@ void Replay::count_failed_login(const std::string& why) {
     ++result_.login_errors[key];
 }
 
+// A session is over: what it tells of the target. While that is gone nothing can be played; what is still to
+// come would only be counted as failed.
+void Replay::look_for_target(const Actor& actor) {
+  if (actor.counted) return part_.ensemble.left();
+  const std::string& error = actor.login_error();
+  if (stopping_ || error.empty()) return;
+  if (!error.starts_with(kUnreached)) return part_.ensemble.refused();
+  const TimeNs missed = part_.ensemble.missed(last_progress_);
+  if (options_.target_timeout == 0 || missed < options_.target_timeout) return;
+  fail("the target " + target_.address().to_string() + " is gone: no session is connected, and for " +
+       format_duration(missed) + " no login has reached it (" + error.substr(std::strlen(kUnreached)) +
+       "). The replay ended after " + format_duration(played_span()) + " of " +
+       format_duration(result_.recorded_span) +
+       " of recorded time. Start the target, with the data it began with, and replay again; "
+       "--target-timeout 0 goes on without it");
+}
+
 // The target has closed the session: whether the recorded one went on, to be left by its client. In causal
 // order it may be told later, when what comes next of the session has been read.
 bool Replay::had_more_to_say(Actor& actor) {
@@ -173,12 +199,16 @@ void Replay::check_finished() {
   end();
 }
 
+TimeNs Replay::played_span() const {
+  if (played_until_ <= recorded_start_) return 0;
+  return std::min(time_between(recorded_start_, played_until_), result_.recorded_span);
+}
+
 void Replay::end() {
   finished_ = true;
   if (reader_) reader_->stop();
   for (const auto& [session, why] : refused_) count_failed_login(why);  // it will not be known
-  if (played_until_ > recorded_start_)
-    result_.played_span = std::min(time_between(recorded_start_, played_until_), result_.recorded_span);
+  result_.played_span = played_span();
   result_.wall_time = proxy::now_ns() - wall_start_;
   part_.ensemble.reached(part_.index, INT64_MAX);
   done_();

@@ -57,6 +57,8 @@ class Replay final : private Audience {
   void ended(TranscriptClient& client) override;
   void count_end(Actor& actor);
   void count_failed_login(const std::string& why);
+  void look_for_target(const Actor& actor);
+  [[nodiscard]] TimeNs played_span() const;
   [[nodiscard]] bool had_more_to_say(Actor& actor);
   void check_finished();
   void fail(const std::string& why);

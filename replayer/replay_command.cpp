@@ -46,6 +46,9 @@ constexpr const char* kExitCodes =
     "\nA session is ended when nothing has moved for --stall-timeout and the target waits for it. A\n"
     "statement that waits so long for the lock of somebody who is no part of the replay is cancelled.\n"
     "Both are counted.\n"
+    "\nA target that is not there at the beginning is told at once, and nothing is played. One that goes\n"
+    "away, so that for --target-timeout no session is connected and no login reaches it, ends the replay\n"
+    "early (exit code 1), with the summary, and a --record whole up to there.\n"
     "\nSIGINT (Ctrl-C) or SIGTERM ends it early: what runs at the target is cancelled, every session\n"
     "ends, and the summary is printed. A second one does not wait for the target. Either way a --record\n"
     "is whole up to there.\n"
@@ -77,6 +80,10 @@ cxxopts::Options command_options() {
   add("from-mark", "leave out sessions opened before this mark", cxxopts::value<std::string>(), "TEXT");
   add("to-mark", "leave out sessions opened after this mark", cxxopts::value<std::string>(), "TEXT");
   add("stall-timeout", "how long nothing may move before what is stuck is ended (duration)",
+      cxxopts::value<std::string>()->default_value("30s"), "TIME");
+  add("target-timeout",
+      "how long the target may be gone, no session connected and no login reaching it, before the replay "
+      "ends (duration; 0: for ever)",
       cxxopts::value<std::string>()->default_value("30s"), "TIME");
   add("workers",
       "threads that play sessions; 0: one a processor, at most 4 (--order causal has one, and one that "
@@ -179,6 +186,7 @@ ReplayOptions replay_options(const cxxopts::ParseResult& given, const Recording&
     options.from = time_of_mark(recording, given["from-mark"].as<std::string>());
   if (given.count("to-mark") > 0) options.until = time_of_mark(recording, given["to-mark"].as<std::string>());
   options.stall_timeout = duration(given, "stall-timeout");
+  options.target_timeout = duration(given, "target-timeout");
   return options;
 }
 

@@ -24,6 +24,7 @@ struct ReplayOptions {
   TimeNs until = std::numeric_limits<TimeNs>::max();
   std::function<bool(const SessionDescriptor&)> wanted;  // others are left out; any thread; empty: all are
   TimeNs stall_timeout = 30'000'000'000;
+  TimeNs target_timeout = 30'000'000'000;  // 0: a target that is gone does not end the replay
 
   // Any thread.
   [[nodiscard]] bool leaves_out(const SessionDescriptor& session) const;

@@ -23,12 +23,13 @@ void Replay::read_steps() {
 }
 
 void Replay::take_read() {
-  if (!reader_->take(batch_)) return;
-  result_.sessions_skipped += batch_.left_out;
-  result_.sessions_lost = batch_.lost;
-  for (CausalReader::Item& item : batch_.items) take(item);
-  read_all_ = batch_.last;
-  if (!batch_.failure.empty()) throw std::runtime_error(batch_.failure);
+  while (reader_->take(batch_)) {
+    result_.sessions_skipped += batch_.left_out;
+    result_.sessions_lost = batch_.lost;
+    for (CausalReader::Item& item : batch_.items) take(item);
+    read_all_ = batch_.last;
+    if (!batch_.failure.empty()) throw std::runtime_error(batch_.failure);
+  }
 }
 
 void Replay::take(CausalReader::Item& item) {

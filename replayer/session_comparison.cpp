@@ -44,6 +44,10 @@ bool is_imported(const ComparedSession& session) {
   return session.entry.summary.descriptor.attribute(kRepliesAttribute) == kOnlyErrors;
 }
 
+bool replays(const ComparedSession& session) {
+  return !session.entry.summary.descriptor.attribute("origin").empty();
+}
+
 SessionIdentity identity_of(const ComparedSession& session) {
   const SessionDescriptor& descriptor = session.entry.summary.descriptor;
   return {0, {}, descriptor.user(), descriptor.database()};
@@ -60,6 +64,8 @@ SessionComparison::SessionComparison(const ComparedSession& a, const ComparedSes
       b_is_replay_(b.is_replay),
       a_only_errors_(is_imported(a)),
       b_only_errors_(is_imported(b)),
+      a_replays_(replays(a)),
+      b_replays_(replays(b)),
       identity_a_(identity_of(a)),
       identity_b_(identity_of(b)),
       a_(a.recording, a.entry.summary, a.entry.continuing, result.catalog),
@@ -109,17 +115,27 @@ void SessionComparison::compare_logins() {
       return !reader.login().complete && reader.login().error.empty() && excused(reader, is_replay, true);
     };
     if (unknown(a_, a_is_replay_) || unknown(b_, b_is_replay_)) return;
+    end_told_ = true;
+    if (refused_in_production_only()) return result_.noise.add(NoiseRule::kRefusedLogin);
     const auto kind = login_a.complete == login_b.complete ? DifferenceClass::kLogin
                       : login_a.complete                   ? DifferenceClass::kNewLoginFailure
                                                            : DifferenceClass::kVanishedLoginFailure;
     report_session(kind, outcome(a_), outcome(b_));
-    end_told_ = true;
     return;
   }
   if (login_a.error != login_b.error) result_.noise.add(NoiseRule::kErrorText);
   if (login_a.process_id != 0 && login_b.process_id != 0) result_.noise.add(NoiseRule::kCancelKey);
   // Sessions open before the recording began show no login.
   if (!login_a.settings.empty() && !login_b.settings.empty()) compare_settings();
+}
+
+// A recording holds no passwords, so a replay comes with its own: that production did not take a client's
+// says nothing of the other server. SQLSTATE class 28 is for who one is; too many clients, say, is not.
+bool SessionComparison::refused_in_production_only() const {
+  if (a_replays_ == b_replays_) return false;
+  const ExchangeReader& production = a_replays_ ? b_ : a_;
+  const ExchangeReader& replay = a_replays_ ? a_ : b_;
+  return production.login().sqlstate.starts_with("28") && replay.login().complete;
 }
 
 void SessionComparison::compare_settings() {

@@ -34,6 +34,7 @@ class SessionComparison {
   void begin();
   void compare_logins();
   void compare_settings();
+  [[nodiscard]] bool refused_in_production_only() const;
   [[nodiscard]] bool align(bool& more_a, bool& more_b);
   void finish(bool more_a, bool more_b);
   void compare_endings(bool more_a, bool more_b);
@@ -78,6 +79,9 @@ class SessionComparison {
   // One side was imported from a log: errors are compared, and nothing else.
   const bool a_only_errors_;
   const bool b_only_errors_;
+  // It replays a recorded session: of this diff or another.
+  const bool a_replays_;
+  const bool b_replays_;
   SessionIdentity identity_a_;
   SessionIdentity identity_b_;
   ExchangeReader a_;

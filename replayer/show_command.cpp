@@ -34,7 +34,9 @@ constexpr const char* kNotes =
     "what it was sent. Control characters of recorded text are shown as \\n, \\t, \\r or \\xhh; in 'values'\n"
     "a backslash is \\\\ and a quote \\'. Bytes that are no text are \\xhex without quotes.\n";
 
-constexpr const char* kExitCodes = "\nExit codes: 0 shown; 1 could not; 2 bad usage.\n";
+constexpr const char* kExitCodes =
+    "\nExit codes: 0 shown; 1 could not; 2 bad usage; 3 shown but for what is damaged in the recording, or\n"
+    "was cut off its end (told on standard error; not with --follow).\n";
 
 TimeNs moment(const cxxopts::ParseResult& given, const char* name, TimeNs start, TimeNs otherwise) {
   if (given.count(name) == 0) return otherwise;
@@ -100,6 +102,7 @@ void show_list(const cxxopts::ParseResult& given, const Recording& recording, Ou
   if (!scope.is_everything())
     options.filter.also = [&scope](const SessionDescriptor& session) { return scope.means(session); };
   list_sessions(recording, options, out);
+  tell_if_unmatched("show", scope);
 }
 
 void show_one(const cxxopts::ParseResult& given, const Recording& recording, Output& out) {
@@ -128,7 +131,9 @@ void show_top(const cxxopts::ParseResult& given, const Recording& recording, Out
   if (given.count("by") > 0) options.order = *parse_summary_order(option(given, "by"));
   options.columns = columns(given);
   options.json = given.count("json") > 0;
-  summarise_statements(recording, ConditionScope(recording, where_option(given)), options, out);
+  const ConditionScope scope(recording, where_option(given));
+  summarise_statements(recording, scope, options, out);
+  tell_if_unmatched("show", scope);
 }
 
 void follow(const cxxopts::ParseResult& given, const std::string& path, Output& out) {
@@ -183,8 +188,7 @@ int show(const cxxopts::ParseResult& given, const std::string& path) {
     show_list(given, recording, out);
   }
   out.finish();
-  warn_of_damage("show", recording);
-  return 0;
+  return warn_of_damage("show", recording) ? kExitInPart : 0;
 }
 
 // "--top 5" as "--top=5": the number may be left out, so the parser of options would not take it.

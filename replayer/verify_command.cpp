@@ -1,5 +1,6 @@
 // understudy verify: reads every byte of every segment, one after the other.
 #include <filesystem>
+#include <optional>
 #include <system_error>
 
 #include "formats/transcript/segment_name.h"
@@ -19,9 +20,12 @@ constexpr const char* kNotes =
     "checked. Segments are chained: one that was taken out, put in, swapped, replaced or changed is\n"
     "named. That the oldest are gone is told, and no fault. Without the key of an encrypted recording\n"
     "all but the contents is checked.\n"
-    "\nExit codes: 0 whole, nothing is missing; 1 damaged, not closed by its writer, or the recorder left\n"
-    "something out; 2 a segment cannot be used (foreign, of a newer version, unreadable, the key is\n"
-    "wrong), there is none, or bad usage.\n";
+    "\nWho keeps what is printed as \"chain ends at\" elsewhere, and gives it to --expect later, knows\n"
+    "whether anything that was there then was deleted from the end. Where nothing follows, nothing else\n"
+    "tells that.\n"
+    "\nExit codes: 0 whole, nothing is missing; 1 damaged, not closed by its writer, the recorder left\n"
+    "something out, or what --expect names is not here; 2 a segment cannot be used (foreign, of a newer\n"
+    "version, unreadable, the key is wrong), there is none, or bad usage.\n";
 
 // Counts what is read of a file.
 class WatchedFile final : public ReadableFile {
@@ -66,9 +70,21 @@ void verify_one(const std::filesystem::path& path, std::uint64_t before, std::ui
   }
 }
 
+// As a verify before this one printed it.
+std::optional<Sha256Value> expected_head(const cxxopts::ParseResult& given) {
+  if (given.count("expect") == 0) return std::nullopt;
+  const std::string text = option(given, "expect");
+  const auto value = parse_sha256(text);
+  if (!value)
+    usage("--expect \"" + text +
+          "\" is no SHA-256 in 64 hexadecimal digits, as verify prints: chain ends at ...");
+  return value;
+}
+
 int verify(const cxxopts::ParseResult& given, const std::string& recording) {
   const std::vector<std::filesystem::path> segments = list_segments(recording);
   const auto keys = reading_keys(given);
+  const auto expected = expected_head(given);
   // In a directory this is what a crash at rotation leaves; by itself it is hardly what was meant.
   std::error_code error;
   if (!std::filesystem::is_directory(recording, error) && std::filesystem::is_empty(recording, error))
@@ -78,6 +94,7 @@ int verify(const cxxopts::ParseResult& given, const std::string& recording) {
   Output out;
   out.go_on_when_closed();
   VerifyReport report(out, recording, given.count("json") > 0, output_columns(kWrapColumns));
+  if (expected) report.expect(*expected);
   {
     Progress progress;
     std::uint64_t before = 0;
@@ -96,6 +113,8 @@ int run_verify(int argc, char** argv) {
   cxxopts::Options options =
       command_options("verify", "Checks every checksum of a recording; says what is whole and what is lost.");
   options.add_options()("json", "the report as JSON");
+  options.add_options()("expect", "fail unless the segment is here at which the chain ended once",
+                        cxxopts::value<std::string>(), "SHA256");
   return run_command(options, kNotes, argc, argv, verify);
 }
 

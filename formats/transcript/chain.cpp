@@ -1,6 +1,8 @@
 #include "formats/transcript/chain.h"
 
+#include <algorithm>
 #include <system_error>
+#include <utility>
 
 #include "formats/transcript/segment_name.h"
 
@@ -38,13 +40,15 @@ void ChainCheck::add(const SegmentReport& report, const std::filesystem::path& p
     const std::uint32_t after = report.header.previous ? report.header.previous->segment : 0;
     runs_.push_back({.run = report.header.run, .first = report.header.segment, .begins_after = after});
   }
-  note(report);
+  if (std::exchange(linked_, report.header.run) != report.header.run) check_run_link(report, path);
+  note(report, path);
   previous_ = Seen{.path = path,
                    .run = report.header.run,
                    .segment = report.header.segment,
                    .recording_id = report.header.recording_id,
                    .encrypted = report.encrypted,
                    .digest = report.digest && report.digest->fits ? report.digest : std::nullopt};
+  lasts_.insert_or_assign(report.header.run, *previous_);
 }
 
 // One program writes a run: all of it is chained, or nothing.
@@ -59,6 +63,8 @@ void ChainCheck::add_unchained(const SegmentReport& report, const std::filesyste
         path, "is of format 1.0, unlike " + named(previous_->segment) + " before it: put in, or replaced");
   }
   unchained_ = name ? name->run : report.header.run;
+  const std::uint32_t segment = name ? name->segment : report.header.segment;
+  lasts_.insert_or_assign(*unchained_, Seen{.path = path, .run = *unchained_, .segment = segment});
 }
 
 void ChainCheck::add_unusable(const std::filesystem::path& path) {
@@ -70,16 +76,21 @@ void ChainCheck::add_unusable(const std::filesystem::path& path) {
   runs_.back().end = ChainRun::End::kUnread;
   runs_.back().digest.reset();
   previous_ = Seen{.path = path, .run = name->run, .segment = name->segment};
+  lasts_.insert_or_assign(name->run, *previous_);
 }
 
-void ChainCheck::note(const SegmentReport& report) {
+void ChainCheck::note(const SegmentReport& report, const std::filesystem::path& path) {
   ChainRun& run = runs_.back();
   run.last = report.header.segment;
   run.end = ChainRun::End::kUnclosed;
+  run.vouched_by = 0;
   run.digest.reset();
   if (!report.clean || !report.digest) return;
   run.end = report.digest->digest.last ? ChainRun::End::kLast : ChainRun::End::kGoesOn;
   run.digest = report.digest->digest.content;
+  if (!report.digest->fits) return;
+  head_ = ChainHead{path.string(), report.header.run, report.header.segment, *run.digest};
+  if (expected_ == run.digest) found_ = head_;
 }
 
 // A file by itself may be called anything; one called like a segment is meant to be that segment.
@@ -113,18 +124,58 @@ void ChainCheck::check_link(const SegmentReport& report, const std::filesystem::
   }
 }
 
+// Runs are deleted from the oldest on. That the run before this one is gone while older ones are here, or the
+// end of it, is no copy of a part.
+void ChainCheck::check_run_link(const SegmentReport& report, const std::filesystem::path& path) {
+  const std::optional<RunLink> link = run_link_of(report.header);
+  if (!link) return;
+  const auto before = lasts_.find(link->run);
+  if (before != lasts_.end()) return check_last_of(before->second, link->last, report, path);
+  if (lasts_.empty() || lasts_.begin()->first > link->run) {
+    runs_.back().begins_after_run = link->run;
+    return;
+  }
+  problem(path, "follows run " + std::to_string(link->run) +
+                    ", of which nothing is here, though older ones are: its " + named(link->last.segment) +
+                    " (" + format_segment_name({.run = link->run, .segment = link->last.segment}) +
+                    ") and all before it are missing");
+}
+
+// Where that run went on behind this one's beginning (another recorder's), its own links tell of the rest.
+void ChainCheck::check_last_of(const Seen& last, const SegmentLink& link, const SegmentReport& report,
+                               const std::filesystem::path& path) {
+  if (link.segment > last.segment) {
+    return problem(path, missing(last.run, last.segment + 1, link.segment) + " of run " +
+                             std::to_string(last.run) + ": this run began when that was the last one");
+  }
+  if (link.segment < last.segment) return;
+  if (!still_holds(last, link)) {
+    return problem(last.path, "is not what it was when run " + std::to_string(report.header.run) +
+                                  " began: something in its first " + std::to_string(link.bytes) +
+                                  " bytes was changed or cut out, or it was replaced");
+  }
+  for (ChainRun& run : runs_) {
+    if (run.run == last.run && run.end == ChainRun::End::kUnclosed) run.vouched_by = report.header.run;
+  }
+}
+
+// It may have been written to since: by another recorder, whose run was not over.
+bool ChainCheck::still_holds(const Seen& seen, const SegmentLink& link) {
+  if (seen.digest && seen.digest->offset == link.bytes) return seen.digest->digest.content == link.sha256;
+  try {
+    const std::unique_ptr<ReadableFile> file = open_file(seen.path);
+    return file->size() >= link.bytes && sha256_of_file(*file, seen.path.string(), link.bytes) == link.sha256;
+  } catch (const std::system_error&) {
+    return false;  // what cannot be opened was told of already
+  }
+}
+
 // A closed segment was closed right after the next one began: it holds nothing more than the link tells of.
 bool ChainCheck::holds_what(const SegmentLink& link) const {
   if (previous_->digest) {
     return previous_->digest->offset == link.bytes && previous_->digest->digest.content == link.sha256;
   }
-  try {
-    const std::unique_ptr<ReadableFile> file = open_file(previous_->path);
-    return file->size() >= link.bytes &&
-           sha256_of_file(*file, previous_->path.string(), link.bytes) == link.sha256;
-  } catch (const std::system_error&) {
-    return false;  // what cannot be opened was told of already
-  }
+  return still_holds(*previous_, link);
 }
 
 }  // namespace understudy

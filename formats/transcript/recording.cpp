@@ -161,6 +161,11 @@ Recording::~Recording() = default;
 
 const std::string& Recording::id() const { return state_->id; }
 std::size_t Recording::segment_count() const { return state_->segments.size(); }
+std::size_t Recording::unclosed() const {
+  return static_cast<std::size_t>(
+      std::count_if(state_->segments.begin(), state_->segments.end(),
+                    [](const SegmentSummary& segment) { return segment.pinned; }));
+}
 std::pair<TimeNs, TimeNs> Recording::time_range() const { return state_->time_range; }
 std::vector<LossRecord> Recording::losses() const { return state_->losses; }
 const std::vector<Recording::ChunkTimes>& Recording::chunks_by_time() const { return state_->chunks_by_time; }

@@ -36,6 +36,8 @@ class Recording {
   // The id of the first run in the recording.
   [[nodiscard]] const std::string& id() const;
   [[nodiscard]] std::size_t segment_count() const;
+  // Segments that were not closed: their writer was killed, or has not ended yet.
+  [[nodiscard]] std::size_t unclosed() const;
   // The segment's reader, opened when first needed; a bounded number stay open. Safe from several threads.
   [[nodiscard]] std::shared_ptr<const SegmentReader> segment(std::size_t index) const;
 

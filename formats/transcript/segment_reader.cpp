@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "formats/transcript/encryption.h"
 #include "formats/transcript/record.h"
 #include "formats/transcript/segment_records.h"
 #include "formats/transcript/segment_walk.h"
@@ -138,9 +139,24 @@ bool SegmentReader::read_index() {
   stamp_ = stamp;
   // A walk would have told.
   if (first_record_ == 0) damage_.push_back({name_, 0, first_offset(index, index_offset), kDamagedHeader});
+  index_offset_ = index_offset;
   read_listed(index);
   clean_ = true;
   return true;
+}
+
+// It stands right before the index.
+std::optional<SegmentReader::Closing> SegmentReader::digest() const {
+  const std::uint64_t length = kRecordOverheadBytes + kDigestBytes + (encrypted() ? kTagBytes : 0);
+  if (!clean_ || index_offset_ < length) return std::nullopt;
+  ByteBuffer buffer;
+  Record record;
+  Closing closing{.offset = index_offset_ - length, .digest = {}};
+  const bool whole = read_record(*file_, name_, closing.offset, buffer, record) == ReadStatus::kWhole &&
+                     record.is(RecordType::kDigest) && record.stamp == *stamp_ &&
+                     decode(record.body, closing.digest);
+  if (!whole) return std::nullopt;
+  return closing;
 }
 
 // Takes the chunks over if they lie in the file one after another.

@@ -32,6 +32,12 @@ class SegmentReader {
   [[nodiscard]] const SegmentHeader& header() const { return header_; }
   // True when the footer was there: the file was closed by its writer.
   [[nodiscard]] bool clean() const { return clean_; }
+  // The digest it was closed with, as it stands there, and where; none when it was not closed, or before 1.1.
+  struct Closing {
+    std::uint64_t offset = 0;
+    SegmentDigest digest;
+  };
+  [[nodiscard]] std::optional<Closing> digest() const;
   // Sessions that were open when this segment began.
   [[nodiscard]] const std::vector<SessionDescriptor>& continuing() const { return continuing_; }
   [[nodiscard]] const std::vector<LossRecord>& losses() const { return losses_; }
@@ -74,6 +80,7 @@ class SegmentReader {
   std::string name_;
   SegmentHeader header_;
   std::uint64_t first_record_ = 0;      // where the records after the header begin; 0: it is damaged
+  std::uint64_t index_offset_ = 0;      // of a clean one
   std::optional<std::uint32_t> stamp_;  // none when the header is damaged
   bool doubtful_ = false;               // a beginning that is only half a segment's, until a record proves it
   bool clean_ = false;

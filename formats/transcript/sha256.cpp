@@ -3,6 +3,7 @@
 #include <openssl/evp.h>
 
 #include <algorithm>
+#include <charconv>
 #include <new>
 #include <stdexcept>
 
@@ -63,6 +64,17 @@ std::string hexadecimal(ByteView bytes) {
     text += kDigits[byte & 15];
   }
   return text;
+}
+
+std::optional<Sha256Value> parse_sha256(std::string_view text) {
+  Sha256Value value{};
+  if (text.size() != 2 * value.size()) return std::nullopt;
+  for (std::size_t i = 0; i < value.size(); ++i) {
+    const char* const digits = text.data() + 2 * i;
+    const auto [end, error] = std::from_chars(digits, digits + 2, value[i], 16);
+    if (error != std::errc() || end != digits + 2) return std::nullopt;
+  }
+  return value;
 }
 
 }  // namespace understudy

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <array>
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "formats/bytes.h"
 #include "formats/transcript/file.h"
@@ -34,7 +36,8 @@ class Sha256 {
 // when it cannot be read.
 [[nodiscard]] Sha256Value sha256_of_file(const ReadableFile& file, const std::string& name,
                                          std::uint64_t length);
-// In hexadecimal.
+// In hexadecimal; and back: none of anything but 64 digits.
 [[nodiscard]] std::string hexadecimal(ByteView bytes);
+[[nodiscard]] std::optional<Sha256Value> parse_sha256(std::string_view text);
 
 }  // namespace understudy

@@ -32,20 +32,20 @@ bool TlsConversation::fail(std::string why) {
 
 bool TlsConversation::take(Direction from, ByteView bytes, const Sink& sink) {
   append_bytes(half(from).partial, bytes);
-  if (!cut_records(from)) return false;
+  // What stands before the damage is good, in however few pieces it came.
+  const bool undamaged = cut_records(from);
   while (!waiting_.empty()) {
     const Progress progress = read(waiting_.front(), sink);
     if (progress == Progress::kFailed) return fail("TLS, damaged");
-    if (progress == Progress::kKeyMissing) {
-      return waiting_bytes_ <= kMaxWaitingBytes || fail("TLS, no key");
-    }
+    if (progress == Progress::kKeyMissing) break;
     waiting_bytes_ -= waiting_.front().bytes.size();
     waiting_.pop_front();
   }
-  return true;
+  if (waiting_bytes_ > kMaxWaitingBytes) return fail("TLS, no key");
+  return undamaged || fail("TLS, damaged");
 }
 
-// Whole records, in the order in which they came of both sides.
+// Whole records, in the order in which they came of both sides. False at what is none.
 bool TlsConversation::cut_records(Direction from) {
   ByteBuffer& partial = half(from).partial;
   std::size_t at = 0;
@@ -54,7 +54,7 @@ bool TlsConversation::cut_records(Direction from) {
     const std::size_t size = kHeaderBytes + load_be16(header + 3);
     if (header[0] < kChangeCipherSpec || header[0] > kApplicationData || header[1] != 3 ||
         size > kMaxRecordBytes) {
-      return fail("TLS, damaged");
+      return false;
     }
     if (partial.size() - at < size) break;
     waiting_.push_back({from, ByteBuffer(header, header + size)});

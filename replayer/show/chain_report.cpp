@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "formats/transcript/segment_name.h"
 #include "replayer/counted.h"
 #include "replayer/message_json.h"
 
@@ -28,17 +29,52 @@ std::string end_of(const ChainRun& run) {
     case ChainRun::End::kUnclosed:
       break;
   }
+  if (run.vouched_by > 0) {
+    return last + " was not closed, and still holds what it held when run " + std::to_string(run.vouched_by) +
+           " began";
+  }
   return last + " was not closed, so whether anything is missing at its end cannot be proven";
 }
 
 std::string describe(const ChainRun& run, bool whole) {
   std::string text = "run " + std::to_string(run.run) + ": ";
+  if (run.begins_after_run > 0) text += "begins after run " + std::to_string(run.begins_after_run) + "; ";
   if (run.begins_after > 0) text += "begins after segment " + std::to_string(run.begins_after) + "; ";
   if (whole && run.first != run.last) {
     text +=
         "segments " + std::to_string(run.first) + " to " + std::to_string(run.last) + " follow each other; ";
   }
   return text + end_of(run);
+}
+
+std::string place_of(const ChainHead& head) {
+  return format_segment_name({.run = head.run, .segment = head.segment});
+}
+
+std::string describe_expected(const ChainCheck& chain) {
+  const std::string hash = hexadecimal(*chain.expected());
+  if (!chain.holds_expected()) {
+    return "expected " + hash +
+           ": no such segment is here. It was deleted, replaced or changed, or it is of another recording";
+  }
+  const std::string place = place_of(*chain.holds_expected());
+  const bool newest = chain.head()->digest == *chain.expected();
+  return "expected " + hash + ": here, " + place + (newest ? "" : ", and others follow it");
+}
+
+Object json_head(const ChainHead& head) {
+  Object out = json_object();
+  out.set("file", json_text(head.file));
+  out.set("sha256", hexadecimal(head.digest));
+  return out;
+}
+
+Object json_expected(const ChainCheck& chain) {
+  Object out = json_object();
+  out.set("sha256", hexadecimal(*chain.expected()));
+  out.set("here", chain.holds_expected().has_value());
+  if (chain.holds_expected()) out.set("file", json_text(chain.holds_expected()->file));
+  return out;
 }
 
 const char* name_of(ChainRun::End end) {
@@ -65,6 +101,9 @@ std::vector<std::string> chain_as_text(const ChainCheck& chain) {
   }
   if (chain.runs().size() > kRunsShown)
     tell("and " + counted(chain.runs().size() - kRunsShown, "more run") + " (all with --json)");
+  // For scripts, as one line of three words and the hash.
+  if (chain.head()) lines.push_back("  chain ends at " + hexadecimal(chain.head()->digest));
+  if (chain.expected()) lines.push_back("  chain " + describe_expected(chain));
   return lines;
 }
 
@@ -83,7 +122,9 @@ Object chain_as_json(const ChainCheck& chain) {
     one.set("first_segment", run.first);
     one.set("last_segment", run.last);
     one.set("begins_after", run.begins_after);
+    one.set("begins_after_run", run.begins_after_run);
     one.set("end", name_of(run.end));
+    if (run.vouched_by > 0) one.set("end_told_by_run", run.vouched_by);
     if (run.digest) one.set("sha256", hexadecimal(*run.digest));
     runs.add(one);
   }
@@ -91,6 +132,8 @@ Object chain_as_json(const ChainCheck& chain) {
   out.set("whole", chain.whole());
   out.set("problems", problems);
   out.set("runs", runs);
+  if (chain.head()) out.set("head", json_head(*chain.head()));
+  if (chain.expected()) out.set("expected", json_expected(chain));
   return out;
 }
 

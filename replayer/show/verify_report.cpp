@@ -361,6 +361,7 @@ void VerifyReport::print_lost() {
          " it did not close");
   }
   if (!chain_.whole()) tell("what the chain misses");
+  if (expected_is_missing()) tell("the segment of --expect, and what followed it");
   if (!told) tell("nothing that is known; see the segments above");
 }
 
@@ -399,7 +400,7 @@ Object VerifyReport::summary_json() const {
 
 int VerifyReport::exit_code() const {
   if (totals_.unusable > 0) return 2;
-  return totals_.whole == totals_.segments && chain_.whole() ? 0 : 1;
+  return totals_.whole == totals_.segments && chain_.whole() && !expected_is_missing() ? 0 : 1;
 }
 
 }  // namespace understudy::replayer

@@ -19,6 +19,8 @@ class VerifyReport {
   // `out` is borrowed. Text is wrapped to so many columns.
   VerifyReport(Output& out, std::string recording, bool json, std::size_t columns);
 
+  // Before any is added: a digest at which the chain ended once, and that must be here.
+  void expect(const Sha256Value& digest) { chain_.expect(digest); }
   void add(const SegmentReport& segment, const std::filesystem::path& path);
   // A segment that cannot be used at all; `why` names file and offset.
   void add_unusable(const std::string& name, const std::string& why);
@@ -56,6 +58,7 @@ class VerifyReport {
     std::uint64_t unread = 0;         // encrypted segments, without their key
     std::uint64_t unread_losses = 0;  // loss records in them
   };
+  [[nodiscard]] bool expected_is_missing() const { return chain_.expected() && !chain_.holds_expected(); }
   void sum_up(const SegmentReport& segment);
   struct Locked {
     std::string name;

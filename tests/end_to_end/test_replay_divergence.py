@@ -216,6 +216,37 @@ def test_a_target_that_goes_away_ends_the_replay_and_not_by_a_hang(template, scr
     assert "did not reach the target" in result.stderr
 
 
+def test_a_target_that_is_gone_for_long_ends_the_replay_early_and_its_recording_is_whole(template, scratch):
+    with Server(template, name="prod") as production, Server(template, name="target") as target:
+        pair = Pair(production.start(), target.start())
+        for server in (production, target):
+            server.execute("CREATE TABLE reached (n int)")
+        with recorded(production, scratch / "recording") as proxy:
+            for n in range(30):
+                with proxy.connect() as connection:
+                    connection.execute("INSERT INTO reached VALUES (%s)", [n])
+                production.execute("SELECT pg_sleep(0.1)")
+        results = []
+        replaying = threading.Thread(target=lambda: results.append(
+            run_understudy("replay", scratch / "recording", "--to", pair.uri, "--json", "--target-timeout", "1ms",
+                           "--record", scratch / "replayed")))
+        replaying.start()
+        await_condition(lambda: target.value("SELECT count(*) FROM reached") > 0, "the replay to have begun")
+        target.stop(signal.SIGQUIT)
+        replaying.join(60)
+        [result] = results
+        assert result.returncode == 1, result.stdout + result.stderr
+        summary = json.loads(result.stdout)
+        assert 0 < summary["sessions"] < 30 and 0 < summary["played_span_ns"] < summary["recorded_span_ns"]
+        assert f"the target {target.tcp} is gone: " in result.stderr, result.stderr
+        assert "--target-timeout 0" in result.stderr and summary["failure"] in result.stderr
+        assert run_understudy("verify", scratch / "replayed").returncode == 0
+        # Now it is not there at the beginning.
+        result = run_understudy("replay", scratch / "recording", "--to", pair.uri, "--record", scratch / "again")
+        assert result.returncode == 1 and result.stdout == "" and not (scratch / "again").exists()
+        assert "cannot connect to the target" in result.stderr and "refused" in result.stderr
+
+
 def test_a_session_that_waits_for_an_answer_that_will_not_come_is_ended(differing, scratch):
     """On the target the first statement of a pipeline takes all that follows for the data of its COPY."""
     pair = differing("CREATE VIEW t AS SELECT 1 AS n", "CREATE TABLE t (n int)")

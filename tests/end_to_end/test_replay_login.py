@@ -2,6 +2,7 @@
 
 import os
 
+import psycopg
 import pytest
 
 from postgres_server import Server
@@ -179,3 +180,18 @@ def test_a_login_that_was_refused_when_it_was_recorded_is_refused_again_and_no_f
                      env=environment())
     assert (summary["sessions"], summary["sessions_not_admitted"], summary["sessions_failed"]) == (2, 1, 0)
     assert run_understudy("diff", scratch / "recording", scratch / "replay").returncode == 0
+
+
+def test_a_password_that_production_refused_is_no_difference(guarded, scratch):
+    """The server that asks for passwords is production here: the replay has none to give, and needs none."""
+    with recorded(guarded.target, scratch / "recording") as proxy:
+        with proxy.connect(user="bench", password=PASSWORDS["bench"]) as connection:
+            connection.execute("SELECT 1")
+        with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+            proxy.connect(user="bench", password="mistyped")
+    uri = f"postgresql://postgres@{guarded.production.tcp}/postgres"
+    replay(scratch / "recording", uri, "--speed", "max", "--record", scratch / "replayed", env=environment())
+    for a, b in (("recording", "replayed"), ("replayed", "recording")):
+        result = run_understudy("diff", scratch / a, scratch / b)
+        assert result.returncode == 0 and result.stdout.startswith("Same: "), result.stdout + result.stderr
+        assert "logins refused in production" in result.stdout and "are not repeated" in result.stdout

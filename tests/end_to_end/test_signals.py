@@ -10,6 +10,10 @@ from raw_session import RawSession, error_fields, kinds, query, startup
 from waiting import await_condition
 
 
+def sleeping(server):
+    return server.value("SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(600)' AND state = 'active'")
+
+
 def test_sigterm_lets_transactions_end_and_idle_sessions_go(server, make_proxy):
     proxy = make_proxy(server.tcp)
     idle, busy = proxy.connect(), proxy.connect(autocommit=False)
@@ -65,8 +69,23 @@ def test_a_drain_ends_what_goes_on_after_its_time_out(server, make_proxy):
         for session in (in_transaction, busy):
             [error] = error_fields(session.to_end())
             assert error["C"] == "57P01" and "drain_timeout" in error["M"]
-    # As when a client dies: the server notices when it next has something to say.
-    server.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(600)'")
+    await_condition(lambda: not sleeping(server), "what it ran to be cancelled")
+
+
+def test_a_second_sigterm_cancels_what_servers_still_run(server, make_proxy):
+    proxy = make_proxy(server.tcp)
+    with RawSession(proxy.port) as busy, RawSession(proxy.port) as other:
+        for session in (busy, other):
+            session.send(query("SELECT pg_sleep(600)"))
+        await_condition(lambda: sleeping(server) == 2, "both to run")
+        proxy.signal(signal.SIGTERM)
+        proxy.await_log("draining sessions=2")
+        proxy.signal(signal.SIGTERM)
+        assert proxy.wait() == 0
+        for session in (busy, other):
+            [error] = error_fields(session.to_end())
+            assert error["C"] == "57P01" and "administrator command" in error["M"]
+    await_condition(lambda: not sleeping(server), "what they ran to be cancelled")
 
 
 def test_a_second_sigterm_ends_what_is_left(server, make_proxy, scratch):
@@ -151,6 +170,15 @@ def test_what_cannot_be_found_is_said_with_status_1(missing):
     result = run_understudy("proxy", "--backend", "127.0.0.1:5432", *missing)
     assert result.returncode == 1
     assert missing[-1].removesuffix(":6432") in result.stderr
+
+
+@pytest.mark.parametrize("line", ["max_client_conn = many", "no_such_key = 1", "stray"])
+def test_what_is_wrong_in_the_configuration_is_said_with_its_line_and_status_2(scratch, line):
+    from understudy_process import run_understudy
+    (scratch / "understudy.ini").write_text(f"[understudy]\n{line}\n")
+    result = run_understudy("proxy", "--config", scratch / "understudy.ini")
+    assert result.returncode == 2, result.stderr
+    assert f"{scratch / 'understudy.ini'}:2: " in result.stderr and "Traceback" not in result.stderr
 
 
 def test_an_address_in_use_is_said_with_status_1(server):

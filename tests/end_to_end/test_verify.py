@@ -118,7 +118,7 @@ def test_a_truncated_segment_is_read_up_to_the_cut_which_is_named(copied, share)
     assert f"{others} whole, 1 unclean" in result.stdout
     for command in COMMANDS[1:]:
         shown = run(command, copied)
-        assert shown.returncode == 0, shown.stderr
+        assert shown.returncode == 3, shown.stderr
         assert f"000001-000002.transcript, offset {found.group(2)}: file ends inside" in shown.stderr
 
 
@@ -180,3 +180,26 @@ def test_a_recording_that_is_still_written_can_be_looked_at(make_server, make_pr
         assert "its end is not on record" in run_understudy("show", recording).stdout
     assert proxy.stop() == 0
     assert run_understudy("verify", recording).returncode == 0
+
+
+def test_a_run_taken_out_and_newest_ones_deleted_are_found_out(make_server, make_proxy, scratch):
+    server = make_server()
+    recording = scratch / "recording"
+    for run in range(3):
+        proxy = make_proxy(server.tcp, record=recording)
+        with proxy.connect() as client:
+            client.execute(f"SELECT 'run {run + 1}'")
+        assert proxy.stop() == 0
+    whole = run_understudy("verify", recording)
+    assert whole.returncode == 0, whole.stdout
+    [kept] = re.findall("chain ends at ([0-9a-f]{64})$", whole.stdout, re.MULTILINE)
+    assert run_understudy("verify", recording, "--expect", kept).returncode == 0
+    newest, = recording.glob("000003-*.transcript")
+    newest.rename(scratch / "aside")
+    assert run_understudy("verify", recording).returncode == 0  # nothing in the files tells
+    assert run_understudy("verify", recording, "--expect", kept).returncode == 1
+    (scratch / "aside").rename(newest)
+    for path in recording.glob("000002-*.transcript"):
+        path.unlink()
+    result = run_understudy("verify", recording)
+    assert result.returncode == 1 and "follows run 2, of which nothing is here" in " ".join(result.stdout.split()), result.stdout

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <stdexcept>
 
 namespace understudy {
@@ -64,6 +65,17 @@ TEST(Command, UnknownCommandOrNoneIsBadUsage) {
   const Outcome outcome = run({"reply"});
   EXPECT_EQ(outcome.code, kExitUsage);
   EXPECT_NE(outcome.err.find("no command \"reply\""), std::string::npos);
+}
+
+TEST(Command, ErrorsOfFilesAreSaidWithoutTheLibrarysWords) {
+  namespace fs = std::filesystem;
+  const auto denied = std::make_error_code(std::errc::permission_denied);
+  EXPECT_EQ(
+      in_words(fs::filesystem_error("cannot create directory", "/srv/x", denied)),
+      "cannot create directory /srv/x: Permission denied. Run it as a user who may, or name another place");
+  EXPECT_EQ(
+      in_words(fs::filesystem_error("cannot copy", "/a", "/b", std::make_error_code(std::errc::io_error))),
+      "cannot copy /a to /b: Input/output error");
 }
 
 TEST(Command, ExceptionThatLeavesACommandIsPrintedAndGivesItsCode) {

@@ -28,12 +28,14 @@ class ChainTest : public TranscriptTest {
   // As a recorder does: each begins, then the one before it is closed.
   void save_run(std::uint32_t run, std::uint32_t segments, bool closed = true) {
     std::optional<SegmentLink> previous;
+    const auto before = last_before(directory_, run);
     for (std::uint32_t number = 1; number <= segments; ++number) {
       SegmentHeader header = default_header();
       header.run = run;
       header.segment = number;
       header.previous = previous;
       header.created_at = number;
+      if (before) header.attributes.emplace_back(kFollowsAttribute, to_text(*before));
       begin({}, header);
       for (int chunk = 0; chunk < 3; ++chunk) {
         from_client({run, 1}, 100 * number, std::string(50, static_cast<char>('a' + number)));
@@ -63,8 +65,9 @@ class ChainTest : public TranscriptTest {
     std::filesystem::rename(directory_ / "aside", path(b));
   }
   // What is said of the recording: "file: what" for each problem.
-  std::vector<std::string> problems() {
+  std::vector<std::string> problems(const std::optional<Sha256Value>& expected = {}) {
     chain_.emplace();
+    if (expected) chain_->expect(*expected);
     for (const std::filesystem::path& file : list_segments(directory_)) {
       chain_->add(verify_segment(*open_file(file), file.string()), file);
     }
@@ -223,6 +226,106 @@ TEST_F(ChainTest, ASegmentOfTheOldFormatHasNoPlaceInAChain) {
   std::filesystem::remove(path({1, 1}));
   EXPECT_THAT(problems(),
               testing::Contains(HasSubstr("000001-000004: is chained, and a segment of format 1.0")));
+}
+
+TEST_F(ChainTest, ARunThatWasTakenOutIsNamed) {
+  for (const std::uint32_t run : {1U, 2U, 3U}) save_run(run, 2);
+  EXPECT_THAT(problems(), IsEmpty());
+  for (const std::uint32_t segment : {1U, 2U}) std::filesystem::remove(path({2, segment}));
+  EXPECT_THAT(problems(),
+              ElementsAre(AllOf(HasSubstr("000003-000001: follows run 2, of which nothing is here"),
+                                HasSubstr("000002-000002.transcript"))));
+  // Nor does it help to delete the beginning of the next one too.
+  std::filesystem::remove(path({3, 1}));
+  EXPECT_THAT(problems(), ElementsAre(HasSubstr("000003-000002: follows run 2, of which nothing is here")));
+}
+
+TEST_F(ChainTest, TheOldestRunsMayBeDeleted) {
+  for (const std::uint32_t run : {1U, 2U}) save_run(run, 2);
+  for (const std::uint32_t segment : {1U, 2U}) std::filesystem::remove(path({1, segment}));
+  EXPECT_THAT(problems(), IsEmpty());
+  EXPECT_EQ(chain_->runs()[0].begins_after_run, 1U);
+}
+
+TEST_F(ChainTest, TheEndOfARunThatAnotherFollowsIsProven) {
+  save_run(1, 3);
+  save_run(2, 1);
+  std::filesystem::remove(path({1, 3}));
+  EXPECT_THAT(problems(),
+              ElementsAre(AllOf(HasSubstr("000002-000001: segment 3"), HasSubstr("is missing of run 1"))));
+}
+
+TEST_F(ChainTest, SoIsWhatACrashLeftOpen) {
+  save_run(1, 2, false);
+  const ByteBuffer left = contents({1, 2});
+  const std::size_t cut_at = chunk_ends_[1];
+  save_run(2, 1);
+  EXPECT_THAT(problems(), IsEmpty());
+  EXPECT_EQ(chain_->runs()[0].vouched_by, 2U);
+  ByteBuffer cut = left;
+  cut.resize(cut_at);
+  write({1, 2}, cut);
+  EXPECT_THAT(problems(), ElementsAre(HasSubstr("000001-000002: is not what it was when run 2 began")));
+  write({1, 2}, left);
+  EXPECT_THAT(problems(), IsEmpty());
+}
+
+TEST_F(ChainTest, ARunThatGoesOnBesideALaterOneIsNoFault) {
+  save_run(1, 1, false);
+  save_run(2, 1);
+  save_run(1, 3);  // the same, and more
+  EXPECT_THAT(problems(), IsEmpty());
+}
+
+TEST_F(ChainTest, ARunFollowsOneOfTheOldFormat) {
+  std::filesystem::copy_file(
+      std::filesystem::path(UNDERSTUDY_SOURCE_DIR) / "tests/golden/version-1.transcript", path({1, 2}));
+  save_run(2, 1);
+  EXPECT_THAT(problems(), IsEmpty());
+  EXPECT_EQ(chain_->runs()[0].begins_after_run, 0U) << "it is here";
+}
+
+TEST_F(ChainTest, WhatHoldsNothingIsFollowedByNobody) {
+  save_run(1, 1);
+  write({2, 1}, {});
+  write({3, 1}, ByteBuffer(100, 'z'));
+  save_run(4, 1);
+  ASSERT_TRUE(last_before(directory_, 4));
+  EXPECT_EQ(last_before(directory_, 4)->run, 1U);
+  EXPECT_FALSE(last_before(directory_, 1));
+}
+
+TEST_F(ChainTest, WhoKeptTheEndOfTheChainKnowsWhetherTheNewestAreStillHere) {
+  save_run(1, 2);
+  problems();
+  ASSERT_TRUE(chain_->head());
+  const Sha256Value kept = chain_->head()->digest;
+  save_run(2, 1);
+  problems(kept);
+  ASSERT_TRUE(chain_->holds_expected());
+  EXPECT_EQ(chain_->holds_expected()->segment, 2U);
+  EXPECT_NE(chain_->head()->digest, kept) << "others followed";
+  std::filesystem::remove(path({2, 1}));
+  std::filesystem::remove(path({1, 2}));
+  EXPECT_THAT(problems(kept), IsEmpty());
+  EXPECT_FALSE(chain_->holds_expected());
+}
+
+TEST_F(ChainTest, WhatARunFollowsIsReadBackAsItWasWritten) {
+  const RunLink link{.run = 2,
+                     .last = {.segment = 17, .bytes = 1'000'000'000'000, .sha256 = sha256(as_bytes("x"))}};
+  SegmentHeader header = default_header();
+  header.run = 3;
+  header.attributes = {{"source", "x"}, {std::string(kFollowsAttribute), to_text(link)}};
+  EXPECT_EQ(run_link_of(header), link);
+  header.run = 2;
+  EXPECT_FALSE(run_link_of(header)) << "nothing follows itself";
+  header.run = 3;
+  for (const std::string& nonsense :
+       {std::string(), std::string("2 17"), to_text(link) + "0", "x" + to_text(link)}) {
+    header.attributes.back().second = nonsense;
+    EXPECT_FALSE(run_link_of(header)) << nonsense;
+  }
 }
 
 TEST_F(ChainTest, ADamagedHeaderDoesNotHideWhatFollowsIt) {

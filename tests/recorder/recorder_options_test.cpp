@@ -24,6 +24,13 @@ TEST(RecorderOptionsTest, NothingGivenLeavesTheDefaults) {
   EXPECT_EQ(options.fsync, FsyncPolicy::kSegment);
 }
 
+TEST(RecorderOptionsTest, WhatStandsForAValueSaysWhatItIs) {
+  EXPECT_EQ(placeholder("directory, none"), "DIR");
+  EXPECT_EQ(placeholder("addresses, 127.0.0.1:5432"), "HOST:PORT");
+  EXPECT_EQ(placeholder("duration, 1h"), "DURATION");
+  EXPECT_EQ(placeholder("SQL"), "SQL");
+}
+
 TEST(RecorderOptionsTest, EveryOptionIsTakenOver) {
   const RecorderOptions options =
       parse({"--record", "a,b", "--record-segment-size=8MiB", "--record-segment-age=5min",

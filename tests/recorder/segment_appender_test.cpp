@@ -77,6 +77,31 @@ class SegmentAppenderTest : public ::testing::Test {
   std::vector<std::string> log_;
 };
 
+TEST_F(SegmentAppenderTest, EverySegmentSaysWhatTheRunBeforeItLeft) {
+  begin();
+  opened(1).closed(1).append_or_drop();
+  ASSERT_TRUE(appender_->finish(now_));
+  const auto left = last_before(directory_.path(), 2);
+  ASSERT_TRUE(left);
+  appender_.reset();
+  store_ = std::make_unique<FaultyStore>(directory_.path(), disk_);
+  ASSERT_EQ(store_->run(), 2U);
+  appender_ = std::make_unique<SegmentAppender>(
+      *store_, options_,
+      SegmentHeader{.recording_id = std::string(32, 'b'), .run = 2, .producer = "test", .attributes = {}},
+      [](const std::string&) {});
+  appender_->open(now_);
+  opened(2).closed(2).append_or_drop();
+  appender_->cut(now_);
+  ASSERT_TRUE(appender_->finish(now_));
+  const Recording recording(directory_.path());
+  ASSERT_EQ(recording.segment_count(), 3U);
+  EXPECT_FALSE(run_link_of(recording.segment(0)->header()));
+  EXPECT_EQ(run_link_of(recording.segment(1)->header()), left);
+  EXPECT_EQ(run_link_of(recording.segment(2)->header()), left);
+  EXPECT_TRUE(chain().whole());
+}
+
 TEST_F(SegmentAppenderTest, EmptyRecordingIsClean) {
   begin();
   EXPECT_TRUE(appender_->finish(now_));

@@ -63,6 +63,7 @@ class FaultyStore final : public SegmentStore {
  public:
   FaultyStore(const std::filesystem::path& path, Disk& disk) : directory_(path, false), disk_(disk) {}
   [[nodiscard]] unsigned run() const override { return directory_.run(); }
+  [[nodiscard]] std::optional<RunLink> run_before() const override { return directory_.run_before(); }
   [[nodiscard]] std::unique_ptr<WritableFile> create(unsigned number) override;
   [[nodiscard]] bool present(unsigned number) const override { return directory_.present(number); }
   void remove(unsigned number) override { directory_.remove(number); }

@@ -223,5 +223,23 @@ TEST(TlsConversationTest, ATamperedRecordEndsIt) {
   EXPECT_EQ(reason, "TLS, and the key does not fit");
 }
 
+TEST(TlsConversationTest, WhatStandsBeforeDamageInOnePieceIsRead) {
+  TwoEnds ends(kSuites[0]);
+  ends.say(Direction::kFromClient, "ask");
+  ASSERT_EQ(ends.passed.back().from, Direction::kFromClient);
+  ends.passed.back().bytes += std::string("\x07\x03\x03\0\0", 5);
+  TlsKeyLog keys;
+  keys.add(logged);
+  TlsConversation conversation(keys);
+  std::string talk;
+  const auto sink = [&](Direction, ByteView data) { talk += as_text(data); };
+  for (const TwoEnds::Piece& piece : ends.passed) {
+    const bool last = &piece == &ends.passed.back();
+    EXPECT_EQ(conversation.take(piece.from, as_bytes(piece.bytes), sink), !last);
+  }
+  EXPECT_EQ(talk, "ask");
+  EXPECT_EQ(conversation.reason(), "TLS, damaged");
+}
+
 }  // namespace
 }  // namespace understudy::recorder

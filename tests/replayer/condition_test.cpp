@@ -180,6 +180,12 @@ TEST(ConditionTest, WhatWouldTakeForEverIsRefused) {
   for (int i = 0; i < 500; ++i) nots += "not ";
   EXPECT_THAT(error_of(nots + "user = x"), HasSubstr("too deeply"));
   EXPECT_THAT(error_of("statement ~ '((a{100}){100})'"), HasSubstr("repetitions"));
+  EXPECT_THAT(error_of("statement ~ 'a" + std::string(60, '+') + "'"), HasSubstr("repetitions"));
+  std::string nested = "a";
+  for (int depth = 0; depth < 20; ++depth) nested = "(" + nested + "[])]x\\)+)+";
+  EXPECT_THAT(error_of("statement ~ '" + nested + "'"), HasSubstr("repetitions"));
+  EXPECT_THAT(error_of("statement ~ 'a{99999999999999999999}'"), HasSubstr("repetitions"));
+  EXPECT_EQ(error_of("statement ~ '^[0-9]{4}-[0-9]{2,}(a+b+c+)+ x{500}y{500}'"), "");
   EXPECT_THAT(error_of("statement ~ '(a)\\1'"), HasSubstr("refers back"));
   EXPECT_THAT(error_of("statement ~ " + std::string(600, 'a')), HasSubstr("more than 500 bytes"));
   std::string many = "user = x";

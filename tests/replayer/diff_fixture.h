@@ -123,6 +123,8 @@ class Tape {
   // Ends a chunk here, which damage() then spoils.
   Tape& seal();
   Tape& damage_last_chunk();
+  // Its recorder is killed at the end of it.
+  Tape& not_closed();
   // Before anything else: sessions that were open before.
   Tape& continues(std::uint32_t number, const LoginOptions& login = {});
 
@@ -144,6 +146,7 @@ class Tape {
   Slab slab_;
   ChunkEncoder encoder_;
   std::vector<std::pair<ChunkHead, ByteBuffer>> chunks_;
+  bool closed_ = true;
   std::unique_ptr<Recording> recording_;
 };
 

@@ -56,6 +56,19 @@ TEST_F(DiffReportTest, SameIsTheFirstWord) {
   expect_fit_for_a_terminal(text);
 }
 
+TEST_F(DiffReportTest, ARecordingThatWasNotClosedIsCalledSo) {
+  both_open();
+  both_exchange("SELECT 1", Server().rows({"1"}));
+  both_leave();
+  a.not_closed();
+  const std::string text = report();
+  EXPECT_THAT(text, StartsWith("Same: "));
+  EXPECT_TRUE(result.complete()) << "what is there is the same";
+  EXPECT_EQ(text.find("It was not closed"), text.rfind("It was not closed")) << text;
+  EXPECT_LT(place(text, "It was not closed"), place(text, "  B  "));
+  expect_fit_for_a_terminal(text);
+}
+
 TEST_F(DiffReportTest, SameInPartSaysSo) {
   both_open();
   both_exchange("SELECT 1", Server().rows({"1"}));

@@ -63,7 +63,7 @@ TEST_F(DiffClassTest, OppositeOutcomesOfLoginsAreTwoKinds) {
     tape.leaves(CloseReason::kServerLeft);
   };
   a.session(1).leaves();
-  refused(a, 2, {}, "28P01");
+  refused(a, 2, {}, "53300");
   refused(a, 3, {}, "28P01");
   refused(b, 1, replaying(a, 1), "3D000");
   b.session(2, replaying(a, 2)).leaves();
@@ -71,6 +71,39 @@ TEST_F(DiffClassTest, OppositeOutcomesOfLoginsAreTwoKinds) {
   compare();
   EXPECT_THAT(classes(), ElementsAre(kNewLoginFailure, kVanishedLoginFailure, kLogin));
   EXPECT_EQ(result.groups().size(), 3U);
+}
+
+TEST_F(DiffClassTest, APasswordThatProductionRefusedIsNoDifferenceWhereTheReplayHadItsOwn) {
+  for (Tape* const tape : {&a, &b}) {
+    const bool replayed = tape == &b;
+    tape->session(1, replayed ? replaying(a, 1) : LoginOptions{}).leaves();
+    if (replayed) {
+      tape->session(2, replaying(a, 2)).leaves();
+    } else {
+      tape->connection(2).answers(Server().error("28P01", "who?", "FATAL"));
+      tape->leaves(CloseReason::kServerLeft);
+    }
+  }
+  compare();
+  EXPECT_TRUE(result.same());
+  EXPECT_TRUE(result.complete());
+  EXPECT_EQ(noise(NoiseRule::kRefusedLogin), 1U);
+}
+
+TEST_F(DiffClassTest, NorIsItWhereTheReplayIsA) {
+  a.session(1, replaying(b, 1)).leaves();
+  b.connection(1).answers(Server().error("28000", "no entry", "FATAL")).leaves(CloseReason::kServerLeft);
+  compare();
+  EXPECT_TRUE(result.same());
+  EXPECT_EQ(noise(NoiseRule::kRefusedLogin), 1U);
+}
+
+TEST_F(DiffClassTest, OfTwoReplaysTheRefusedOneIsADifference) {
+  const LoginOptions origin{.origin = "1.1", .recording = "cccccccccccccccccccccccccccccccc"};
+  a.connection(1, origin).answers(Server().error("28P01", "who?", "FATAL")).leaves(CloseReason::kServerLeft);
+  b.session(1, origin).leaves();
+  compare();
+  EXPECT_EQ(only_difference().difference, kVanishedLoginFailure);
 }
 
 TEST_F(DiffClassTest, AnotherSettingAtLogin) {

@@ -98,5 +98,25 @@ TEST_F(EnsembleTest, PartsOnThreadsAllComeToTheirEnds) {
   EXPECT_TRUE(in_step);
 }
 
+TEST_F(EnsembleTest, ATargetIsMissedFromTheFirstLoginThatDidNotReachIt) {
+  EXPECT_EQ(ensemble_.missed(100), 0);
+  EXPECT_EQ(ensemble_.missed(130), 30);
+  ensemble_.refused();  // by the target itself
+  EXPECT_EQ(ensemble_.missed(150), 0);
+  EXPECT_EQ(ensemble_.missed(151), 1);
+}
+
+TEST_F(EnsembleTest, NoTargetIsMissedWhileAnySessionIsLoggedIn) {
+  EXPECT_EQ(ensemble_.missed(100), 0);
+  ensemble_.logged_in();
+  ensemble_.logged_in();
+  EXPECT_EQ(ensemble_.missed(200), 0);
+  ensemble_.left();
+  EXPECT_EQ(ensemble_.missed(300), 0);
+  ensemble_.left();
+  EXPECT_EQ(ensemble_.missed(400), 0);  // counted from here
+  EXPECT_EQ(ensemble_.missed(450), 50);
+}
+
 }  // namespace
 }  // namespace understudy::replayer

@@ -277,12 +277,36 @@ TEST_F(ExportTest, JsonLinesTellAHoleWhereItIs) {
   for (const std::vector<std::string>& options :
        {std::vector<std::string>{"--format", "jsonl"}, {"--format", "jsonl", "--session", "1.1"}}) {
     const Outcome outcome = run("export", options);
-    EXPECT_EQ(outcome.code, 0);
+    EXPECT_EQ(outcome.code, 3);
     EXPECT_THAT(outcome.out, HasSubstr(R"("type":"hole","why":"a damaged chunk"})"));
     EXPECT_THAT(outcome.out, Not(HasSubstr("behind")));
     EXPECT_THAT(outcome.err, HasSubstr("left out " + std::to_string(query("behind").size()) + " B"));
     EXPECT_THAT(outcome.err, HasSubstr("000001-000001.transcript, offset"));
   }
+}
+
+TEST_F(ExportTest, AConditionThatHoldsForNothingIsToldAndIsNoFault) {
+  say(query("select 1"), complete("SELECT 1") + ready());
+  seal();
+  finish_and_save();
+  for (const char* format : {"jsonl", "sql", "pgreplay", "pcapng"}) {
+    const Outcome nothing = run("export", {"--format", format, "--where", "statement contains 'select 2'"});
+    EXPECT_EQ(nothing.code, 0);
+    EXPECT_THAT(nothing.err, HasSubstr("understudy export: --where: nothing matched\n")) << format;
+    const Outcome all = run("export", {"--format", format, "--where", "statement contains 'select 1'"});
+    EXPECT_THAT(all.err, Not(HasSubstr("nothing matched"))) << format;
+  }
+}
+
+TEST_F(ExportTest, WhereNothingCanBeWrittenIsSaidPlainly) {
+  finish_and_save();
+  const std::string file = path() + "/a-file";
+  std::ofstream(file) << "x";
+  const Outcome outcome = run("export", {"--format", "csv", "--output", file + "/below"});
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_THAT(outcome.err, Not(HasSubstr("filesystem error")));
+  EXPECT_THAT(outcome.err, HasSubstr("understudy export: cannot create directories " + file));
+  EXPECT_THAT(outcome.err, HasSubstr("Not a directory. A part of that path is a file"));
 }
 
 TEST_F(ExportTest, WritesToAFileAndBadUsageGives2) {

@@ -32,6 +32,8 @@ TEST(HelpTest, NoLineIsWiderThanItSays) {
     std::size_t lines = 0;
     for (std::string line; std::getline(help, line); ++lines) {
       EXPECT_LE(line.size(), static_cast<std::size_t>(kHelpColumns)) << name << ": " << line;
+      // What cxxopts says where an option's value has no name.
+      EXPECT_EQ((line + " ").find(" arg "), std::string::npos) << name << ": " << line;
     }
     EXPECT_GT(lines, 5U) << name;
   }

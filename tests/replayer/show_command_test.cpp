@@ -233,7 +233,7 @@ TEST_F(ShowTest, DamageIsToldByFileAndOffset) {
   flip_byte(chunk_ends_[0] - 1);
   save();
   const Outcome outcome = run("show");
-  EXPECT_EQ(outcome.code, 0);
+  EXPECT_EQ(outcome.code, 3);
   EXPECT_THAT(outcome.err,
               testing::ContainsRegex("000001-000002.transcript, offset [0-9]+: chunk body: checksum"));
   EXPECT_THAT(outcome.err, HasSubstr("1 session whose opening is lost to damage is not listed"));
@@ -249,11 +249,35 @@ TEST_F(ShowTest, ADamagedHeaderIsToldByFileAndOffset) {
   flip_byte(60);
   save();
   for (const std::vector<std::string>& options : {std::vector<std::string>{}, {"--stats"}}) {
-    EXPECT_THAT(run("show", options).err, HasSubstr("000001-000001.transcript, offset 0: damaged header; "));
+    const Outcome outcome = run("show", options);
+    EXPECT_EQ(outcome.code, 3);
+    EXPECT_THAT(outcome.err, HasSubstr("000001-000001.transcript, offset 0: damaged header; "));
   }
   const std::string text = run("show", {"--stats"}).out;
   EXPECT_THAT(text, testing::StartsWith("Recording whose id is not known: its header is damaged\n"));
   EXPECT_THAT(text, HasSubstr("sessions                  1"));
+}
+
+TEST_F(ShowTest, StatisticsOfADamagedRecordingGive3Too) {
+  begin_segment(1, 2);
+  open_session(kC, 100);
+  seal();
+  finish();
+  flip_byte(chunk_ends_[0] - 1);
+  save();
+  EXPECT_EQ(run("show", {"--stats"}).code, 3);
+}
+
+TEST_F(ShowTest, AConditionThatHoldsForNothingIsToldAndIsNoFault) {
+  for (const std::vector<std::string>& view : {std::vector<std::string>{}, {"--top"}}) {
+    std::vector<std::string> options = view;
+    options.insert(options.end(), {"--where", "user = nobody"});
+    const Outcome outcome = run("show", options);
+    EXPECT_EQ(outcome.code, 0);
+    EXPECT_EQ(outcome.err, "understudy show: --where: nothing matched\n");
+    options.back() = "user = alice";
+    EXPECT_THAT(run("show", options).err, IsEmpty());
+  }
 }
 
 TEST_F(ShowTest, BadUsageIsSaidAndGives2) {
