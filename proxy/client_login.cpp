@@ -9,6 +9,7 @@
 #include "proxy/client_session.h"
 #include "proxy/clock.h"
 #include "proxy/log.h"
+#include "proxy/log_limit.h"
 
 namespace understudy::proxy {
 namespace {
@@ -87,10 +88,11 @@ void ClientSession::begin_session(ByteView packet, std::uint32_t version,
   Statistics& statistics = context_.shared.statistics;
   if (statistics.sessions_open.load(std::memory_order_relaxed) > context_.limits.max_client_connections) {
     count(statistics.refused_too_many);
-    log_event(LogLevel::kWarning, "session_refused",
-              {{"session", std::to_string(number_)},
-               {"peer", client_.connection().peer()},
-               {"max_client_conn", std::to_string(context_.limits.max_client_connections)}});
+    log_limited(LogLevel::kWarning, "session_refused",
+                {{"session", std::to_string(number_)},
+                 {"peer", client_.connection().peer()},
+                 {"max_client_conn", std::to_string(context_.limits.max_client_connections)}},
+                now_ns());
     return terminate(CloseReason::kProtocolError, "53300",
                      "sorry, too many clients already (max_client_conn = " +
                          std::to_string(context_.limits.max_client_connections) + ")");
@@ -134,7 +136,7 @@ void ClientSession::begin_cancel(std::uint32_t process_id, ByteView key) {
   if (!target) {
     // As the server does: nothing is said to the client.
     count(statistics.cancels_unmatched);
-    log_event(LogLevel::kWarning, "cancel_unmatched", {{"peer", client_.connection().peer()}});
+    log_limited(LogLevel::kWarning, "cancel_unmatched", {{"peer", client_.connection().peer()}}, now_ns());
     return close(CloseReason::kClientLeft, "cancel request for no session");
   }
   count(statistics.cancels_forwarded);

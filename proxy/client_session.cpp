@@ -4,6 +4,7 @@
 #include "formats/wire/message_types.h"
 #include "proxy/clock.h"
 #include "proxy/log.h"
+#include "proxy/log_limit.h"
 
 namespace understudy::proxy {
 namespace {
@@ -14,6 +15,11 @@ constexpr int kReadsPerTurn = 4;
 constexpr TimeNs kLinger = 30'000'000'000;
 // And reads so often what its client had sent, in vain.
 constexpr int kLastReads = 16;
+
+// Where nothing more is known: the recording says it with the same words.
+std::string who_left(CloseReason reason) {
+  return reason == CloseReason::kServerLeft ? "the server left" : "the client left";
+}
 
 }  // namespace
 
@@ -221,6 +227,9 @@ void ClientSession::server_unreachable(const std::string& error) {
 
 void ClientSession::server_ended(const std::string& error) {
   const bool expected = tracker_.terminate_seen() || client_eof_;
+  // Whoever is told that it is over leaves as well, and may be the faster one.
+  const bool told = login_ ? login_->server_error : tracker_.fatal_seen();
+  if (expected && told) return close(CloseReason::kServerLeft, error);
   if (expected) return close(CloseReason::kClientLeft, {});
   if (moving() && failover_->continuity.stage() == Continuity::Stage::kNoServer) {
     return try_later(error.empty() ? "it closed the connection" : error);
@@ -230,8 +239,7 @@ void ClientSession::server_ended(const std::string& error) {
       (!login_->startup_packet.empty() || (login_->own && login_->own->server_login))) {
     return server_unreachable(error);
   }
-  const bool announced =
-      login_ ? login_->server_error : tracker_.fatal_seen() || !tracker_.server_at_boundary();
+  const bool announced = told || (!login_ && !tracker_.server_at_boundary());
   if (announced) return close(CloseReason::kServerLeft, error);
   count(context_.shared.statistics.backend_failures);
   if (context_.shared.suspect && !context_.shared.failover) context_.shared.suspect(0);
@@ -250,11 +258,17 @@ void ClientSession::server_ended(const std::string& error) {
 void ClientSession::protocol_error(bool client, const std::string& what) {
   Statistics& statistics = context_.shared.statistics;
   count(client ? statistics.protocol_errors_client : statistics.protocol_errors_server);
-  log_event(LogLevel::kWarning, "protocol_error",
-            {{"session", std::to_string(number_)},
-             {"from", client ? "client" : "server"},
-             {"peer", client_.attached() ? client_.connection().peer() : std::string()},
-             {"error", what}});
+  const std::initializer_list<LogField> fields = {
+      {"session", std::to_string(number_)},
+      {"from", client ? "client" : "server"},
+      {"peer", client_.attached() ? client_.connection().peer() : std::string()},
+      {"error", what}};
+  // A server has better things to do, and its errors are not to be lost among those of clients.
+  if (client) {
+    log_limited(LogLevel::kWarning, "protocol_error", fields, now_ns());
+  } else {
+    log_event(LogLevel::kWarning, "protocol_error", fields);
+  }
   terminate(CloseReason::kProtocolError, "08P01", what);
 }
 
@@ -303,8 +317,8 @@ void ClientSession::check_deadlines(TimeNs now) {
   } else if (login_ && !delayed() && (!login_->own || login_->own->waiting_since == 0) &&
              limits.login_timeout > 0 && now - login_->started_at > limits.login_timeout) {
     count(context_.shared.statistics.login_timeouts);
-    log_event(LogLevel::kWarning, "login_timeout",
-              {{"session", std::to_string(number_)}, {"peer", client_.connection().peer()}});
+    log_limited(LogLevel::kWarning, "login_timeout",
+                {{"session", std::to_string(number_)}, {"peer", client_.connection().peer()}}, now_ns());
     terminate(CloseReason::kTimeout, "08P01", "client_login_timeout: login took too long");
     settle();
   } else if (!login_ && limits.client_idle_timeout > 0 && state() == SessionState::kReady &&
@@ -333,7 +347,7 @@ void ClientSession::close(CloseReason reason, const std::string& text) {
   linger_until_ = now_ns() + kLinger;
   if (context_.limits.log_connections) {
     log_event(LogLevel::kInfo, logged_in ? "session_closed" : "login_ended",
-              {{"session", std::to_string(number_)}, {"reason", text.empty() ? "client left" : text}});
+              {{"session", std::to_string(number_)}, {"reason", text.empty() ? who_left(reason) : text}});
   }
   context_.loop.make_runnable(*this);  // settle() buries it, or waits for the client to take its last bytes
 }

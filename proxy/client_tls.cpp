@@ -7,7 +7,9 @@
 #include "formats/wire/message_types.h"
 #include "proxy/channel_binding.h"
 #include "proxy/client_session.h"
+#include "proxy/clock.h"
 #include "proxy/log.h"
+#include "proxy/log_limit.h"
 
 namespace understudy::proxy {
 namespace {
@@ -80,8 +82,9 @@ bool ClientSession::admits_client(const SessionDescriptor& descriptor) {
   }
   if (refusal.empty()) return true;
   count(context_.shared.statistics.tls_failures);
-  log_event(LogLevel::kWarning, "tls_refused",
-            {{"session", std::to_string(number_)}, {"peer", descriptor.peer}, {"error", refusal}});
+  log_limited(LogLevel::kWarning, "tls_refused",
+              {{"session", std::to_string(number_)}, {"peer", descriptor.peer}, {"error", refusal}},
+              now_ns());
   terminate(CloseReason::kProtocolError, "28000", refusal,
             connection == nullptr ? "Connect with sslmode=require, or a stricter one."
                                   : "The common name of the client's certificate must be the user's name.");
@@ -92,8 +95,9 @@ void ClientSession::note_tls_failure() {
   const TlsConnection* const tls = client_.connection().tls();
   if (tls == nullptr || (tls->established() && !tls->forged())) return;
   count(context_.shared.statistics.tls_failures);
-  log_event(LogLevel::kWarning, "tls_failed",
-            {{"session", std::to_string(number_)}, {"peer", tls->peer()}, {"error", tls->error_text()}});
+  log_limited(LogLevel::kWarning, "tls_failed",
+              {{"session", std::to_string(number_)}, {"peer", tls->peer()}, {"error", tls->error_text()}},
+              now_ns());
 }
 
 // A client that sees another certificate than the server's cannot bind the server's channel; one that sees

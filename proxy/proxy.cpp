@@ -10,6 +10,7 @@
 #include "proxy/access_rules.h"
 #include "proxy/clock.h"
 #include "proxy/log.h"
+#include "proxy/log_limit.h"
 
 namespace understudy::proxy {
 namespace {
@@ -248,6 +249,7 @@ void Proxy::stop() {
   for (const auto& worker : workers_) worker->join();
   if (dns_.joinable()) dns_.join();
   workers_.clear();
+  log_withheld(LogLimit::kTheEnd);
   sockets_.close();
 }
 

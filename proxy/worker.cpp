@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "proxy/clock.h"
-#include "proxy/log.h"
+#include "proxy/log_limit.h"
 
 namespace understudy::proxy {
 namespace {
@@ -103,7 +103,10 @@ void Worker::session_called(std::uint32_t number) {
 
 void Worker::sweep() {
   const TimeNs now = now_ns();
-  if (context_.worker_index == 0) context_.shared.pool.sweep(now);
+  if (context_.worker_index == 0) {
+    context_.shared.pool.sweep(now);
+    log_withheld(now);
+  }
   const bool overdue = drain_deadline_ > 0 && now > drain_deadline_;
   for (ClientSession* session : present_sessions()) {
     if (overdue) {

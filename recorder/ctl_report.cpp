@@ -209,7 +209,7 @@ std::string recording_text(const Object::Ptr& told) {
 std::string ended_recording_text(const Object::Ptr& told) {
   return "nothing is being recorded; last, into " + text(told, "directory") + " from " + text(told, "since") +
          " to " + text(told, "ended") + " (" + text(told, "ended_by") +
-         (flag(told, "whole") ? ")\n" : "; not all could be written)\n") + recorded_text(told);
+         (flag(told, "whole") ? ")\n" : "; not all of it is on record)\n") + recorded_text(told);
 }
 
 }  // namespace

@@ -37,6 +37,10 @@ constexpr const char* kExitCodes =
     "\nExit codes: 0 ended as asked; 1 could not start, or not everything could be recorded; 2 bad usage,\n"
     "on the command line or in the configuration file.\n";
 
+constexpr const char* kNotRecorded =
+    "Not recorded are also sessions that were shed because the disk, or the compression, did not keep up\n"
+    "(sessions_shed): whole=no in the log, and verify names them.\n";
+
 std::string flag_of(std::string_view key) {
   std::string flag(key);
   for (char& c : flag) {
@@ -299,7 +303,7 @@ int run_proxy(int argc, char** argv) {
   try {
     const cxxopts::ParseResult given = options.parse(argc, argv);
     if (given.count("help") != 0) {
-      std::fputs((options.help() + kExitCodes).c_str(), stdout);
+      std::fputs((options.help() + kExitCodes + kNotRecorded).c_str(), stdout);
       return 0;
     }
     if (!given.unmatched().empty()) throw SettingsError("unexpected argument " + given.unmatched().front());

@@ -31,6 +31,24 @@ std::string name_of(TimeNs time) {
 
 std::string digits(std::uint64_t number) { return std::to_string(number); }
 
+// Otherwise the recording has gaps or loss records, and verify calls it incomplete.
+bool nothing_missing(const Statistics& counted) {
+  return counted.sessions_shed == 0 && counted.events_shed == 0 && counted.events_lost == 0;
+}
+
+// Shedding is by design, and still leaves out what was asked for.
+std::string missing_in_words(const Statistics& counted) {
+  std::string text;
+  if (counted.sessions_shed > 0) {
+    text += ": sessions were shed under overload (" + digits(counted.sessions_shed) +
+            "; a larger record_buffer holds more, a lower record_level or a faster disk takes more)";
+  }
+  if (counted.events_lost > 0)
+    text += (text.empty() ? ": " : ", ") + std::string("events were lost to the disk (") +
+            digits(counted.events_lost) + ")";
+  return text + "; verify names what is missing";
+}
+
 void log_ended(const RecordingStatus& ended) {
   log_event(ended.whole ? LogLevel::kInfo : LogLevel::kError, "recording_ended",
             {{"directory", ended.directory.string()},
@@ -176,18 +194,21 @@ std::optional<RecordingControl::Refusal> RecordingControl::stop() {
   const ActivePointer active = current();
   if (active == nullptr) return Refusal{"nothing is being recorded", false};
   if (end(active, "stopped")) return std::nullopt;
-  return Refusal{"stopped, but not everything could be written to " + active->directory.string(), false};
+  return Refusal{"stopped, but not everything is on record in " + active->directory.string() +
+                     missing_in_words(active->recorder->statistics()),
+                 false};
 }
 
-// With changing_ held. False when not everything could be written.
+// With changing_ held. False when not everything is on record: it could not be written, or was shed.
 bool RecordingControl::end(const ActivePointer& active, const std::string& why) {
   {
     const std::lock_guard guard(mutex_);
     closing_ = std::exchange(current_, nullptr);
   }
-  const bool whole = active->recorder->finish();
+  const bool written = active->recorder->finish();
   if (sessions_.ended) sessions_.ended();
   RecordingStatus ended = status_of(*active);
+  const bool whole = written && nothing_missing(ended.statistics);
   ended.ended_at = proxy::now_ns();
   ended.ended_by = why;
   ended.whole = whole;

@@ -33,7 +33,7 @@ struct RecordingStatus {
   TimeNs since = 0;
   TimeNs ended_at = 0;  // 0: it goes on
   std::string ended_by;
-  bool whole = true;  // once ended: all could be written
+  bool whole = true;  // once ended: all is on record, nothing was shed or lost
   TimeNs duration = 0;
   std::uint64_t bytes = 0;
   std::string filter;
@@ -69,7 +69,7 @@ class RecordingControl final : public proxy::TrafficObserver {
   // From here on, and until detach(), sessions hear of recordings. Main thread.
   void attach(Sessions sessions);
   void detach();
-  // Ends what is being recorded, for good. False when something of any recording could not be written.
+  // Ends what is being recorded, for good. False when something of any recording is not on record.
   bool finish();
 
   // Worker threads.

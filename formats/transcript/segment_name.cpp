@@ -21,6 +21,13 @@ std::optional<std::uint32_t> parse_number(std::string_view digits) {
   return value;
 }
 
+// Recordings are their writer's alone (directories 0700, files 0600).
+std::string remedy(const std::error_code& error) {
+  return error == std::errc::permission_denied
+             ? " (a recording is for the user who made it: read it as that one)"
+             : "";
+}
+
 }  // namespace
 
 std::string format_segment_name(SegmentName name) {
@@ -43,12 +50,16 @@ std::optional<SegmentName> parse_segment_name(std::string_view file_name) {
 std::vector<std::filesystem::path> list_segments(const std::filesystem::path& recording) {
   std::error_code error;
   const std::filesystem::file_status status = std::filesystem::status(recording, error);
-  if (!std::filesystem::exists(status))
+  if (status.type() == std::filesystem::file_type::not_found)
     throw RecordingError(recording.string() + ": no such file or directory");
+  // Not known whether it is there: a directory on the way may not be entered, for one.
+  if (!std::filesystem::status_known(status))
+    throw RecordingError(recording.string() + ": cannot be looked at: " + error.message() + remedy(error));
   if (!std::filesystem::is_directory(status)) return {recording};
   std::map<SegmentName, std::filesystem::path> found;
   std::filesystem::directory_iterator entries(recording, error);
-  if (error) throw RecordingError(recording.string() + ": cannot be listed: " + error.message());
+  if (error)
+    throw RecordingError(recording.string() + ": cannot be listed: " + error.message() + remedy(error));
   for (const std::filesystem::directory_entry& entry : entries) {
     const std::optional<SegmentName> name = parse_segment_name(entry.path().filename().string());
     if (name && entry.is_regular_file(error)) found.emplace(*name, entry.path());

@@ -12,6 +12,7 @@ namespace {
 
 constexpr const char* kMalformedContinuing = "damaged list of open sessions";
 constexpr const char* kMalformedLoss = "damaged loss record";
+constexpr const char* kDamagedHeader = "damaged header";
 constexpr const char* kForeignIndex = "index: not the one its writer closed the segment with";
 
 // True when `have` is how a segment's file begins, as far as it goes.
@@ -52,6 +53,14 @@ void refuse_newer(const std::string& name, const HeaderVersion& version) {
                          "needs features this version does not know (bits " +
                              std::to_string(version.required_features & ~kKnownFeatures) + ")" + use);
   }
+}
+
+// Where the header ended, if it cannot say so itself: what follows it is the first thing that the index
+// lists.
+std::uint64_t first_offset(const SegmentIndex& index, std::uint64_t index_offset) {
+  std::uint64_t first = index.chunks.empty() ? index_offset : index.chunks.front().offset;
+  for (const SegmentIndex::RecordEntry& record : index.records) first = std::min(first, record.offset);
+  return first;
 }
 
 }  // namespace
@@ -128,6 +137,8 @@ bool SegmentReader::read_index() {
   }
   if (!use_index(index, index_offset)) return false;
   stamp_ = stamp;
+  // A walk would have told.
+  if (first_record_ == 0) damage_.push_back({name_, 0, first_offset(index, index_offset), kDamagedHeader});
   index_offset_ = index_offset;
   read_listed(index);
   clean_ = true;

@@ -79,7 +79,7 @@ class SegmentReader {
   std::unique_ptr<ReadableFile> file_;
   std::string name_;
   SegmentHeader header_;
-  std::uint64_t first_record_ = 0;      // where the records after the header begin
+  std::uint64_t first_record_ = 0;      // where the records after the header begin; 0: it is damaged
   std::uint64_t index_offset_ = 0;      // of a clean one
   std::optional<std::uint32_t> stamp_;  // none when the header is damaged
   bool doubtful_ = false;               // a beginning that is only half a segment's, until a record proves it

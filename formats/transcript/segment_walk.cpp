@@ -14,6 +14,13 @@ constexpr const char* kNotAuthentic =
     "decrypted; "
     "take the file from a copy";
 
+// At the very beginning it is the header. A length that leads past the end is not the end of the file if more
+// records follow.
+const char* describe_damage(std::uint64_t offset, bool torn) {
+  if (torn) return offset == 0 ? "file ends inside its header" : "file ends inside a record";
+  return offset == 0 ? "damaged header" : "damaged record";
+}
+
 bool known(const Record& record) {
   for (const RecordType type :
        {RecordType::kHeader, RecordType::kContinuing, RecordType::kChunk, RecordType::kLoss,
@@ -118,7 +125,7 @@ bool SegmentWalk::read_at(std::uint64_t offset, Step& step, ReadStatus& status) 
 }
 
 // Looks for the next record after damage at offset_, a window at a time.
-bool SegmentWalk::resynchronise(Step& step, const char* what) {
+bool SegmentWalk::resynchronise(Step& step, bool torn) {
   const std::uint64_t begin = offset_;
   ByteBuffer window;
   for (std::uint64_t at = begin + 1; at < file_.size(); at += kWindowBytes) {
@@ -127,14 +134,14 @@ bool SegmentWalk::resynchronise(Step& step, const char* what) {
       ReadStatus status = ReadStatus::kBad;
       const bool found = read_at(at + i, step, status);
       if (found) {
-        damage_.push_back({name_, begin, step.offset - begin, what});
+        damage_.push_back({name_, begin, step.offset - begin, describe_damage(begin, false)});
         return true;
       }
       if (buffer_.size() >= search_budget_) break;
       search_budget_ -= buffer_.size();
     }
   }
-  damage_.push_back({name_, begin, file_.size() - begin, what});
+  damage_.push_back({name_, begin, file_.size() - begin, describe_damage(begin, torn)});
   offset_ = file_.size();
   return false;
 }
@@ -160,8 +167,7 @@ std::optional<SegmentWalk::Step> SegmentWalk::next() {
   while (offset_ < file_.size()) {
     Step step;
     ReadStatus status = ReadStatus::kBad;
-    if (!read_at(offset_, step, status) &&
-        !resynchronise(step, status == ReadStatus::kTorn ? "file ends inside a record" : "damaged record")) {
+    if (!read_at(offset_, step, status) && !resynchronise(step, status == ReadStatus::kTorn)) {
       break;
     }
     if (accept(step)) return step;

@@ -56,7 +56,7 @@ class SegmentWalk {
 
  private:
   bool read_at(std::uint64_t offset, Step& step, ReadStatus& status);
-  bool resynchronise(Step& step, const char* what);
+  bool resynchronise(Step& step, bool torn);
   bool accept(Step& step);
 
   const ReadableFile& file_;

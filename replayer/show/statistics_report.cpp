@@ -124,14 +124,20 @@ Object missing_json(const RecordingStatistics::Missing& missing) {
   return out;
 }
 
+// Before its header is written a segment has no id, and nothing in it.
+std::string title_of(const RecordingStatistics& statistics, const Recording& recording) {
+  if (!recording.id().empty()) return "Recording " + recording.id();
+  return statistics.chunks == 0 ? "Recording that was only just begun"
+                                : "Recording whose id is not known: its header is damaged";
+}
+
 }  // namespace
 
 void print_statistics(const RecordingStatistics& statistics, const Recording& recording, std::size_t columns,
                       Output& out) {
   const TimeNs span = time_between(statistics.first_time, statistics.last_time);
   const Lines lines(out, columns);
-  // Before its header is written a segment has no id.
-  out.line(recording.id().empty() ? "Recording that was only just begun" : "Recording " + recording.id());
+  out.line(title_of(statistics, recording));
   lines.put("time", statistics.chunks == 0
                         ? "nothing recorded"
                         : format_time(statistics.first_time, 3) + " to " +

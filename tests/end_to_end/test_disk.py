@@ -78,7 +78,7 @@ class Recorded:
             client.close()
         self.counts = {name: self.metric(name) for name in ("events_lost_total", "bytes_lost_total", "sessions_shed_total",
                                                              "events_shed_total", "disk_errors_total")}
-        self.proxy.stop()
+        self.status = self.proxy.stop()
         return json.loads(run_understudy("verify", self.recording, "--json").stdout)
 
     def assert_every_byte_is_accounted_for(self, clients=None):
@@ -94,6 +94,15 @@ class Recorded:
             assert (said, told) == (client.sent, client.received), f"session 1.{number}: {gaps}"
             assert all(0 < gap["from"] <= gap["to"] for gap in gaps)
         return holes
+
+
+    def assert_says_whether_it_is_whole(self, whole):
+        """Exit status, log and verify agree."""
+        assert self.status == (0 if whole else 1), self.proxy.log()
+        assert " recording_ended " in self.proxy.log() and f" whole={'yes' if whole else 'no'} " in self.proxy.log()
+        assert (" recorded " if whole else " recorded_in_part ") in self.proxy.log()
+        if not whole:
+            assert run_understudy("verify", self.recording).returncode == 1
 
 
 def gap_of(event):
@@ -133,6 +142,7 @@ def assert_told(recorded, report, reason):
     assert summary["loss_bytes"] == recorded.counts["bytes_lost_total"] > 0
     assert recorded.counts["disk_errors_total"] > 0
     assert recorded.counts["sessions_shed_total"] == 0
+    recorded.assert_says_whether_it_is_whole(False)
 
 
 def test_a_disk_that_fills_up_costs_what_the_recording_says_and_nothing_else(record, disk):
@@ -182,6 +192,7 @@ def test_a_short_outage_costs_nothing(record, disk):
     assert (report["summary"]["loss_records"], report["summary"]["gaps"]) == (0, 0)
     assert recorded.assert_every_byte_is_accounted_for() == 0
     assert report["chain"]["whole"], report["chain"]
+    recorded.assert_says_whether_it_is_whole(True)
 
 
 def test_a_deleted_directory_is_noticed_and_what_was_in_it_is_told(record):
@@ -220,3 +231,4 @@ def test_a_stalled_disk_and_a_client_that_does_not_read_delay_nobody_else(record
     sessions_with_gaps = sum(any(event.kind == transcripts.GAP for event in events)
                              for events in transcripts.read_sessions(recorded.recording).values())
     assert sessions_with_gaps + summary["loss_sessions"] == shed
+    recorded.assert_says_whether_it_is_whole(False)

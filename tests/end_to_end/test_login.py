@@ -10,6 +10,8 @@ import pytest
 from fake_backend import FakeBackend, read_message
 from processes import give_to_server
 from raw_session import RawSession, message, startup
+from understudy_process import run_understudy
+from waiting import await_condition
 
 METHODS = ("trust", "password", "md5", "scram-sha-256")
 PASSWORD = "a Secret with ünïcödé"
@@ -27,6 +29,21 @@ def guarded(template):
             encryption = "md5" if method == "md5" else "scram-sha-256"
             server.execute(f"SET password_encryption = '{encryption}'; CREATE ROLE \"{method}\" LOGIN PASSWORD '{PASSWORD}'")
         yield server
+
+
+
+def test_log_and_recording_agree_that_the_server_ended_a_refused_login(guarded, make_proxy, scratch):
+    proxy = make_proxy(guarded.tcp, "--log-connections", "on", record=scratch / "recording")
+    # Client and server leave at the same time, now one first, now the other.
+    refused = [("nobody", "")] * 20 + [(method, "not it") for method in METHODS if method != "trust"]
+    for user, password in refused:
+        with pytest.raises(psycopg.OperationalError):
+            proxy.connect(user=user, password=password)
+    await_condition(lambda: proxy.log().count(" login_ended ") == len(refused), lambda: proxy.log())
+    assert proxy.log().count('reason="the server left"') == len(refused), proxy.log()
+    assert proxy.stop() == 0
+    shown = run_understudy("show", scratch / "recording").stdout
+    assert (shown.count("the server left"), shown.count("the client left")) == (len(refused), 0), shown
 
 
 @pytest.mark.parametrize("method", METHODS)

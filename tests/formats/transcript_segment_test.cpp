@@ -339,6 +339,25 @@ TEST_F(SegmentTest, DamagedHeaderLosesNoChunk) {
   EXPECT_EQ(damage[0].bytes, header_end_);
 }
 
+// Its index is read instead of all of it, and says nothing of the header.
+TEST_F(SegmentTest, DamagedHeaderOfACleanFileIsTold) {
+  write_small();
+  finish();
+  const ByteBuffer whole = file_.contents;
+  for (std::size_t offset = 0; offset < header_end_; ++offset) {
+    SCOPED_TRACE(offset);
+    file_.contents = whole;
+    flip_byte(offset, Byte{0x01});
+    const auto reader = open();
+    EXPECT_TRUE(reader->clean());
+    EXPECT_EQ(reader->damage(), (std::vector<Damage>{{"memory", 0, header_end_, "damaged header"}}));
+    const SegmentReport report = verify();
+    ASSERT_EQ(report.damage.size(), 1U) << "not twice";
+    EXPECT_EQ(report.damage[0].what, "damaged header");
+    EXPECT_EQ(report.damage[0].bytes, header_end_);
+  }
+}
+
 TEST_F(SegmentTest, GarbageAfterTheFooterIsCounted) {
   write_small();
   finish();

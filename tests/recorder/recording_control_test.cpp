@@ -132,6 +132,29 @@ TEST_F(RecordingControlTest, FirstOfDurationAndSizeEndsIt) {
   EXPECT_GE(control().status()->statistics.stored_bytes, 20'000U);
 }
 
+// Shedding is what is to be done under overload; the recording is not all that was asked for all the same.
+TEST_F(RecordingControlTest, ARecordingThatShedASessionIsNotWhole) {
+  options_.queue_bytes = 64 << 10;
+  options_.level = 9;
+  ASSERT_FALSE(control().start({.name = "one"}));
+  const auto session = open(1);
+  std::string noise(1000, '\0');
+  unsigned state = 1;
+  while (control().status()->statistics.sessions_shed == 0) {
+    for (char& c : noise) c = static_cast<char>((state = state * 1'664'525U + 1'013'904'223U) >> 24);
+    for (int more = 0; more < 100; ++more) say(*session, noise);
+  }
+  const auto refusal = control().stop();
+  ASSERT_TRUE(refusal);
+  EXPECT_NE(refusal->why.find("not everything is on record"), std::string::npos) << refusal->why;
+  EXPECT_NE(refusal->why.find("sessions were shed under overload (1; "), std::string::npos) << refusal->why;
+  EXPECT_FALSE(control().status()->whole);
+  ASSERT_FALSE(control().start({.name = "two"}));
+  EXPECT_FALSE(control().stop()) << "of which nothing is missing";
+  EXPECT_TRUE(control().status()->whole);
+  EXPECT_FALSE(control().finish()) << "of the first one something is";
+}
+
 TEST_F(RecordingControlTest, SessionsThatAreNotWantedAreCountedAndNotObserved) {
   RecordingRequest request{.name = "one"};
   request.filter.users = {"nobody"};

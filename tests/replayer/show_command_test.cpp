@@ -239,6 +239,25 @@ TEST_F(ShowTest, DamageIsToldByFileAndOffset) {
   EXPECT_THAT(outcome.err, HasSubstr("1 session whose opening is lost to damage is not listed"));
 }
 
+TEST_F(ShowTest, ADamagedHeaderIsToldByFileAndOffset) {
+  for (const auto& entry : std::filesystem::directory_iterator(directory_)) std::filesystem::remove(entry);
+  begin_segment(1, 1);
+  open_session(kC, 100);
+  close_session(kC, 110);
+  seal();
+  finish();
+  flip_byte(60);
+  save();
+  for (const std::vector<std::string>& options : {std::vector<std::string>{}, {"--stats"}}) {
+    const Outcome outcome = run("show", options);
+    EXPECT_EQ(outcome.code, 3);
+    EXPECT_THAT(outcome.err, HasSubstr("000001-000001.transcript, offset 0: damaged header; "));
+  }
+  const std::string text = run("show", {"--stats"}).out;
+  EXPECT_THAT(text, testing::StartsWith("Recording whose id is not known: its header is damaged\n"));
+  EXPECT_THAT(text, HasSubstr("sessions                  1"));
+}
+
 TEST_F(ShowTest, StatisticsOfADamagedRecordingGive3Too) {
   begin_segment(1, 2);
   open_session(kC, 100);
