@@ -189,62 +189,55 @@ def test_a_session_that_the_target_ends_is_counted_and_the_others_go_on(differin
     assert (summary["sessions"], reached(pair.target)) == (3, [1, 2, 3, 5])
 
 
-@pytest.mark.parametrize("order", ("session", "time", "causal"))
-def test_a_target_that_goes_away_ends_the_replay_and_not_by_a_hang(template, scratch, order):
-    with Server(template, name="prod") as production, Server(template, name="target") as target:
-        pair = Pair(production.start(), target.start())
-        for server in (production, target):
-            server.execute("CREATE TABLE reached (n int)")
-        with recorded(production, scratch / "recording") as proxy:
-            for n in range(20):
-                with proxy.connect() as connection:
-                    connection.execute("INSERT INTO reached VALUES (%s)", [n])
-                production.execute("SELECT pg_sleep(0.1)")
-        results = []
-        replaying = threading.Thread(target=lambda: results.append(
-            run_understudy("replay", scratch / "recording", "--to", pair.uri, "--json", "--order", order)))
-        replaying.start()
-        await_condition(lambda: target.value("SELECT count(*) FROM reached") > 3, "the replay to have begun")
-        target.stop(signal.SIGQUIT)
-        replaying.join(60)
+def replay_to_a_target_that_goes_away(pair, scratch, sessions, *options, after):
+    """A replay whose target is killed once it holds more than `after` of the sessions' rows."""
+    for server in (pair.production, pair.target):
+        server.execute("CREATE TABLE reached (n int)")
+    with recorded(pair.production, scratch / "recording") as proxy:
+        for n in range(sessions):
+            with proxy.connect() as connection:
+                connection.execute("INSERT INTO reached VALUES (%s)", [n])
+            pair.production.execute("SELECT pg_sleep(0.1)")
+    results = []
+    replaying = threading.Thread(target=lambda: results.append(
+        run_understudy("replay", scratch / "recording", "--to", pair.uri, "--json", *options)))
+    replaying.start()
+    await_condition(lambda: pair.target.value("SELECT count(*) FROM reached") > after, "the replay to have begun")
+    pair.target.stop(signal.SIGQUIT)
+    replaying.join(60)
     [result] = results
+    return result, json.loads(result.stdout)
+
+
+@pytest.fixture
+def own_pair(template):
+    """Servers that a test may kill."""
+    with Server(template, name="prod") as production, Server(template, name="target") as target:
+        yield Pair(production.start(), target.start())
+
+
+@pytest.mark.parametrize("order", ("session", "time", "causal"))
+def test_a_target_that_goes_away_ends_the_replay_and_not_by_a_hang(own_pair, scratch, order):
+    result, summary = replay_to_a_target_that_goes_away(own_pair, scratch, 20, "--order", order, after=3)
     assert result.returncode == 3, result.stdout + result.stderr
-    summary = json.loads(result.stdout)
     assert summary["sessions"] == 20
     assert summary["sessions_failed"] > 0
     assert any("08001" in error for error in summary["login_errors"])
     assert "did not reach the target" in result.stderr
 
 
-def test_a_target_that_is_gone_for_long_ends_the_replay_early_and_its_recording_is_whole(template, scratch):
-    with Server(template, name="prod") as production, Server(template, name="target") as target:
-        pair = Pair(production.start(), target.start())
-        for server in (production, target):
-            server.execute("CREATE TABLE reached (n int)")
-        with recorded(production, scratch / "recording") as proxy:
-            for n in range(30):
-                with proxy.connect() as connection:
-                    connection.execute("INSERT INTO reached VALUES (%s)", [n])
-                production.execute("SELECT pg_sleep(0.1)")
-        results = []
-        replaying = threading.Thread(target=lambda: results.append(
-            run_understudy("replay", scratch / "recording", "--to", pair.uri, "--json", "--target-timeout", "1ms",
-                           "--record", scratch / "replayed")))
-        replaying.start()
-        await_condition(lambda: target.value("SELECT count(*) FROM reached") > 0, "the replay to have begun")
-        target.stop(signal.SIGQUIT)
-        replaying.join(60)
-        [result] = results
-        assert result.returncode == 1, result.stdout + result.stderr
-        summary = json.loads(result.stdout)
-        assert 0 < summary["sessions"] < 30 and 0 < summary["played_span_ns"] < summary["recorded_span_ns"]
-        assert f"the target {target.tcp} is gone: " in result.stderr, result.stderr
-        assert "--target-timeout 0" in result.stderr and summary["failure"] in result.stderr
-        assert run_understudy("verify", scratch / "replayed").returncode == 0
-        # Now it is not there at the beginning.
-        result = run_understudy("replay", scratch / "recording", "--to", pair.uri, "--record", scratch / "again")
-        assert result.returncode == 1 and result.stdout == "" and not (scratch / "again").exists()
-        assert "cannot connect to the target" in result.stderr and "refused" in result.stderr
+def test_a_target_that_is_gone_for_long_ends_the_replay_early_and_its_recording_is_whole(own_pair, scratch):
+    result, summary = replay_to_a_target_that_goes_away(own_pair, scratch, 30, "--target-timeout", "1ms", "--record",
+                                                        scratch / "replayed", after=0)
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert 0 < summary["sessions"] < 30 and 0 < summary["played_span_ns"] < summary["recorded_span_ns"]
+    assert f"the target {own_pair.target.tcp} is gone: " in result.stderr, result.stderr
+    assert "--target-timeout 0" in result.stderr and summary["failure"] in result.stderr
+    assert run_understudy("verify", scratch / "replayed").returncode == 0
+    # Now it is not there at the beginning.
+    result = run_understudy("replay", scratch / "recording", "--to", own_pair.uri, "--record", scratch / "again")
+    assert result.returncode == 1 and result.stdout == "" and not (scratch / "again").exists()
+    assert "cannot connect to the target" in result.stderr and "refused" in result.stderr
 
 
 def test_a_session_that_waits_for_an_answer_that_will_not_come_is_ended(differing, scratch):
