@@ -30,7 +30,6 @@ struct Actor final : TranscriptClient {
   // Let through to the end of its transaction, out of turn, because others wait for its locks.
   bool ahead = false;
   bool ahead_moved = false;
-  bool asked_for = false;                      // CausalReader was asked to read on
   std::uint64_t lock_wait_ended = UINT64_MAX;  // answered(), when its wait for a lock was last ended
   TimeNs may_go_since = 0;                     // when the last thing it waited for arrived
   TimeNs asked_at = 0;                         // when it was last sent something

@@ -1,6 +1,6 @@
 // One session of a recording as a replay reads it: what its client did, and how far its server had come when
-// it did it. Holds a cursor, not data. Owned by the session's actor, or by the reader of causal order; its
-// owner's thread.
+// it did it. Holds a cursor, not data. Owned by the session's actor, or by the reader of causal order; the
+// replay's thread.
 #pragma once
 
 #include <optional>

@@ -30,19 +30,17 @@ Replay::Replay(const Recording& recording, Target& target, proxy::Worker& worker
   const auto [first, last] = recording.time_range();
   recorded_start_ = std::max(first, options.from);
   result_.recorded_span = std::max<TimeNs>(0, std::min(last, options.until) - recorded_start_);
-  const auto wake = [this] {
+  part_.ensemble.join(part_.index, [this] {
     worker_.loop().post([this] {
       if (wall_start_ != 0) advance();  // else it begins soon
     });
-  };
-  part_.ensemble.join(part_.index, wake);
-  // Last: what reads begins at once.
+  });
   if (options_.order != Order::kCausal) {
     directory_.emplace(recording, part.index, part.ensemble.size());
     return;
   }
   const auto read_tables = [this](const std::string& database) { return target_.read_tables(database); };
-  reader_.emplace(recording_, options_, read_tables, wake);
+  reader_.emplace(recording_, options_, read_tables);
 }
 
 Replay::~Replay() = default;
@@ -74,7 +72,6 @@ void Replay::abandon() {
 // Ends all sessions; what they run is cancelled, so that nobody waits for it.
 void Replay::finish() {
   stopping_ = true;
-  if (reader_) reader_->stop();
   std::erase_if(actors_, [](const auto& entry) { return !entry.second->started(); });
   for (const auto& [id, actor] : actors_) {
     if (!actor->open()) continue;
@@ -195,7 +192,7 @@ bool Replay::had_more_to_say(Actor& actor) {
 
 void Replay::check_finished() {
   if (finished_ || !actors_.empty() || (!stopping_ && !all_read())) return;
-  if (directory_) result_.sessions_lost = directory_->lost();
+  result_.sessions_lost = reader_ ? reader_->lost() : directory_->lost();
   end();
 }
 
@@ -206,7 +203,6 @@ TimeNs Replay::played_span() const {
 
 void Replay::end() {
   finished_ = true;
-  if (reader_) reader_->stop();
   for (const auto& [session, why] : refused_) count_failed_login(why);  // it will not be known
   result_.played_span = played_span();
   result_.wall_time = proxy::now_ns() - wall_start_;

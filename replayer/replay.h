@@ -2,9 +2,8 @@
 // architecture; README.md of this folder).
 //
 // Threads: everything is played on one worker of the replay's proxy, inline with the sessions, so that no
-// message is handed between threads; progress() may be read by any. In causal order the recording is read on
-// a thread of its own (causal_reader.h), else by the worker, too. Several of these, each with sessions of its
-// own, make a replay on several workers (replay_parts.h).
+// message is handed between threads; progress() may be read by any. Several of these, each with sessions of
+// its own, make a replay on several workers (replay_parts.h).
 #pragma once
 
 #include <functional>
@@ -67,12 +66,13 @@ class Replay final : private Audience {
 
   // Reading steps (replay_reading.cpp).
   void read_steps();
-  void take_read();
+  void read_merged();
   void take(CausalReader::Item& item);
   void pass_over(const CausalReader::Item& item);
   [[nodiscard]] bool decides(const CausalReader::Item& item);
   void read_openings();
   [[nodiscard]] bool read_own(Actor& actor);
+  [[nodiscard]] bool read_on(Actor& actor);
   void queue_step(Actor& actor, Step step);
   void note_reply(Actor& actor, Step& reply);
   [[nodiscard]] std::optional<TimeNs> earliest();
@@ -134,8 +134,6 @@ class Replay final : private Audience {
 
   // kCausal.
   Precedence precedence_;
-  CausalReader::Batch batch_;
-  bool read_all_ = false;
   // Ended by the target before it was read what their clients did: whether they went on, and, of those that
   // could not log in (with the reason), whether they could when they were recorded.
   std::unordered_set<SessionId> cut_short_;

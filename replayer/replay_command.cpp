@@ -85,9 +85,7 @@ cxxopts::Options command_options() {
       "how long the target may be gone, no session connected and no login reaching it, before the replay "
       "ends (duration; 0: for ever)",
       cxxopts::value<std::string>()->default_value("30s"), "TIME");
-  add("workers",
-      "threads that play sessions; 0: one a processor, at most 4 (--order causal has one, and one that "
-      "reads)",
+  add("workers", "threads that play sessions; 0: one a processor, at most 4 (--order causal has one)",
       cxxopts::value<std::string>()->default_value("0"), "NUMBER");
   add("json", "print the summary as JSON");
   add("quiet", "no progress, which else is shown where standard error is a terminal");

@@ -1,6 +1,5 @@
 // Replay: from the recording to the actors' queues. In causal order CausalReader reads the whole recording as
 // one, in recorded time, a window ahead of what is played; else each session is read as it plays.
-#include <stdexcept>
 #include <utility>
 
 #include "replayer/replay.h"
@@ -16,20 +15,16 @@ constexpr int kEventsPerTurn = 512;
 void Replay::read_steps() {
   if (stopping_) return;
   if (reader_) {
-    take_read();
+    read_merged();
   } else {
     read_openings();
   }
 }
 
-void Replay::take_read() {
-  while (reader_->take(batch_)) {
-    result_.sessions_skipped += batch_.left_out;
-    result_.sessions_lost = batch_.lost;
-    for (CausalReader::Item& item : batch_.items) take(item);
-    read_all_ = batch_.last;
-    if (!batch_.failure.empty()) throw std::runtime_error(batch_.failure);
-  }
+void Replay::read_merged() {
+  for (CausalReader::Item& item : reader_->read()) take(item);
+  result_.sessions_skipped = reader_->left_out();
+  if (reader_->has_more()) go_on_later(SessionId{});
 }
 
 void Replay::take(CausalReader::Item& item) {
@@ -37,7 +32,6 @@ void Replay::take(CausalReader::Item& item) {
   const auto found = actors_.find(item.session);
   if (found == actors_.end() || found->second->ended() || found->second->hung_up()) return pass_over(item);
   Actor& actor = *found->second;
-  actor.asked_for = false;
   // Else what stands before it wakes the session when it can be played.
   if (actor.queue.empty()) make_ready(actor);
   queue_step(actor, std::move(item.step));
@@ -95,10 +89,7 @@ void Replay::tell_how_far() {
 // True when there is a step to be played now.
 bool Replay::read_own(Actor& actor) {
   if (actor.over) return false;
-  if (reader_) {
-    if (actor.ahead && !std::exchange(actor.asked_for, true)) reader_->read_on(actor.id);
-    return false;
-  }
+  if (reader_) return actor.ahead && read_on(actor);
   for (int events = 0; events < kEventsPerTurn; ++events) {
     const RecordedStep recorded = actor.recorded->next();
     actor.read = recorded.checkpoint;
@@ -109,6 +100,17 @@ bool Replay::read_own(Actor& actor) {
   }
   go_on_later(actor.id);
   return false;
+}
+
+// Of one that is let through: out of turn, as far as it needs.
+bool Replay::read_on(Actor& actor) {
+  std::optional<Step> step = reader_->read_on(actor.id);
+  if (step) {
+    queue_step(actor, std::move(*step));
+  } else {
+    go_on_later(actor.id);
+  }
+  return step.has_value();
 }
 
 void Replay::go_on_later(SessionId session) {
@@ -193,6 +195,6 @@ Actor& Replay::admit(const SessionDirectory::Entry& entry) {
 }
 
 // No session will be opened any more.
-bool Replay::all_read() { return reader_ ? read_all_ : directory_->peek() == nullptr; }
+bool Replay::all_read() { return reader_ ? reader_->over() : directory_->peek() == nullptr; }
 
 }  // namespace understudy::replayer

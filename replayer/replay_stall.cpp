@@ -65,11 +65,13 @@ void Replay::watch() {
   worker_.loop().call_at(now + kWatchInterval, [this] { watch(); });
 }
 
-// Idle sessions pin no decoded chunks; those in use come back from the recording's cache. CausalReader sees
-// to its own.
+// Idle sessions pin no decoded chunks; those in use come back from the recording's cache.
 void Replay::release_idle() {
-  if (finished_ || reader_) return;
-  for (const auto& [id, actor] : actors_) actor->recorded->release();
+  if (finished_) return;
+  if (reader_) reader_->release();
+  for (const auto& [id, actor] : actors_) {
+    if (actor->recorded) actor->recorded->release();
+  }
   worker_.loop().call_at(proxy::now_ns() + kReleaseInterval, [this] { release_idle(); });
 }
 

@@ -15,16 +15,12 @@ SessionDirectory::SessionDirectory(const Recording& recording, unsigned part, un
     : recording_(recording), part_(part), parts_(parts), thread_([this] { run(); }) {}
 
 SessionDirectory::~SessionDirectory() {
-  stop();
-  thread_.join();
-}
-
-void SessionDirectory::stop() {
   {
     const std::lock_guard lock(mutex_);
     ending_ = true;
   }
   changed_.notify_all();
+  thread_.join();
 }
 
 std::uint64_t SessionDirectory::lost() const {
@@ -66,8 +62,7 @@ void SessionDirectory::run() {
 
 const SessionDirectory::Entry* SessionDirectory::peek() {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this] { return done_ || ending_ || !ahead_.empty(); });
-  if (ending_) return nullptr;
+  changed_.wait(lock, [this] { return done_ || !ahead_.empty(); });
   if (ahead_.empty() && failure_) std::rethrow_exception(failure_);
   return ahead_.empty() ? nullptr : &ahead_.front();  // a deque's front stays where it is
 }

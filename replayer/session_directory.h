@@ -30,10 +30,7 @@ class SessionDirectory {
   // what made reading fail (a segment that has gone away).
   [[nodiscard]] const Entry* peek();
   [[nodiscard]] Entry take();
-  // Ends it: whoever waits for the next session is told that there is none. Any thread.
-  void stop();
-  // Sessions whose opening is lost to damage; known at the end. Those of all parts are the first part's. Any
-  // thread.
+  // Sessions whose opening is lost to damage, so far. Those of all parts are the first part's.
   [[nodiscard]] std::uint64_t lost() const;
 
  private:

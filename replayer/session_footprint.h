@@ -1,5 +1,5 @@
 // What a recorded client's messages may touch, as they come: follows its prepared statements, its portals and
-// what its transaction has written. Owned by CausalReader; its thread.
+// what its transaction has written. Owned by CausalReader; the replay's thread.
 #pragma once
 
 #include <string>

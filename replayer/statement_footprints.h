@@ -1,6 +1,6 @@
 // What may a statement touch? Read from its parse tree (libpg_query) and from the target's catalogs, once for
 // all texts that differ in constants only. Whatever is not understood may touch anything. One database; owned
-// by CausalReader; its thread.
+// by CausalReader; the replay's thread.
 #pragma once
 
 #include <memory>

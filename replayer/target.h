@@ -39,7 +39,7 @@ class Target {
   // PGPASSWORD) is the target's own user's first of all; others have pgpass's, or else that one. Remembers
   // what it found. Empty when there is none. Any thread.
   [[nodiscard]] const std::string& password(const std::string& user, const std::string& database);
-  // What the catalogs of one of its databases say; nothing if it cannot be connected to. Any thread.
+  // What the catalogs of one of its databases say; nothing if it cannot be connected to.
   [[nodiscard]] TargetTables read_tables(const std::string& database) const;
   // The connection of the beginning, for questions about locks. Borrowed; one thread at a time.
   [[nodiscard]] pg_conn* connection() const { return connection_; }

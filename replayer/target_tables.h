@@ -1,6 +1,6 @@
 // What the target's catalogs say of its tables: of which is a statement's effect told by its text alone? Read
 // once a database, when its first session is opened; names that later statements may have given another
-// meaning are struck out. Owned by StatementFootprints; its thread.
+// meaning are struck out. Owned by StatementFootprints; the replay's thread.
 #pragma once
 
 #include <cstdint>

@@ -44,25 +44,7 @@ class CausalReaderTest : public RecordingTest {
       tables.add("t", facts);
       return tables;
     };
-    const auto wake = [this] {
-      const std::lock_guard lock(mutex_);
-      ++wakes_;
-      woken_.notify_all();
-    };
-    reader_.emplace(*recording_, options_, read_tables, wake);
-  }
-
-  // The next batch, when there is one.
-  CausalReader::Batch& await_batch() {
-    while (!reader_->take(batch_)) {
-      std::unique_lock lock(mutex_);
-      woken_.wait(lock, [this] { return wakes_ > 0; });
-      wakes_ = 0;
-    }
-    return batch_;
-  }
-  void play(const CausalReader::Batch& batch) {
-    for (const CausalReader::Item& item : batch.items) reader_->played(item.step);
+    reader_.emplace(*recording_, options_, read_tables);
   }
 
   static std::string name(const CausalReader::Item& item) {
@@ -74,14 +56,20 @@ class CausalReaderTest : public RecordingTest {
     return item.session.to_string() + " " + kNames.at(item.step.kind);
   }
   // All there is, each step played as it comes.
+  std::vector<CausalReader::Item> items() {
+    std::vector<CausalReader::Item> all;
+    while (!reader_->over()) {
+      for (CausalReader::Item& item : reader_->read()) {
+        reader_->played(item.step);
+        all.push_back(std::move(item));
+      }
+    }
+    return all;
+  }
   std::vector<std::string> all() {
     std::vector<std::string> names;
-    while (true) {
-      const CausalReader::Batch& batch = await_batch();
-      for (const CausalReader::Item& item : batch.items) names.push_back(name(item));
-      play(batch);
-      if (batch.last || !batch.failure.empty()) return names;
-    }
+    for (const CausalReader::Item& item : items()) names.push_back(name(item));
+    return names;
   }
   // Two sessions that ask in turn, with more steps than are read ahead, and one that asks when all is over.
   void write_long_one() {
@@ -98,28 +86,22 @@ class CausalReaderTest : public RecordingTest {
     close_session(kC, (kExchanges + 3) * 100);
     write();
   }
-  static constexpr int kExchanges = static_cast<int>(CausalReader::kAheadSteps) / 2;
+  static constexpr int kExchanges = static_cast<int>(CausalReader::kWindowSteps);
   static constexpr std::size_t kSteps = 6 + 4 * kExchanges + 2 + 3;
 
-  // Takes, plays nothing, until the window is full.
-  std::vector<std::string> fill_window() {
-    std::vector<std::string> names;
-    while (names.size() < CausalReader::kWindowSteps) {
-      for (const CausalReader::Item& item : await_batch().items) {
-        names.push_back(name(item));
-        held_.push_back(item.step);
-      }
-    }
-    EXPECT_EQ(names.size(), CausalReader::kWindowSteps);
-    return names;
+  // Reads, and plays nothing, until the window is full.
+  void fill_window() {
+    do {
+      for (CausalReader::Item& item : reader_->read()) held_.push_back(std::move(item.step));
+    } while (reader_->has_more());
+    EXPECT_EQ(held_.size(), CausalReader::kWindowSteps);
+  }
+  void play_window() {
+    for (const Step& step : held_) reader_->played(step);
   }
 
   std::optional<Recording> recording_;
   ReplayOptions options_;
-  std::mutex mutex_;
-  std::condition_variable woken_;
-  int wakes_ = 0;
-  CausalReader::Batch batch_;
   std::vector<Step> held_;
   std::optional<CausalReader> reader_;
 };
@@ -149,12 +131,8 @@ TEST_F(CausalReaderTest, AReplyHasTheFootprintOfAllThatItAnswers) {
   write();
   read();
   std::vector<Footprint> answered;
-  for (bool last = false; !last;) {
-    const CausalReader::Batch& batch = await_batch();
-    for (const CausalReader::Item& item : batch.items) {
-      if (item.step.kind == Step::Kind::kReply) answered.push_back(item.step.footprint);
-    }
-    last = batch.last;
+  for (const CausalReader::Item& item : items()) {
+    if (item.step.kind == Step::Kind::kReply) answered.push_back(item.step.footprint);
   }
   ASSERT_EQ(answered.size(), 3U);
   EXPECT_TRUE(answered[0].login);
@@ -165,7 +143,7 @@ TEST_F(CausalReaderTest, AReplyHasTheFootprintOfAllThatItAnswers) {
   EXPECT_EQ(answered[2].reads[0].key, 8);
 }
 
-TEST_F(CausalReaderTest, HoweverItIsCutIntoBatchesTheStreamIsTheSame) {
+TEST_F(CausalReaderTest, HoweverManyTurnsItTakesTheStreamIsTheSame) {
   write_long_one();
   read();
   const std::vector<std::string> names = all();
@@ -186,32 +164,29 @@ TEST_F(CausalReaderTest, WhatIsNotPlayedIsNotMoreThanTheWindow) {
   write_long_one();
   read();
   fill_window();
-  EXPECT_FALSE(reader_->take(batch_));
-  for (const Step& step : held_) reader_->played(step);
+  EXPECT_TRUE(reader_->read().empty());
+  EXPECT_FALSE(reader_->over());
+  play_window();
   EXPECT_EQ(held_.size() + all().size(), kSteps);
 }
 
-TEST_F(CausalReaderTest, WhatWasAskedForComesThoughTheWindowIsFull) {
+TEST_F(CausalReaderTest, OneSessionIsReadOnThoughTheWindowIsFull) {
   write_long_one();
   read();
-  const std::size_t before = fill_window().size();
-  reader_->read_on(kC);
-  // To the end of its exchange and no further; not after all that was recorded before it.
-  std::size_t taken = 0;
-  std::vector<std::string> wanted;
-  while (wanted.size() < 2) {
-    for (const CausalReader::Item& item : await_batch().items) {
-      ++taken;
-      held_.push_back(item.step);
-      if (item.session == kC) wanted.push_back(name(item));
-    }
-  }
-  EXPECT_THAT(wanted, ElementsAre("1.3 asks", "1.3 answered"));
-  EXPECT_LE(before + taken, CausalReader::kAheadSteps + 2);
-  EXPECT_FALSE(reader_->take(batch_));  // the window counts again
+  fill_window();
+  std::optional<Step> asks = reader_->read_on(kC);
+  ASSERT_TRUE(asks.has_value());
+  EXPECT_EQ(asks->kind, Step::Kind::kSend);
+  std::optional<Step> answered = reader_->read_on(kC);
+  ASSERT_TRUE(answered.has_value());
+  EXPECT_EQ(answered->kind, Step::Kind::kReply);
+  held_.push_back(std::move(*asks));
+  held_.push_back(std::move(*answered));
+  EXPECT_TRUE(reader_->read().empty());  // the window counts again
   // And what follows has nothing twice, and nothing missing.
-  for (const Step& step : held_) reader_->played(step);
-  EXPECT_EQ(before + taken + all().size(), kSteps);
+  play_window();
+  EXPECT_EQ(held_.size() + all().size(), kSteps);
+  EXPECT_FALSE(reader_->read_on(kC).has_value());  // it is over
 }
 
 TEST_F(CausalReaderTest, ASessionThatWasLeftComesNoMore) {
@@ -219,22 +194,10 @@ TEST_F(CausalReaderTest, ASessionThatWasLeftComesNoMore) {
   read();
   fill_window();
   reader_->leave(kA);
-  for (const Step& step : held_) reader_->played(step);
+  play_window();
   const std::vector<std::string> after = all();
-  EXPECT_LT(after.size(), kSteps - CausalReader::kAheadSteps / 2);
   EXPECT_THAT(after, testing::Contains("1.2 ends"));
-  EXPECT_THAT(after, testing::Not(testing::Contains("1.1 ends")));
-}
-
-TEST_F(CausalReaderTest, OneThatIsFullAndNobodyTakesFromEndsAllTheSame) {
-  write_long_one();
-  read();
-  fill_window();
-  reader_->stop();
-  reader_.reset();
-  read();
-  (void)await_batch();
-  reader_.reset();  // in the midst of reading
+  EXPECT_THAT(after, testing::Not(testing::Contains(testing::StartsWith("1.1"))));
 }
 
 TEST_F(CausalReaderTest, AStepLargerThanTheWindowIsReadWhenItIsItsTurn) {
@@ -266,14 +229,9 @@ TEST_F(CausalReaderTest, AtADamagedChunkItsSessionsEndAndTheOthersGoOn) {
   read();
   std::map<SessionId, RecordedEnd> ends;
   std::size_t asked = 0;
-  for (bool last = false; !last;) {
-    const CausalReader::Batch& batch = await_batch();
-    EXPECT_EQ(batch.failure, "");
-    for (const CausalReader::Item& item : batch.items) {
-      if (item.step.kind == Step::Kind::kEnd) ends[item.session] = item.step.end;
-      if (item.step.kind == Step::Kind::kSend) ++asked;
-    }
-    last = batch.last;
+  for (const CausalReader::Item& item : items()) {
+    if (item.step.kind == Step::Kind::kEnd) ends[item.session] = item.step.end;
+    if (item.step.kind == Step::Kind::kSend) ++asked;
   }
   EXPECT_EQ(asked, 3U);
   EXPECT_EQ(ends,
@@ -292,14 +250,13 @@ TEST_F(CausalReaderTest, ASegmentThatGoesAwayEndsReadingAndIsTold) {
   recording_.emplace(path());
   for (const auto& file : std::filesystem::directory_iterator(path())) std::filesystem::remove(file.path());
   start();
-  while (true) {
-    const CausalReader::Batch& batch = await_batch();
-    play(batch);
-    ASSERT_FALSE(batch.last);
-    if (batch.failure.empty()) continue;
-    EXPECT_THAT(batch.failure, testing::HasSubstr(path()));
-    break;
+  try {
+    (void)items();
+    FAIL() << "read to the end of what is gone";
+  } catch (const std::exception& error) {
+    EXPECT_THAT(error.what(), testing::HasSubstr(path()));
   }
+  EXPECT_FALSE(reader_->over());
 }
 
 TEST_F(CausalReaderTest, SessionsThatAreLeftOutAreCounted) {
@@ -311,15 +268,8 @@ TEST_F(CausalReaderTest, SessionsThatAreLeftOutAreCounted) {
   options.from = 150;
   options.wanted = [](const SessionDescriptor& session) { return session.id != kC; };
   read(std::move(options));
-  std::uint64_t left_out = 0;
-  std::vector<std::string> names;
-  for (bool last = false; !last;) {
-    const CausalReader::Batch& batch = await_batch();
-    left_out += batch.left_out;
-    for (const CausalReader::Item& item : batch.items) names.push_back(name(item));
-    last = batch.last;
-  }
-  EXPECT_EQ(left_out, 2U);
+  const std::vector<std::string> names = all();
+  EXPECT_EQ(reader_->left_out(), 2U);
   EXPECT_THAT(names, ElementsAre("1.2 opens", "1.2 answered", "1.2 ends"));
 }
 

@@ -83,17 +83,6 @@ TEST_F(SessionDirectoryTest, OneThatIsNotReadToItsEndEndsAllTheSame) {
   EXPECT_NE(directory.peek(), nullptr);
 }
 
-TEST_F(SessionDirectoryTest, OneThatWasStoppedHasNoMore) {
-  begin_segment(1, 1);
-  open_session(kA, 100);
-  seal();
-  finish_and_save();
-  const Recording recording(path());
-  SessionDirectory directory(recording);
-  directory.stop();
-  EXPECT_EQ(directory.peek(), nullptr);
-}
-
 TEST_F(SessionDirectoryTest, SessionsWhoseOpeningIsDamagedAreCounted) {
   begin_segment(1, 1);
   open_session(kA, 100);
