@@ -30,13 +30,16 @@ def log_file(server, dialect):
 
 
 def sessions_over(server, applications):
-    """Waits until each of these applications has disconnected, and its log is written."""
+    """Waits until each session of these applications has disconnected, and its log is written."""
     def all_there():
         rows = list(csv.reader(log_file(server, "csv").read_text(encoding="utf-8").splitlines(keepends=True)))
-        over = [row[22] for row in rows if len(row) > 22 and row[13].startswith("disconnection: ")]
+        rows = [row for row in rows if len(row) > 22]
+        begun = {row[5] for row in rows if row[22] in applications}
+        over = {row[5]: row[22] for row in rows if row[13].startswith("disconnection: ")}
         told = [log_file(server, dialect).read_bytes().count(b"disconnection: ") for dialect in ("stderr", "json")
                 if log_file(server, dialect).exists()]
-        return set(over).issuperset(applications) and all(count >= len(over) for count in told)
+        left = set(over.values()) >= set(applications) and over.keys() >= begun
+        return left and all(count >= len(over) for count in told)
     await_condition(all_there, f"{applications} in the log")
 
 
