@@ -4,6 +4,7 @@ import collections
 import csv
 import pathlib
 import re
+import signal
 import struct
 
 from postgres_server import major_version
@@ -30,17 +31,27 @@ def log_file(server, dialect):
 
 
 def sessions_over(server, applications):
-    """Waits until each session of these applications has disconnected, and its log is written."""
+    """Waits until each session that these applications had has disconnected, and that is in every log."""
+    logs = [log_file(server, dialect) for dialect in ("csv", "stderr", "json") if log_file(server, dialect).exists()]
+    _await_logged(server, logs)
+
     def all_there():
-        rows = list(csv.reader(log_file(server, "csv").read_text(encoding="utf-8").splitlines(keepends=True)))
+        rows = list(csv.reader(logs[0].read_text(encoding="utf-8").splitlines(keepends=True)))
         rows = [row for row in rows if len(row) > 22]
         begun = {row[5] for row in rows if row[22] in applications}
         over = {row[5]: row[22] for row in rows if row[13].startswith("disconnection: ")}
-        told = [log_file(server, dialect).read_bytes().count(b"disconnection: ") for dialect in ("stderr", "json")
-                if log_file(server, dialect).exists()]
         left = set(over.values()) >= set(applications) and over.keys() >= begun
-        return left and all(count >= len(over) for count in told)
+        return left and all(log.read_bytes().count(b"disconnection: ") >= len(over) for log in logs[1:])
     await_condition(all_there, f"{applications} in the log")
+
+
+def _await_logged(server, logs):
+    """Waits for what the server has logged so far: its processes write to one pipe, and this line comes last."""
+    line = b"received SIGHUP"
+    before = [log.read_bytes().count(line) for log in logs]
+    server.process.send_signal(signal.SIGHUP)
+    await_condition(lambda: all(log.read_bytes().count(line) > count for log, count in zip(logs, before)),
+                    f"{line} in the logs")
 
 
 def asked_in_log(server, without=()):
