@@ -4,7 +4,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
+#include <limits>
 
 #include "proxy/clock.h"
 
@@ -12,6 +14,7 @@ namespace understudy::proxy {
 namespace {
 
 constexpr std::chrono::milliseconds kLook{250};
+constexpr std::chrono::milliseconds kLookWhileSomeWait{20};
 constexpr TimeNs kLongestWait = 30'000'000'000;
 
 void end(int descriptor) {
@@ -21,7 +24,7 @@ void end(int descriptor) {
 
 }  // namespace
 
-AdminConnections::AdminConnections() : thread_([this] { watch(); }) {}
+AdminConnections::AdminConnections(std::size_t threads) : threads_(threads), thread_([this] { watch(); }) {}
 
 AdminConnections::~AdminConnections() {
   stop();
@@ -34,7 +37,7 @@ bool AdminConnections::admit(const void* key, int descriptor) {
   if (stopping_ || waiting_.size() >= kMostWaiting || waiting_.contains(key)) return false;
   const int duplicate = fcntl(descriptor, F_DUPFD_CLOEXEC, 0);
   if (duplicate < 0) return false;  // without a descriptor to end it by, it may not begin
-  waiting_.emplace(key, Entry{duplicate, now_ns() + kLongestWait});
+  waiting_.emplace(key, Entry{duplicate, now_ns() + kLongestWait, 0});
   changed_.notify_one();
   return true;
 }
@@ -46,7 +49,8 @@ AdminConnections::Lease::Lease(AdminConnections& connections, const void* key, T
   if (entry.empty()) return;  // it was shut down while it waited
   const int descriptor = entry.mapped().descriptor;
   if (connections_.stopping_) ::shutdown(descriptor, SHUT_RDWR);
-  connections_.entries_.insert_or_assign(std::this_thread::get_id(), Entry{descriptor, now_ns() + time});
+  const TimeNs now = now_ns();
+  connections_.entries_.insert_or_assign(std::this_thread::get_id(), Entry{descriptor, now + time, now});
 }
 
 AdminConnections::Lease::~Lease() {
@@ -58,7 +62,9 @@ AdminConnections::Lease::~Lease() {
 void AdminConnections::extend(TimeNs time) {
   const std::lock_guard lock(mutex_);
   const auto found = entries_.find(std::this_thread::get_id());
-  if (found != entries_.end()) found->second.until = now_ns() + time;
+  if (found == entries_.end()) return;
+  found->second.until = now_ns() + time;
+  found->second.asks_since = 0;
 }
 
 void AdminConnections::stop() {
@@ -75,9 +81,10 @@ void AdminConnections::watch() {
     if (entries_.empty() && waiting_.empty()) {
       changed_.wait(lock);
     } else {
-      changed_.wait_for(lock, kLook);
+      changed_.wait_for(lock, waiting_.empty() ? kLook : kLookWhileSomeWait);
     }
     const TimeNs now = now_ns();
+    make_room(now);
     for (const auto& [thread, entry] : entries_) {
       if (now > entry.until) ::shutdown(entry.descriptor, SHUT_RDWR);
     }
@@ -86,6 +93,23 @@ void AdminConnections::watch() {
       if (over) end(waiting.second.descriptor);
       return over;
     });
+  }
+}
+
+// (A thread whose connection was shut down takes one that waits within moments: until then it is counted
+// twice, and no more than the next in line ends too early.)
+void AdminConnections::make_room(TimeNs now) {
+  const std::size_t free = threads_ - std::min(threads_, entries_.size());
+  for (std::size_t taken = free; taken < waiting_.size(); ++taken) {
+    if (entries_.empty()) return;
+    const auto oldest = std::ranges::min_element(entries_, {}, [](const auto& entry) {
+      const TimeNs since = entry.second.asks_since;
+      return since == 0 ? std::numeric_limits<TimeNs>::max() : since;
+    });
+    Entry& entry = oldest->second;
+    if (entry.asks_since == 0 || now - entry.asks_since < kLeastToAsk) return;
+    ::shutdown(entry.descriptor, SHUT_RDWR);
+    entry.asks_since = 0;
   }
 }
 

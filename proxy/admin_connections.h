@@ -2,6 +2,9 @@
 // a byte now and then would hold a thread for ever. A thread that serves a connection holds a Lease; when its
 // time is over the connection is shut down, and the thread's next read or write ends.
 //
+// Where all threads are held and somebody waits for one, a request that is not whole yet has kLeastToAsk
+// only: the oldest such connections end, as many as there are that wait.
+//
 // Any thread.
 #pragma once
 
@@ -19,7 +22,11 @@ class AdminConnections {
   // So many may wait for a thread at once.
   static constexpr std::size_t kMostWaiting = 32;
 
-  AdminConnections();
+  // From its turn to the request's last byte, while others wait.
+  static constexpr TimeNs kLeastToAsk = 200'000'000;
+
+  // For a server of so many threads.
+  explicit AdminConnections(std::size_t threads);
   ~AdminConnections();
   AdminConnections(const AdminConnections&) = delete;
   AdminConnections& operator=(const AdminConnections&) = delete;
@@ -40,7 +47,7 @@ class AdminConnections {
    private:
     AdminConnections& connections_;
   };
-  // The calling thread's connection may take so long from now on.
+  // The request is whole; the calling thread's connection may take so long from now on.
   void extend(TimeNs time);
   // Every connection ends, those to come too.
   void stop();
@@ -49,9 +56,12 @@ class AdminConnections {
   struct Entry {
     int descriptor;  // a duplicate of our own: the connection's may be closed, and its number used again
     TimeNs until;
+    TimeNs asks_since;  // 0: its request is whole, or it was shut down for those who wait
   };
   void watch();
+  void make_room(TimeNs now);
 
+  const std::size_t threads_;
   std::mutex mutex_;
   std::condition_variable changed_;
   std::map<const void*, Entry> waiting_;

@@ -17,6 +17,7 @@ struct Route {
   std::string_view path;
   AdminEndpoint endpoint;
   bool writes;
+  std::string_view parameters = {};  // that its query may have, apart by ", "
 };
 constexpr Route kRoutes[] = {
     {"/healthz", AdminEndpoint::kHealth, false},
@@ -26,15 +27,16 @@ constexpr Route kRoutes[] = {
     {"/api/v1/pools", AdminEndpoint::kPools, false},
     {"/api/v1/sessions", AdminEndpoint::kSessions, false},
     {"/api/v1/failovers", AdminEndpoint::kFailovers, false},
-    {"/api/v1/pause", AdminEndpoint::kPause, true},
+    {"/api/v1/pause", AdminEndpoint::kPause, true, "timeout"},
     {"/api/v1/resume", AdminEndpoint::kResume, true},
     {"/api/v1/reload", AdminEndpoint::kReload, true},
-    {"/api/v1/move", AdminEndpoint::kMove, true},
+    {"/api/v1/move", AdminEndpoint::kMove, true, "timeout, promote, to"},
     {"/api/v1/record", AdminEndpoint::kRecord, false},
-    {"/api/v1/record/start", AdminEndpoint::kRecordStart, true},
+    {"/api/v1/record/start", AdminEndpoint::kRecordStart, true,
+     "name, duration, max_size, user, database, application, client, sample"},
     {"/api/v1/record/stop", AdminEndpoint::kRecordStop, true},
-    {"/api/v1/record/mark", AdminEndpoint::kRecordMark, true},
-    {"/api/v1/record/save", AdminEndpoint::kRecordSave, true},
+    {"/api/v1/record/mark", AdminEndpoint::kRecordMark, true, "text"},
+    {"/api/v1/record/save", AdminEndpoint::kRecordSave, true, "name, last"},
 };
 
 std::string lower(std::string_view text) {
@@ -95,6 +97,30 @@ std::optional<std::string> decoded(std::string_view text) {
   return result;
 }
 
+std::string_view query_of(std::string_view target) {
+  const std::size_t mark = target.find('?');
+  return mark == std::string_view::npos ? std::string_view() : target.substr(mark + 1);
+}
+
+// Takes the next "name=value" off the front.
+std::string_view next_of(std::string_view& query) {
+  const std::string_view one = query.substr(0, query.find('&'));
+  query.remove_prefix(std::min(one.size() + 1, query.size()));
+  return one;
+}
+
+std::string_view name_of(std::string_view one) { return one.substr(0, one.find('=')); }
+
+bool names(std::string_view list, std::string_view name) {
+  constexpr std::string_view kBetween = ", ";
+  while (!list.empty()) {
+    const std::string_view one = list.substr(0, list.find(kBetween));
+    if (one == name) return true;
+    list.remove_prefix(std::min(one.size() + kBetween.size(), list.size()));
+  }
+  return false;
+}
+
 AdminVerdict refuse(int status, std::string reason) { return {status, {}, std::move(reason), {}}; }
 
 std::optional<AdminVerdict> refuse_stranger(const AdminRequest& request) {
@@ -106,6 +132,22 @@ std::optional<AdminVerdict> refuse_stranger(const AdminRequest& request) {
     return refuse(415, "expected Content-Type: application/json, or a header X-Understudy");
   }
   return std::nullopt;
+}
+
+// A parameter that is misspelt would leave what it says at its default: a pause would wait for another time,
+// a recording take everybody in. (What comes behind its name may be secret.)
+void refuse_parameters(const Route& route, std::string_view query, AdminVerdict& verdict) {
+  constexpr std::size_t kMostShown = 64;
+  while (!query.empty()) {
+    const std::string_view one = next_of(query);
+    const std::string_view name = name_of(one);
+    if (one.empty() || names(route.parameters, name)) continue;
+    verdict.status = 400;
+    verdict.reason = "there is no parameter \"" + std::string(name.substr(0, kMostShown)) + "\"; ";
+    verdict.reason += route.parameters.empty() ? "none is known here" : "known here: ";
+    verdict.reason += route.parameters;
+    return;
+  }
 }
 
 }  // namespace
@@ -137,6 +179,10 @@ AdminVerdict judge(const AdminRequest& request, const AdminRules& rules) {
     }
     verdict.token_compared = !request.authorization.empty();
   }
+  // (Probes and scrapers may say what they like.)
+  if (verdict.status == 200 && path.starts_with("/api/")) {
+    refuse_parameters(*route, query_of(target), verdict);
+  }
   return verdict;
 }
 
@@ -147,13 +193,11 @@ std::optional<std::string> parameter_of(std::string_view target, std::string_vie
 }
 
 std::optional<std::vector<std::string>> parameters_of(std::string_view target, std::string_view name) {
-  const std::size_t mark = target.find('?');
-  std::string_view query = mark == std::string_view::npos ? std::string_view() : target.substr(mark + 1);
+  std::string_view query = query_of(target);
   std::vector<std::string> values;
   while (!query.empty()) {
-    const std::string_view one = query.substr(0, query.find('&'));
-    query.remove_prefix(std::min(one.size() + 1, query.size()));
-    const std::string_view key = one.substr(0, one.find('='));
+    const std::string_view one = next_of(query);
+    const std::string_view key = name_of(one);
     if (key != name) continue;
     const auto value = decoded(one.substr(std::min(key.size() + 1, one.size())));
     if (!value) return std::nullopt;

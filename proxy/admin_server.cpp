@@ -279,7 +279,7 @@ struct AdminServer::Http {
     pool.joinAll();
   }
 
-  AdminConnections connections;
+  AdminConnections connections{kThreads};
   LoginGuard guard;  // of tokens: whoever guesses them does not slow down database clients
   Poco::ThreadPool pool;
   Net::TCPServer server;

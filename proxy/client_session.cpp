@@ -1,5 +1,7 @@
 #include "proxy/client_session.h"
 
+#include <algorithm>
+
 #include "formats/wire/backend_builders.h"
 #include "formats/wire/message_types.h"
 #include "proxy/clock.h"
@@ -109,7 +111,10 @@ void ClientSession::pump_client() {
 void ClientSession::pump_server() {
   for (int reads = 0; reads < kReadsPerTurn; ++reads) {
     if (!server_readable() || !server_.endpoint().attached()) return;
-    const ReadResult result = server_.endpoint().read(context_.scratch);
+    auto room = context_.scratch;
+    if (stream_ends_ != 0) room = room.first(std::min(room.size(), tracker_.server_left()));
+    if (room.empty()) return end_stream();
+    const ReadResult result = server_.endpoint().read(room);
     if (result.status == IoStatus::kWouldBlock) return;
     if (result.status == IoStatus::kClosed) return server_ended({});
     if (result.status == IoStatus::kError) return server_ended(server_.endpoint().connection().error_text());
@@ -283,6 +288,12 @@ void ClientSession::terminate(CloseReason reason, std::string_view sqlstate, con
     [[maybe_unused]] const bool sent = client_.send(error);  // the client may be gone; we are closing anyway
   }
   close(reason, message);
+}
+
+void ClientSession::end_stream() {
+  if (stream_ends_ == 0) stream_ends_ = now_ns() + kLinger;
+  if (!tracker_.server_at_boundary() && now_ns() <= stream_ends_) return;
+  terminate(CloseReason::kShutdown, "57P01", "terminating connection due to administrator command");
 }
 
 void ClientSession::drain() {

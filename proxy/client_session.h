@@ -56,9 +56,12 @@ class ClientSession final : public Runnable {
   // Ends the session now, telling the client why in PostgreSQL's words.
   void terminate(CloseReason reason, std::string_view sqlstate, const std::string& message,
                  std::string_view hint = {}, std::string_view detail = {});
-  // The same because the proxy ends. What the server still runs for it is cancelled there: it would not
-  // notice before it has something to say. True when it is being told; `told` is called once it is, or cannot
-  // be.
+  // Ends a replication stream between two messages of its server: an error cannot be told within one. Until
+  // then it is called again and again.
+  void end_stream();
+  // As terminate(), because the proxy ends. What the server still runs for it is cancelled there: it would
+  // not notice before it has something to say. True when it is being told; `told` is called once it is, or
+  // cannot be.
   bool end_now(const std::string& message, std::function<void()> told);
   // Its client is gone and hears no more, as when a socket's is; for clients that have none. Not from within
   // what their connection calls.
@@ -293,6 +296,7 @@ class ClientSession final : public Runnable {
   TimeNs last_activity_ = 0;
   TimeNs request_since_ = 0;  // first byte of what is being answered; 0: nothing is
   TimeNs linger_until_ = 0;   // after close: the client has yet to take its last bytes
+  TimeNs stream_ends_ = 0;    // at its server's next message, and at the latest then; 0: it goes on
   std::uint32_t process_id_ = 0;
   ByteBuffer client_key_;
   bool client_eof_ = false;

@@ -52,6 +52,8 @@ class ProtocolTracker {
   // A stream stands between messages, so a message of our own may follow.
   [[nodiscard]] bool client_at_boundary() const { return client_.at_boundary(); }
   [[nodiscard]] bool server_at_boundary() const { return server_.at_boundary() && !status_due_; }
+  // Bytes that are surely the rest of what the server has said in part.
+  [[nodiscard]] std::size_t server_left() const { return server_.left(); }
   [[nodiscard]] const std::string& violation() const { return violation_; }
 
  private:

@@ -128,10 +128,7 @@ void Worker::end_streams() {
   if (!std::all_of(sessions_.begin(), sessions_.end(), streams_or_ended)) return;
   if (!std::exchange(only_streams_, true)) --context_.shared.workers_with_transactions;
   if (context_.shared.workers_with_transactions > 0) return;
-  for (const auto& [number, session] : sessions_) {
-    session->terminate(CloseReason::kShutdown, "57P01",
-                       "terminating connection due to administrator command");
-  }
+  for (const auto& [number, session] : sessions_) session->end_stream();
 }
 
 void Worker::stop_listening() {

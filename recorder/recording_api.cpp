@@ -81,8 +81,7 @@ AdminReply start(RecordingControl& control, const std::string& target) {
 
 AdminReply mark(RecordingControl& control, const std::string& target) {
   std::string text;
-  if (!take_parameter(target, "text", text) || !unknown_parameter(target, {"text"}).empty())
-    return bad("expected ?text= and what the mark says");
+  if (!take_parameter(target, "text", text)) return bad("expected ?text= and what the mark says");
   if (const auto refusal = control.mark(text)) return refused(*refusal);
   Object json = object();
   json.set("marked", true);
@@ -92,8 +91,7 @@ AdminReply mark(RecordingControl& control, const std::string& target) {
 AdminReply save(RecordingControl& control, const std::string& target) {
   std::string name;
   std::string last;
-  const bool fits = take_parameter(target, "name", name) && take_parameter(target, "last", last) &&
-                    unknown_parameter(target, {"name", "last"}).empty();
+  const bool fits = take_parameter(target, "name", name) && take_parameter(target, "last", last);
   const auto duration = last.empty() ? std::optional<TimeNs>(0) : parse_duration(last);
   if (!fits || !duration || *duration < 0)
     return bad("expected ?name= and last= with a duration such as 10min");

@@ -1,6 +1,5 @@
 #include "recorder/recording_request.h"
 
-#include <algorithm>
 #include <locale>
 #include <sstream>
 
@@ -28,18 +27,6 @@ bool take_percent(const std::string& text, double& out) {
 
 }  // namespace
 
-std::string unknown_parameter(std::string_view target, std::initializer_list<std::string_view> known) {
-  const std::size_t mark = target.find('?');
-  std::string_view query = mark == std::string_view::npos ? std::string_view() : target.substr(mark + 1);
-  while (!query.empty()) {
-    const std::string_view one = query.substr(0, query.find('&'));
-    query.remove_prefix(std::min(one.size() + 1, query.size()));
-    const std::string_view name = one.substr(0, one.find('='));
-    if (!name.empty() && std::find(known.begin(), known.end(), name) == known.end()) return std::string(name);
-  }
-  return {};
-}
-
 bool take_parameter(std::string_view target, std::string_view name, std::string& out) {
   const auto values = proxy::parameters_of(target, name);
   if (!values || values->size() > 1) return false;
@@ -48,9 +35,6 @@ bool take_parameter(std::string_view target, std::string_view name, std::string&
 }
 
 std::string parse_recording_request(const std::string& target, RecordingRequest& out) {
-  const std::string unknown = unknown_parameter(
-      target, {"name", "duration", "max_size", "user", "database", "application", "client", "sample"});
-  if (!unknown.empty()) return "there is no parameter \"" + unknown + "\"";
   std::string duration;
   std::string size;
   std::string sample;

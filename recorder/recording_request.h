@@ -4,7 +4,6 @@
 // Values. Any thread.
 #pragma once
 
-#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,15 +20,11 @@ struct RecordingRequest {
 };
 
 // What a target such as "/api/v1/record/start?name=x&user=a&user=b" asks for. Returns what is wrong with it;
-// empty when nothing is. A parameter that is not known is wrong: a filter that is misspelt would record
-// everybody.
+// empty when nothing is. (The admin port has refused parameters that are not known.)
 [[nodiscard]] std::string parse_recording_request(const std::string& target, RecordingRequest& out);
 
 // A parameter of a target that is given at most once; `out` is empty when it is not given. False when it is
 // malformed or given more often.
 [[nodiscard]] bool take_parameter(std::string_view target, std::string_view name, std::string& out);
-// The first parameter of a target that is none of `known`; empty when there is none.
-[[nodiscard]] std::string unknown_parameter(std::string_view target,
-                                            std::initializer_list<std::string_view> known);
 
 }  // namespace understudy::recorder

@@ -68,6 +68,11 @@ class FrameScanner {
 
   // True between messages: no header or payload is half read.
   [[nodiscard]] bool at_boundary() const { return payload_left_ == 0 && header_have_ == 0; }
+  // So many bytes belong to the message, or to the header, that is half read; 0 at a boundary. Reading no
+  // more than that, time and again, ends at a boundary.
+  [[nodiscard]] std::size_t left() const {
+    return header_have_ > 0 ? kHeaderBytes - header_have_ : std::size_t{payload_left_};
+  }
   [[nodiscard]] bool broken() const { return broken_; }
   [[nodiscard]] char broken_type() const { return broken_type_; }
   [[nodiscard]] std::uint32_t broken_length() const { return broken_length_; }

@@ -577,6 +577,7 @@ def test_other_paths_and_methods(server, make_admin):
     assert (status, headers["Allow"]) == (405, "POST")
     assert admin.post("pause?timeout=soon")[0] == 400
     assert admin.post("pause?timeout=1h")[0] == 400
+    assert admin.post("pause?tiemout=1s") == (400, {"error": 'there is no parameter "tiemout"; known here: timeout'})
     assert admin.metrics()["understudy_paused"] == "0"
 
 

@@ -26,6 +26,9 @@ def test_a_receiver_of_wal_gets_the_servers_wal(server, make_proxy, scratch):
     process = receiver(proxy, "pg_receivewal", "-D", scratch, "--no-sync", "--slot=physical", "--create-slot")
     assert process.wait(60) == 0, process.stderr.read()
     process = receiver(proxy, "pg_receivewal", "-D", scratch, "--no-sync", "--slot=physical", "--status-interval=1")
+    # It begins with the segment that the server is at when it asks.
+    await_condition(lambda: server.value("SELECT active FROM pg_replication_slots WHERE slot_name = 'physical'"),
+                    "the receiver to begin")
     server.execute("CREATE TABLE written AS SELECT n, md5(n::text) FROM generate_series(1, 20000) n")
     wal = server.value("SELECT pg_walfile_name(pg_current_wal_lsn())")
     server.execute("SELECT pg_switch_wal()")

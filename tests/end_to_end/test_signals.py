@@ -1,12 +1,16 @@
 """Does SIGTERM drain, a second one end, and SIGHUP reread the configuration?"""
 
+import contextlib
 import signal
+import socket
 import struct
+import threading
 
 import psycopg
 import pytest
 
-from raw_session import RawSession, error_fields, kinds, query, startup
+from fake_backend import LOGGED_IN, FakeBackend, read_message
+from raw_session import RawSession, error_fields, kinds, message, query, startup
 from waiting import await_condition
 
 
@@ -37,7 +41,8 @@ def test_sigterm_lets_transactions_end_and_idle_sessions_go(server, make_proxy):
 def test_a_drain_ends_replication_streams_and_does_so_last(server, make_proxy):
     """They are never idle; a COMMIT may be waiting for what a standby says in one."""
     proxy = make_proxy(server.tcp, "--workers", "2")
-    position = server.value("SELECT pg_current_wal_lsn()::text")
+    # No stream begins where the server has written to, as long as that is not flushed.
+    position = server.value("SELECT pg_current_wal_flush_lsn()::text")
     with proxy.connect(autocommit=False) as busy, RawSession(proxy.port, login=False) as stream:
         busy.execute("CREATE TABLE draining (n int)")
         stream.send(startup(user="postgres", replication="true"))
@@ -49,7 +54,8 @@ def test_a_drain_ends_replication_streams_and_does_so_last(server, make_proxy):
         busy.execute("INSERT INTO draining SELECT generate_series(1, 1000)")
         server.execute("CREATE TABLE meanwhile (n int)")
         written = server.value("SELECT pg_current_wal_lsn() - '0/0'")
-        for _, payload in iter(stream.next, None):
+        for kind, payload in iter(stream.next, None):
+            assert kind == b"d", payload
             # WAL data: where it begins, where the server's WAL ends, when, and the WAL itself.
             if payload[:1] == b"w" and struct.unpack("!q", payload[1:9])[0] + len(payload) - 25 >= written:
                 break
@@ -57,6 +63,41 @@ def test_a_drain_ends_replication_streams_and_does_so_last(server, make_proxy):
         messages = stream.to_end()
         assert [error["C"] for error in error_fields(messages)] == ["57P01"]
     assert proxy.wait() == 0
+
+
+def test_a_drain_ends_no_replication_stream_within_a_message(make_proxy):
+    """A server's message may come in pieces, and the proxy not be given the processor between them."""
+    whole = message(b"d", b"w" + bytes(100_000))
+    cuts = [70_000, 3, len(whole)]
+    go_on = threading.Event()
+
+    def play(connection):
+        connection.sendall(LOGGED_IN)
+        cut = cuts[int(read_message(connection)[1][:1])]
+        connection.sendall(message(b"W", b"\0\0\0") + whole[:cut])
+        go_on.wait()
+        connection.sendall(whole[cut:])
+        connection.recv(1)
+
+    with FakeBackend(play) as backend, contextlib.ExitStack() as stack:
+        proxy = make_proxy(backend.address, "--workers", "1")
+        streams = [stack.enter_context(RawSession(proxy.port, login=False)) for _ in cuts]
+        for number, stream in enumerate(streams):
+            stream.send(startup(user="postgres", replication="true"))
+            stream.until_ready()
+            stream.send(query(f"{number}"))
+            assert stream.next()[0] == b"W"
+            assert stream.is_inside_message or stream.socket.recv(1, socket.MSG_PEEK) == b"d"
+        in_payload, in_header, between = streams
+        proxy.signal(signal.SIGTERM)
+        # All were looked at when this one ends.
+        assert kinds(between.to_end()) == "dE"
+        go_on.set()
+        for stream in (in_payload, in_header):
+            messages = stream.to_end()
+            assert kinds(messages) == "dE" and len(messages[0][1]) == 100_001
+            assert error_fields(messages)[0]["C"] == "57P01"
+        assert proxy.wait() == 0
 
 
 def test_a_drain_ends_what_goes_on_after_its_time_out(server, make_proxy):

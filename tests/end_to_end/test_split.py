@@ -576,6 +576,7 @@ def test_a_session_leaves_a_replica_that_becomes_the_primary(cluster, make_repli
     proxy = make_replica_proxy(cluster.backends, "--auth", "trust")
     with proxy.connect() as client:
         promoted = next(node for node in cluster.replicas if node.server.port == serves(client)[0])
+        cluster.await_streaming(promoted)  # else the other may have more, and must be made anew
         cluster.kill_primary()
         cluster.take_over(promoted)
         await_condition(lambda: serves(client)[0] != promoted.server.port, "another replica")

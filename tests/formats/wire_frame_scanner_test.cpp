@@ -41,6 +41,27 @@ TEST(WireFrameScanner, EveryPieceSizeGivesTheSameFrames) {
   }
 }
 
+TEST(WireFrameScanner, WhatIsLeftEndsAtTheNextBoundary) {
+  const ByteBuffer stream = stream_of(Direction::kFromServer);
+  for (std::size_t cut = 1; cut < stream.size(); ++cut) {
+    FrameScanner scanner;
+    std::size_t messages = 0;
+    const auto count = [&](const FrameHeader&) { return ++messages > 0; };
+    EXPECT_TRUE(scanner.feed(ByteView(stream).first(cut), count));
+    const bool in_header = !scanner.at_boundary() && scanner.left() < 5;
+    const std::size_t begun = messages;
+    std::size_t at = cut;
+    while (scanner.left() > 0) {
+      ASSERT_LE(scanner.left(), stream.size() - at) << cut;
+      const ByteView rest = ByteView(stream).subspan(at, scanner.left());
+      at += rest.size();
+      EXPECT_TRUE(scanner.feed(rest, count));
+    }
+    EXPECT_TRUE(scanner.at_boundary()) << cut;
+    EXPECT_LE(messages - begun, in_header ? 1U : 0U) << cut;
+  }
+}
+
 TEST(WireFrameScanner, EmptyPiecesChangeNothing) {
   FrameScanner scanner;
   int frames = 0;

@@ -250,13 +250,16 @@ class Cluster:
             node.server.start()
 
     def await_following(self, node):
-        """Until it streams from the primary. One that has log beyond the place where the primary's timeline began is
-        made anew."""
+        """Until it streams from the primary, on its timeline: what is left of the old one is streamed first, also to who
+        cannot follow. One that has log beyond the place where the primary's timeline began is made anew."""
         begun = len(node.server.log())
-        follows = ("SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'"
+        timeline = self.primary.value("SELECT ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int")
+        follows = ("SELECT count(*) FROM pg_stat_wal_receiver WHERE status = 'streaming'"
+                   f" AND received_tli = {timeline}")
+        is_seen = ("SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'"
                    f" AND application_name = '{node.name}'")
-        with self.primary.connect() as connection:
-            await_condition(lambda: connection.execute(follows).fetchone()[0]
+        with self.primary.connect() as primary, node.connect() as connection:
+            await_condition(lambda: (connection.execute(follows).fetchone()[0] and primary.execute(is_seen).fetchone()[0])
                             or FAR_AHEAD_OF_THE_FORK.search(node.server.log()[begun:]), f"{node} to follow", 30)
         if FAR_AHEAD_OF_THE_FORK.search(node.server.log()[begun:]):
             node.is_out = True

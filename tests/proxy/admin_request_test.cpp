@@ -29,7 +29,7 @@ TEST(AdminRequestTest, EveryEndpointIsFound) {
   for (const char* path : {"/healthz", "/readyz", "/metrics", "/api/v1/backends", "/api/v1/pools",
                            "/api/v1/sessions", "/api/v1/failovers", "/api/v1/record"}) {
     EXPECT_EQ(judge(get(path), kLocal).status, 200) << path;
-    EXPECT_EQ(judge(get(std::string(path) + "?x=1"), kLocal).status, 200) << path;
+    EXPECT_EQ(judge(get(std::string(path) + "?"), kLocal).status, 200) << path;
   }
   EXPECT_EQ(judge(post("/api/v1/pause?timeout=1s"), kLocal).endpoint, AdminEndpoint::kPause);
   EXPECT_EQ(judge(post("/api/v1/resume"), kLocal).endpoint, AdminEndpoint::kResume);
@@ -38,6 +38,51 @@ TEST(AdminRequestTest, EveryEndpointIsFound) {
   EXPECT_EQ(judge(post("/api/v1/record/stop"), kLocal).endpoint, AdminEndpoint::kRecordStop);
   EXPECT_EQ(judge(post("/api/v1/record/mark?text=x"), kLocal).endpoint, AdminEndpoint::kRecordMark);
   EXPECT_EQ(judge(post("/api/v1/record/save?name=x"), kLocal).endpoint, AdminEndpoint::kRecordSave);
+}
+
+TEST(AdminRequestTest, UnknownParametersAreRefusedAndTheKnownOnesNamed) {
+  const auto reason_of = [](const AdminRequest& request) {
+    const AdminVerdict verdict = judge(request, kLocal);
+    EXPECT_EQ(verdict.status, 400) << request.target;
+    return verdict.reason;
+  };
+  EXPECT_EQ(reason_of(post("/api/v1/pause?timeout=1s&tiemout=2s")),
+            "there is no parameter \"tiemout\"; known here: timeout");
+  EXPECT_EQ(reason_of(post("/api/v1/move?promoted=true")),
+            "there is no parameter \"promoted\"; known here: timeout, promote, to");
+  EXPECT_EQ(reason_of(get("/api/v1/sessions?user=ada")),
+            "there is no parameter \"user\"; none is known here");
+  for (const char* const one : {"timeoutx=1s", "t=1s", "=1s", "TIMEOUT=1s", "t%69meout=1s",
+                                "timeout, promote=1", "timeout&x", "timeout,=1"}) {
+    EXPECT_EQ(judge(post(std::string("/api/v1/move?") + one), kLocal).status, 400) << one;
+  }
+  EXPECT_LT(reason_of(post("/api/v1/resume?" + std::string(10'000, 'a'))).size(), 200U);
+  // What stands behind the name is nobody's business.
+  EXPECT_EQ(reason_of(post("/api/v1/resume?token=secret")).find("secret"), std::string::npos);
+}
+
+TEST(AdminRequestTest, KnownParametersAreTaken) {
+  for (
+      const char* const target :
+      {"/api/v1/pause?timeout=1s", "/api/v1/pause?&timeout=1s&&", "/api/v1/move?to=a&promote=true&timeout=1s",
+       "/api/v1/record/start?name=a&duration=1s&max_size=1GiB&user=a&user=b&database=c&application=d&client=e"
+       "&sample=5",
+       "/api/v1/record/mark?text=a%26b=c", "/api/v1/record/save?name=a&last=10min"}) {
+    EXPECT_EQ(judge(post(target), kLocal).status, 200) << target;
+  }
+  // Probes and scrapers say what they like.
+  for (const char* const path : {"/healthz", "/readyz", "/metrics"}) {
+    EXPECT_EQ(judge(get(std::string(path) + "?x=1"), kLocal).status, 200) << path;
+  }
+}
+
+TEST(AdminRequestTest, WhoHasNoTokenLearnsNothingOfParameters) {
+  EXPECT_EQ(judge(post("/api/v1/pause?x=1"), kLocalWithToken).status, 401);
+  AdminRequest request = post("/api/v1/pause?x=1");
+  request.authorization = "Bearer open sesame";
+  const AdminVerdict verdict = judge(request, kLocalWithToken);
+  EXPECT_EQ(verdict.status, 400);
+  EXPECT_TRUE(verdict.token_compared);
 }
 
 TEST(AdminRequestTest, UnknownPathsAreNotFound) {
