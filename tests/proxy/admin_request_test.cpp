@@ -50,6 +50,10 @@ TEST(AdminRequestTest, UnknownParametersAreRefusedAndTheKnownOnesNamed) {
             "there is no parameter \"tiemout\"; known here: timeout");
   EXPECT_EQ(reason_of(post("/api/v1/move?promoted=true")),
             "there is no parameter \"promoted\"; known here: timeout, promote, to");
+  EXPECT_EQ(
+      reason_of(post("/api/v1/record/start?name=a&usr=ada")),
+      "there is no parameter \"usr\"; known here: name, duration, max_size, user, database, application, "
+      "client, sample");
   EXPECT_EQ(reason_of(get("/api/v1/sessions?user=ada")),
             "there is no parameter \"user\"; none is known here");
   for (const char* const one : {"timeoutx=1s", "t=1s", "=1s", "TIMEOUT=1s", "t%69meout=1s",
