@@ -7,6 +7,7 @@
 
 #include <map>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "formats/masking/rules.h"
@@ -93,6 +94,7 @@ class ColumnJudge {
   [[nodiscard]] const masking::Rule* reference(const Poco::JSON::Object::Ptr& column) const;
   [[nodiscard]] const masking::Rule* named_part(const std::string& key, const Poco::Dynamic::Var& part) const;
   [[nodiscard]] Mention look(const Poco::Dynamic::Var& var, bool for_value) const;
+  [[nodiscard]] Mention look_into(const Poco::Dynamic::Var& var, bool for_value) const;
 
   const masking::Rules& rules_;
   std::vector<std::string> tables_;
@@ -103,6 +105,14 @@ class ColumnJudge {
   std::map<std::string, const masking::Rule*> written_;
   const masking::Rule* mentioned_ = nullptr;
   const masking::Rule* unnamed_ = nullptr;
+
+  // What look() has found, by the part of the tree, while so much is known: expressions that are nested
+  // thousands deep are looked at from each of their levels.
+  struct Looked {
+    std::size_t known = 0;
+    std::unordered_map<const void*, Mention> found[2];
+  };
+  mutable Looked looked_;
 };
 
 // Of (SELECT ...) AS v (a, b), or WITH v (a, b) AS (VALUES ...): the query, and the names. Null: there are

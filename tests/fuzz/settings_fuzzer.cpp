@@ -19,9 +19,11 @@ void take(const std::vector<Setting>& settings) {
                           [&](const KeyHelp& one) { return one.key == given.first; }));
     }
     require(taken.given.size() <= settings.size());
-    require(!taken.configuration.listen.empty() && !taken.configuration.backends.empty());
+    const proxy::Configuration& configuration = taken.configuration;
+    require(!configuration.listen.empty());
+    require(!configuration.backends.empty() || !configuration.patroni.endpoints.empty());
     require(need_restart(taken, apply_settings(settings)).empty());
-    (void)proxy::effective_workers(taken.configuration);
+    (void)proxy::effective_workers(configuration);
   } catch (const SettingsError& error) {
     require(std::string_view(error.what()).starts_with("file:"));
   }

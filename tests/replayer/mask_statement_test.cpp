@@ -44,6 +44,12 @@ TEST(MaskStatement, ConstantsOfMaskedColumnsOnly) {
             "SELECT id FROM t WHERE lower(email) = lower('?')");
 }
 
+// Each level once: with every level read again from those above, this took minutes.
+TEST(MaskStatement, ConstantsInExpressionsNestedThousandsDeep) {
+  const std::string deep = "SELECT " + std::string(2000, '+') + "id FROM users WHERE email = ";
+  EXPECT_EQ(masked(deep + "'qqqq'"), deep + "'?'");
+}
+
 TEST(MaskStatement, ValuesByTheColumnsTheyGoTo) {
   EXPECT_EQ(masked("INSERT INTO users (id, email, n) VALUES (77, 'qqqq', 'qqqq'), (77, 'qqqq', DEFAULT)"),
             "INSERT INTO users (id, email, n) VALUES (77, '?', 'qqqq'), (77, '?', DEFAULT)");
