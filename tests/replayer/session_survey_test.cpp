@@ -106,6 +106,33 @@ TEST_F(SessionSurveyTest, OneOpenBeforeTheRecordingAndOneNeverClosedAreThere) {
   EXPECT_FALSE(sessions_[1].tally.closed());
 }
 
+// The segment in which it opened is gone: what others said before it is none the less on record.
+TEST_F(SessionSurveyTest, ASessionWhoseOpeningIsGoneTakesNothingFromThoseBeforeIt) {
+  begin_segment(1, 1);
+  open_session(kA, 100);
+  from_client(kA, 110, query("before"));
+  close_session(kA, 120);
+  seal();
+  finish_and_save();
+  begin_segment(1, 3, {descriptor(kB, 200)});
+  from_client(kB, 310, query("behind"));
+  open_session(kC, 320);
+  close_session(kB, 330);
+  seal();
+  finish_and_save();
+  EXPECT_THAT(survey(), ElementsAre("1.1", "1.2", "1.3"));
+  EXPECT_EQ(sessions_[0].tally.requests(), 1U);
+  EXPECT_TRUE(sessions_[0].tally.closed());
+  EXPECT_FALSE(sessions_[0].continuing);
+  EXPECT_EQ(sessions_[1].tally.requests(), 1U);
+  EXPECT_TRUE(sessions_[1].tally.closed());
+  EXPECT_TRUE(sessions_[1].continuing);
+  EXPECT_FALSE(sessions_[2].continuing);
+  SessionFilter early;
+  early.until = 150;
+  EXPECT_THAT(survey(early), ElementsAre("1.1"));
+}
+
 TEST_F(SessionSurveyTest, ADamagedChunkIsAHoleInItsSessionsAndOneWhoseOpeningItHeldIsTold) {
   begin_segment(1, 1);
   open_session(kA, 100);
