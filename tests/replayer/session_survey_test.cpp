@@ -153,6 +153,29 @@ TEST_F(SessionSurveyTest, ADamagedChunkIsAHoleInItsSessionsAndOneWhoseOpeningItH
   EXPECT_THAT(lost_, ElementsAre(kB));
 }
 
+// A capture goes on between messages; what else was lost may have ended in the middle of one.
+TEST_F(SessionSurveyTest, CountsBehindGapsOfACaptureAndTellsWhatItCannotRead) {
+  begin_segment(1, 1);
+  open_session(kA, 100);
+  from_client(kA, 110, query("one") + query("cut off").substr(0, 7));
+  gap(kA, 120, {GapReason::kCaptureLoss, 110, 120, 30, 4000, 5});
+  from_client(kA, 130, query("two"));
+  from_server(kA, 140, complete("SELECT 1") + ready());
+  gap(kA, 150, {GapReason::kOverload, 140, 150, 1, 2, 3});
+  from_client(kA, 160, query("not for sure"));
+  gap(kA, 170, {GapReason::kCaptureLoss, 160, 170, 1, 2, 3});
+  from_client(kA, 180, query("nor this"));
+  seal();
+  finish_and_save();
+  EXPECT_THAT(survey(), ElementsAre("1.1"));
+  const replayer::SessionTally& tally = sessions_.front().tally;
+  EXPECT_EQ(tally.requests(), 3U) << "with the one that was cut off, which had begun";
+  EXPECT_EQ(tally.messages(Direction::kFromServer), 2U);
+  EXPECT_EQ(tally.gaps(), 3U);
+  EXPECT_TRUE(tally.has_hole());
+  EXPECT_EQ(tally.bytes_not_read(), (query("not for sure") + query("nor this")).size());
+}
+
 TEST_F(SessionSurveyTest, FiltersByWhoWhereAndWhen) {
   begin_segment(1, 1);
   SessionDescriptor other = descriptor(kB, 200, "bob");
