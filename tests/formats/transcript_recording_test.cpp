@@ -407,19 +407,6 @@ TEST_F(RecordingTest, SessionsOpenBeforeTheRecordingStartsComeFirst) {
   EXPECT_EQ(recording.continuing().size(), 1U);
 }
 
-TEST_F(RecordingTest, SessionsWhoseOpeningIsGoneWithASegmentComeWhereTheyOpened) {
-  begin_segment(1, 1);
-  open_session(kA, 10);
-  seal();
-  finish_and_save();
-  begin_segment(1, 3, {descriptor(kB, 20)});
-  from_client(kB, 40, "on");
-  open_session(kC, 30);
-  seal();
-  finish_and_save();
-  EXPECT_THAT(sessions_of(Recording(directory_)), ElementsAre("1.1", "1.2", "1.3"));
-}
-
 TEST_F(RecordingTest, SessionWhoseOpeningIsDamagedIsKnownFromTheNextSegment) {
   begin_segment(1, 1);
   open_session(kA, 1);
