@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 
+#include "replayer/left_out.h"
 #include "tests/replayer/support.h"
 
 namespace understudy::test {
@@ -174,6 +175,28 @@ TEST_F(SessionSurveyTest, CountsBehindGapsOfACaptureAndTellsWhatItCannotRead) {
   EXPECT_EQ(tally.gaps(), 3U);
   EXPECT_TRUE(tally.has_hole());
   EXPECT_EQ(tally.bytes_not_read(), (query("not for sure") + query("nor this")).size());
+}
+
+// What a replay leaves out: of the sessions it cut, from the hole on.
+TEST_F(SessionSurveyTest, WhatIsBehindHolesIsCounted) {
+  begin_segment(1, 1);
+  open_session(kA, 100);
+  from_client(kA, 110, query("one"));
+  gap(kA, 120, {GapReason::kCaptureLoss, 110, 120, 30, 4000, 5});
+  from_client(kA, 130, query("two") + query("three"));
+  gap(kA, 140, {GapReason::kCaptureLoss, 130, 140, 1, 2, 3});
+  from_client(kA, 150, query("four"));
+  open_session(kB, 160);
+  from_client(kB, 170, query("not asked for"));
+  gap(kB, 180, {GapReason::kCaptureLoss, 170, 180, 1, 2, 3});
+  from_client(kB, 190, query("nor this"));
+  seal();
+  finish_and_save();
+  SessionSet cut;
+  cut.insert(kA);
+  const replayer::LeftOut left_out = replayer::behind_holes(Recording(directory_), cut);
+  EXPECT_EQ(left_out.requests, 3U);
+  EXPECT_EQ(left_out.bytes, (query("two") + query("three") + query("four")).size());
 }
 
 TEST_F(SessionSurveyTest, FiltersByWhoWhereAndWhen) {
