@@ -6,6 +6,9 @@
 #include <cxxopts.hpp>
 #include <stdexcept>
 
+#include "formats/command.h"
+#include "recorder/recording_request.h"
+
 namespace understudy::recorder {
 namespace {
 
@@ -38,6 +41,18 @@ std::string joined(const std::vector<std::string>& words) {
   std::string text;
   for (const std::string& word : words) text += (text.empty() ? "" : " ") + word;
   return text;
+}
+
+// What the proxy would refuse is told as what it is, bad usage.
+void check_values(const std::string& what, const std::string& target) {
+  RecordingRequest request;
+  const std::string wrong = what == "start" ? parse_recording_request(target, request) : "";
+  if (!wrong.empty()) throw std::invalid_argument("record start: " + wrong);
+  std::string last;
+  if (what != "save" || !take_parameter(target, "last", last) || last.empty()) return;
+  const auto duration = parse_duration(last);
+  if (!duration || *duration < 0)
+    throw std::invalid_argument("record save: last: expected a duration such as 10min");
 }
 
 }  // namespace
@@ -105,6 +120,7 @@ CtlQuestion ctl_record_question(const std::vector<std::string>& words, const cxx
       add_parameter(question.target, option.parameter, value);
     }
   }
+  check_values(what, question.target);
   return question;
 }
 

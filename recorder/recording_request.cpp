@@ -45,6 +45,10 @@ std::string parse_recording_request(const std::string& target, RecordingRequest&
       take_list(target, "user", filter.users) && take_list(target, "database", filter.databases) &&
       take_list(target, "application", filter.applications) && take_list(target, "client", filter.clients);
   if (!read) return "a parameter is malformed, or given twice where it can be given once";
+  for (const auto* const names : {&filter.users, &filter.databases}) {
+    if (std::find(names->begin(), names->end(), "") != names->end())
+      return "user and database: expected names; nobody has none";
+  }
   if (!duration.empty()) {
     const auto given = parse_duration(duration);
     if (!given || *given <= 0) return "duration: expected a duration such as 10min";

@@ -8,6 +8,8 @@
 #include <optional>
 #include <system_error>
 
+#include "formats/transcript/saved_note.h"
+
 namespace understudy::recorder {
 
 namespace fs = std::filesystem;
@@ -99,11 +101,18 @@ SavedSegments save_segments(const fs::path& from, unsigned run, unsigned incompl
   std::error_code ignored;
   try {
     SavedSegments result;
+    std::optional<SegmentName> last;
     for (const SegmentFile& file : segment_files(from)) {
       if (file.name.run != run || file.name.segment >= incomplete || file.written_at < since) continue;
-      ++(link_or_copy(file.path, to / file.path.filename()) ? result.saved : result.expired);
+      const bool saved = link_or_copy(file.path, to / file.path.filename());
+      ++(saved ? result.saved : result.expired);
+      if (saved) last = file.name;
     }
-    if (result.saved == 0) fs::remove_all(to, ignored);
+    if (last) {
+      write_saved_note(to, *last);
+    } else {
+      fs::remove_all(to, ignored);
+    }
     return result;
   } catch (const std::system_error&) {
     fs::remove_all(to, ignored);

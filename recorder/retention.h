@@ -58,8 +58,9 @@ struct SavedSegments {
   std::size_t expired = 0;  // deleted before they could be linked or copied: the oldest
 };
 // Links, or where that cannot be copies, the complete segments of a run (those below `incomplete`) that were
-// written to at `since` or later into `to`, an empty directory. Throws std::system_error naming what could
-// not be done. Where it throws or nothing was saved, nothing is left of `to`.
+// written to at `since` or later into `to`, an empty directory, with a note that they were (saved_note.h).
+// Throws std::system_error naming what could not be done. Where it throws or nothing was saved, nothing is
+// left of `to`.
 SavedSegments save_segments(const std::filesystem::path& from, unsigned run, unsigned incomplete,
                             TimeNs since, const std::filesystem::path& to);
 

@@ -26,6 +26,9 @@ void SummaryLines::put_count(std::uint64_t number, const std::string& label, con
 void SummaryLines::put_written(const std::string& output, unsigned run, const Statistics& recording) {
   put("written", output + ", run " + std::to_string(run) + ": " + format_size(recording.stored_bytes) +
                      " in " + counted(recording.segments, "segment"));
+  if (run < 2) return;
+  put("", "beside what was there, up to run " + std::to_string(run - 1) +
+              ": what is read a second time is in it twice");
 }
 
 }  // namespace understudy::recorder

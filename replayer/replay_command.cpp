@@ -20,6 +20,7 @@
 #include "recorder/recorder.h"
 #include "replayer/commands.h"
 #include "replayer/condition_scope.h"
+#include "replayer/left_out.h"
 #include "replayer/output.h"
 #include "replayer/reading_keys.h"
 #include "replayer/recording_lookup.h"
@@ -54,7 +55,7 @@ constexpr const char* kExitCodes =
     "is whole up to there.\n"
     "\nExit codes: 0 replayed; 1 could not, ended early, or the summary could not be written; 2 bad\n"
     "usage; 3 replayed in part: sessions could not log in, were ended by the target or because nothing\n"
-    "moved, are damaged, or there was none to replay.\n";
+    "moved, have holes (a gap, damage) at which they were cut, or there was none to replay.\n";
 
 cxxopts::Options command_options() {
   cxxopts::Options options("understudy replay",
@@ -351,7 +352,12 @@ int replay(const cxxopts::ParseResult& given, const std::string& path) {
   watch.wait(run, first);
   stage.stop();
   const bool whole = recorder == nullptr || recorder->finish();
-  const ReplayResult result = run.result();
+  ReplayResult result = run.result();
+  if (result.sessions_cut_at_gap > 0 && !result.stopped && result.failure.empty()) {
+    const LeftOut left_out = behind_holes(recording, result.cut_at_gap);
+    result.requests_left_out = left_out.requests;
+    result.bytes_left_out = left_out.bytes;
+  }
   const bool told = write_summary(result, options.speed > 0, json);
   for (const Damage& damage : recording.damage()) {
     std::fprintf(stderr, "understudy replay: %s, offset %llu: %s; %s passed over\n", damage.file.c_str(),

@@ -120,7 +120,10 @@ bool Replay::play_end(Actor& actor, const Step& step) {
   // Refused, or gone before it was admitted: the target is to answer, too.
   if (closed && !step.checkpoint.logged_in && !actor.logged_in()) return false;
   if (closed && (!in_turn(actor, step) || !due(actor, step.time))) return false;
-  if (step.end == RecordedEnd::kHole) ++result_.sessions_cut_at_gap;
+  if (step.end == RecordedEnd::kHole) {
+    ++result_.sessions_cut_at_gap;
+    result_.cut_at_gap.insert(actor.id);
+  }
   if (step.end == RecordedEnd::kUnfinished) ++result_.sessions_unfinished;
   // A server that said FATAL left whatever it was doing.
   if (step.checkpoint.fatal) cancel_again(actor.id, actor.answered(), 0);

@@ -31,6 +31,8 @@ constexpr Count kCounts[] = {
     {"sessions_ended_early", "sessions the target ended early", &ReplayResult::sessions_ended_early, false},
     {"sessions_cut_at_gap", "sessions cut at a hole in the recording", &ReplayResult::sessions_cut_at_gap,
      false},
+    {"requests_left_out", "requests behind these holes, left out", &ReplayResult::requests_left_out, false},
+    {"bytes_left_out", "bytes of clients behind them", &ReplayResult::bytes_left_out, false},
     {"sessions_unfinished", "sessions the recording left open", &ReplayResult::sessions_unfinished, false},
     {"sessions_skipped", "sessions left out (replication, or by choice)", &ReplayResult::sessions_skipped,
      false},
@@ -72,7 +74,8 @@ Poco::JSON::Object lag_json(const Histogram& lag) {
 void print_summary(std::ostream& out, const ReplayResult& result, bool paced) {
   const bool early = result.stopped || !result.failure.empty();
   out << (early ? "Replay stopped early, after " + format_duration(result.played_span) + " of the "
-                : "Replayed ")
+          : result.in_part() ? "Replayed in part: "
+                             : "Replayed ")
       << format_duration(result.recorded_span) << " of recorded time in " << format_duration(result.wall_time)
       << ", " << std::fixed << std::setprecision(0) << per_second(result.exchanges, result.wall_time)
       << " exchanges/s\n";
@@ -80,7 +83,8 @@ void print_summary(std::ostream& out, const ReplayResult& result, bool paced) {
     const std::uint64_t value = result.*count.value;
     if (value == 0 && !count.shown_when_zero) continue;
     out << "  " << std::left << std::setw(kWordsColumns) << count.words
-        << (std::string_view(count.key) == "bytes_sent" ? format_size(value) : std::to_string(value)) << "\n";
+        << (std::string_view(count.key).starts_with("bytes") ? format_size(value) : std::to_string(value))
+        << "\n";
   }
   if (paced) {
     print_lag(out, "lag: the server was slower", result.server_slower);
@@ -112,6 +116,7 @@ void print_json(std::ostream& out, const ReplayResult& result, bool paced) {
   object.set("played_span_ns", result.played_span);
   object.set("wall_time_ns", result.wall_time);
   object.set("exchanges_per_second", per_second(result.exchanges, result.wall_time));
+  object.set("in_part", result.in_part());
   object.set("stopped", result.stopped);
   object.set("failure", result.failure);
   if (paced) {

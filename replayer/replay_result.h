@@ -6,6 +6,7 @@
 #include <set>
 #include <string>
 
+#include "formats/transcript/session_set.h"
 #include "replayer/histogram.h"
 
 namespace understudy::replayer {
@@ -16,12 +17,14 @@ struct ReplayResult {
   std::uint64_t sessions_not_admitted = 0;  // never logged in when they were recorded, either
   std::uint64_t sessions_ended_early = 0;   // the target closed them, where their clients had left
   std::uint64_t sessions_cut_at_gap = 0;    // replayed up to a hole in the recording
-  std::uint64_t sessions_unfinished = 0;    // the recording ended before they did
-  std::uint64_t sessions_skipped = 0;       // replication, outside --from/--until, or not --where
-  std::uint64_t sessions_lost = 0;          // their opening was damaged
-  std::uint64_t sessions_stuck = 0;         // ended after stall_timeout without progress
-  std::uint64_t lock_waits_ended = 0;       // statements cancelled, as they waited for somebody else's lock
-  std::uint64_t exchanges = 0;              // ReadyForQuery messages of the target, logins aside
+  std::uint64_t requests_left_out = 0;      // of those, behind the hole; and what their clients sent there
+  std::uint64_t bytes_left_out = 0;
+  std::uint64_t sessions_unfinished = 0;  // the recording ended before they did
+  std::uint64_t sessions_skipped = 0;     // replication, outside --from/--until, or not --where
+  std::uint64_t sessions_lost = 0;        // their opening was damaged
+  std::uint64_t sessions_stuck = 0;       // ended after stall_timeout without progress
+  std::uint64_t lock_waits_ended = 0;     // statements cancelled, as they waited for somebody else's lock
+  std::uint64_t exchanges = 0;            // ReadyForQuery messages of the target, logins aside
   std::uint64_t events_sent = 0;
   std::uint64_t bytes_sent = 0;
   std::uint64_t cancels = 0;
@@ -34,6 +37,7 @@ struct ReplayResult {
   std::map<std::string, std::uint64_t> login_errors;  // bounded; SQLSTATE and message
   std::set<std::string> users_mapped;                 // names on the left of --user-map that were met
   std::set<std::string> databases_mapped;
+  SessionSet cut_at_gap;  // the sessions that were
   TimeNs recorded_span = 0;
   TimeNs played_span = 0;  // how much of it was played: up to the latest step of any session
   TimeNs wall_time = 0;
@@ -46,7 +50,8 @@ struct ReplayResult {
   void add(const ReplayResult& other);
   // Sessions that were to be replayed were not, or not to their ends.
   [[nodiscard]] bool in_part() const {
-    return sessions == 0 || sessions_failed + sessions_ended_early + sessions_stuck + sessions_lost > 0;
+    return sessions == 0 ||
+           sessions_failed + sessions_ended_early + sessions_cut_at_gap + sessions_stuck + sessions_lost > 0;
   }
 };
 

@@ -30,9 +30,12 @@ constexpr const char* kNotes =
     "Sessions are shown that were open at some time between --from and --until; with --session, what\n"
     "passed between them. The first column of --session is seconds since that session opened, not into\n"
     "the recording as TIME is.\n"
-    "REQUESTS counts Query, Execute and FunctionCall messages. SENT is what the client sent, RECEIVED\n"
-    "what it was sent. Control characters of recorded text are shown as \\n, \\t, \\r or \\xhh; in 'values'\n"
-    "a backslash is \\\\ and a quote \\'. Bytes that are no text are \\xhex without quotes.\n";
+    "REQUESTS counts Query, Execute and FunctionCall messages, behind a gap of a capture too. Behind\n"
+    "other gaps, and damage, nobody knows where messages begin: bytes not read as such are told.\n"
+    "SENT is what the client sent, RECEIVED what it was sent. Control characters of recorded text are\n"
+    "shown as \\n, \\t, \\r or \\xhh; in 'values' a backslash is \\\\ and a quote \\'. Bytes that are no "
+    "text\n"
+    "are \\xhex without quotes.\n";
 
 constexpr const char* kExitCodes =
     "\nExit codes: 0 shown; 1 could not; 2 bad usage; 3 shown but for what is damaged in the recording, or\n"

@@ -3,6 +3,7 @@
 #include <optional>
 #include <system_error>
 
+#include "formats/transcript/saved_note.h"
 #include "formats/transcript/segment_name.h"
 #include "replayer/command_frame.h"
 #include "replayer/commands.h"
@@ -18,14 +19,15 @@ constexpr const char* kNotes =
     "\nRECORDING is a directory or one file. Every checksum of every record and chunk is compared, and\n"
     "every chunk decoded. A segment that cannot be used at all does not keep the others from being\n"
     "checked. Segments are chained: one that was taken out, put in, swapped, replaced or changed is\n"
-    "named. That the oldest are gone is told, and no fault. Without the key of an encrypted recording\n"
-    "all but the contents is checked.\n"
+    "named. That the oldest are gone is told, and no fault; nor is it that of one file by itself, or of\n"
+    "what ctl record save kept, others followed. Without the key of an encrypted recording all but the\n"
+    "contents is checked.\n"
     "\nWho keeps what is printed as \"chain ends at\" elsewhere, and gives it to --expect later, knows\n"
-    "whether anything that was there then was deleted from the end. Where nothing follows, nothing else\n"
-    "tells that.\n"
+    "whether anything that was there then was deleted from the end. That whole runs are gone from there,\n"
+    "or the end of a segment that was not closed, nothing else tells.\n"
     "\nExit codes: 0 whole, nothing is missing; 1 damaged, not closed by its writer, the recorder left\n"
-    "something out, or what --expect names is not here; 2 a segment cannot be used (foreign, of a newer\n"
-    "version, unreadable, the key is wrong), there is none, or bad usage.\n";
+    "something out, segments are missing, or what --expect names is not here; 2 a segment cannot be used\n"
+    "(foreign, of a newer version, unreadable, the key is wrong), there is none, or bad usage.\n";
 
 // Counts what is read of a file.
 class WatchedFile final : public ReadableFile {
@@ -81,27 +83,45 @@ std::optional<Sha256Value> expected_head(const cxxopts::ParseResult& given) {
   return value;
 }
 
+// While that one was looked at a recorder may have closed it, and begun the next.
+std::vector<std::filesystem::path> begun_since(const std::filesystem::path& last,
+                                               const std::string& recording) {
+  const auto name_of = [](const std::filesystem::path& path) {
+    return parse_segment_name(path.filename().string());
+  };
+  std::vector<std::filesystem::path> segments = list_segments(recording);
+  std::erase_if(segments, [&](const auto& segment) { return name_of(segment) <= name_of(last); });
+  return segments;
+}
+
 int verify(const cxxopts::ParseResult& given, const std::string& recording) {
   const std::vector<std::filesystem::path> segments = list_segments(recording);
   const auto keys = reading_keys(given);
   const auto expected = expected_head(given);
   // In a directory this is what a crash at rotation leaves; by itself it is hardly what was meant.
   std::error_code error;
-  if (!std::filesystem::is_directory(recording, error) && std::filesystem::is_empty(recording, error))
+  const bool one_file = !std::filesystem::is_directory(recording, error);
+  if (one_file && std::filesystem::is_empty(recording, error))
     throw RecordingError(recording, 0, "is empty: nothing was recorded in it");
   std::uint64_t total = 0;
-  for (const std::filesystem::path& segment : segments) total += size_of(segment);
   Output out;
   out.go_on_when_closed();
   VerifyReport report(out, recording, given.count("json") > 0, output_columns(kWrapColumns));
   if (expected) report.expect(*expected);
+  if (one_file) report.looks_at_one_file();
+  if (const auto last = read_saved_note(recording)) report.was_saved_up_to(*last);
   {
     Progress progress;
     std::uint64_t before = 0;
-    for (const std::filesystem::path& segment : segments) {
-      verify_one(segment, before, total, progress, keys.get(), report);
-      before += size_of(segment);
-    }
+    const auto verify_all = [&](const std::vector<std::filesystem::path>& some) {
+      for (const std::filesystem::path& segment : some) total += size_of(segment);
+      for (const std::filesystem::path& segment : some) {
+        verify_one(segment, before, total, progress, keys.get(), report);
+        before += size_of(segment);
+      }
+    };
+    verify_all(segments);
+    if (report.goes_on() && !one_file) verify_all(begun_since(segments.back(), recording));
   }
   report.finish();
   return report.exit_code();

@@ -54,11 +54,30 @@ void Reassembler::take_tcp(const IpPacket& packet) {
     return;
   }
   if (!is_wanted(*segment)) {
-    ++counts_.other_ports;
+    note_other_port(*segment);
     return;
   }
   ++counts_.segments;
   table_.take(packet.source, packet.destination, *segment, now_);
+}
+
+void Reassembler::note_other_port(const TcpSegment& segment) {
+  ++counts_.other_ports;
+  if (by_other_port_.empty()) by_other_port_.resize(std::size_t{1} << 16);
+  ++by_other_port_[segment.source_port];
+  ++by_other_port_[segment.destination_port];
+}
+
+std::vector<std::uint16_t> Reassembler::busiest_other_ports(std::size_t most) const {
+  std::vector<std::uint16_t> ports;
+  for (std::size_t port = 0; port < by_other_port_.size(); ++port) {
+    if (by_other_port_[port] > 0) ports.push_back(static_cast<std::uint16_t>(port));
+  }
+  std::stable_sort(ports.begin(), ports.end(), [this](std::uint16_t a, std::uint16_t b) {
+    return by_other_port_[a] > by_other_port_[b];
+  });
+  if (ports.size() > most) ports.resize(most);
+  return ports;
 }
 
 bool Reassembler::is_wanted(const TcpSegment& segment) const {

@@ -7,6 +7,8 @@
 // Deterministic: the same packets give the same conversations. One thread at a time.
 #pragma once
 
+#include <vector>
+
 #include "formats/capture/connection_table.h"
 #include "formats/capture/fragments.h"
 #include "formats/capture/packet.h"
@@ -26,6 +28,8 @@ class Reassembler {
   void finish();
 
   [[nodiscard]] const ReassemblyCounts& counts() const { return counts_; }
+  // Of the packets of other ports than were wanted: those seen most, so many at most.
+  [[nodiscard]] std::vector<std::uint16_t> busiest_other_ports(std::size_t most) const;
   [[nodiscard]] const FragmentCounts& fragments() const { return fragments_.counts(); }
   // Of the last packet. Packets whose clock stands before that of an earlier one count as of the same time.
   [[nodiscard]] TimeNs now() const { return now_; }
@@ -38,10 +42,13 @@ class Reassembler {
   void take_tcp(const IpPacket& packet);
   [[nodiscard]] bool is_wanted(const TcpSegment& segment) const;
 
+  void note_other_port(const TcpSegment& segment);
+
   const ReassemblyOptions options_;
   ReassemblyCounts counts_;
   FragmentAssembler fragments_;
   ConnectionTable table_;
+  std::vector<std::uint64_t> by_other_port_;  // empty until there is one
   TimeNs first_time_ = 0;
   TimeNs now_ = 0;
   TimeNs went_back_ = 0;

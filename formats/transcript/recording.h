@@ -63,8 +63,8 @@ class Recording {
   };
   [[nodiscard]] const std::vector<ChunkTimes>& chunks_by_time() const;
 
-  // Sessions that were open before the recording starts: a segment continues them, no chunk opens them. By
-  // opening.
+  // Sessions that were open before the recording starts, or whose opening is gone with a segment: a segment
+  // continues them, no chunk opens them. By opening.
   [[nodiscard]] const std::vector<SessionDescriptor>& continuing() const;
 
   // What was passed over so far: damage at opening and in chunks loaded since.
@@ -132,11 +132,11 @@ class SessionCursor {
 };
 
 // Sessions of a recording as a list: found by scanning chunk heads and decoding only those in which sessions
-// open or close. Calls `visit` in order of opening; sessions already open when the recording starts come
-// first.
+// open or close. Calls `visit` in order of opening, whether the opening itself is on record or not
+// (Recording::continuing).
 struct SessionSummary {
   SessionDescriptor descriptor;
-  ChunkPosition opened_in;  // of a session open before the recording starts: where its events may begin
+  ChunkPosition opened_in;  // of one whose opening is not on record: where its events may begin
 };
 // Returns the sessions whose opening is lost (in a damaged chunk, and not repeated later): they are not
 // visited.

@@ -16,7 +16,9 @@ class SessionList {
       : recording_(recording), visit_(visit) {}
 
   std::vector<SessionId> run() {
-    for (const SessionDescriptor& session : recording_.continuing()) visit_({session, {}});
+    // Not all of them were open before the recording: of some the opening is gone with a segment.
+    for (const SessionDescriptor& session : recording_.continuing())
+      pending_.emplace(Order{session.opened_at, {}, session.id}, SessionSummary{session, {}});
     for (const Recording::ChunkTimes& chunk : recording_.chunks_by_time()) {
       visit_before(chunk.first_time);
       if (chunk.opens) add_openings(chunk.position);

@@ -6,7 +6,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <optional>
+#include <stdexcept>
 #include <system_error>
+
+#include "formats/transcript/record.h"
 
 namespace understudy::recorder {
 namespace {
@@ -19,6 +22,18 @@ int open_file(const std::string& name) {
   const int descriptor = ::open(name.c_str(), O_RDONLY | O_CLOEXEC);
   if (descriptor < 0) throw std::system_error(errno, std::generic_category(), name);
   return descriptor;
+}
+
+// A recording's segment begins as compressed files do that hold nothing, so it would pass for an empty
+// capture.
+void refuse_recording(const std::string& name, int descriptor) {
+  Byte prefix[kRecordPrefixBytes];
+  const ssize_t got = ::pread(descriptor, prefix, sizeof prefix, 0);
+  if (got != static_cast<ssize_t>(sizeof prefix) || record_length(prefix) == 0) return;
+  ::close(descriptor);
+  throw std::runtime_error(name +
+                           ": is a recording of understudy's, not a capture of packets: see understudy show "
+                           "(export --format pcapng makes a capture of it)");
 }
 
 std::optional<TimeNs> first_packet_time(const std::string& name) {
@@ -36,7 +51,10 @@ std::optional<TimeNs> first_packet_time(const std::string& name) {
 
 std::vector<std::string> in_order_of_capture(std::vector<std::string> files) {
   for (const std::string& file : files) {
-    if (file != kStandardInput) ::close(open_file(file));
+    if (file == kStandardInput) continue;
+    const int descriptor = open_file(file);
+    refuse_recording(file, descriptor);
+    ::close(descriptor);
   }
   if (files.size() < 2 || std::find(files.begin(), files.end(), kStandardInput) != files.end()) return files;
   std::vector<std::pair<TimeNs, std::string>> timed;

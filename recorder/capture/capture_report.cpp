@@ -51,6 +51,15 @@ void put_sessions(SummaryLines& lines, const CaptureCounts& counts) {
                    " for sessions that are not on record");
 }
 
+void put_other_ports(SummaryLines& lines, const CaptureSummary& summary) {
+  if (summary.tcp.other_ports == 0) return;
+  std::string ports;
+  for (const std::uint16_t port : summary.other_ports)
+    ports += (ports.empty() ? " " : ", ") + std::to_string(port);
+  lines.put("of other ports", counted(summary.tcp.other_ports, "packet") +
+                                  ", not looked at; the ports seen most:" + ports + " (--port)");
+}
+
 void put_losses(SummaryLines& lines, const CaptureSummary& summary) {
   const CaptureCounts& counts = summary.sessions;
   const bool nothing = counts.lost_bytes + counts.passed_over_bytes == 0;
@@ -67,6 +76,7 @@ void put_losses(SummaryLines& lines, const CaptureSummary& summary) {
   } else {
     lines.put("packets", std::to_string(summary.tcp.packets) + ", " + format_size(summary.tcp.packet_bytes));
   }
+  put_other_ports(lines, summary);
   lines.put_if(summary.tcp.cut, "packets cut short",
                std::to_string(summary.tcp.cut) + ": capture with a larger snapshot length (tcpdump -s 0)");
   lines.put_if(summary.tcp.unknown_link, "unknown link type", counted(summary.tcp.unknown_link, "packet"));
@@ -130,6 +140,9 @@ Object packets_json(const CaptureSummary& summary) {
   out.set("unknown_link", tcp.unknown_link);
   out.set("not_tcp", tcp.not_tcp);
   out.set("other_ports", tcp.other_ports);
+  Array busiest;
+  for (const std::uint16_t port : summary.other_ports) busiest.add(port);
+  out.set("busiest_other_ports", busiest);
   out.set("out_of_place", tcp.out_of_place);
   out.set("fragments", summary.fragments.fragments);
   out.set("fragmented_not_whole", summary.fragments.incomplete + summary.fragments.conflicting);

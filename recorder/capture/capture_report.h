@@ -32,6 +32,7 @@ struct CaptureSummary {
   TimeNs last_packet = 0;
   TimeNs clock_went_back = 0;
   std::vector<UnreadFile> unread_files;
+  std::vector<std::uint16_t> other_ports;  // seen most, of those that were not wanted
   Statistics recording;
   bool recorded = true;  // everything that was to be written could be
 };

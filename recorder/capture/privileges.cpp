@@ -67,4 +67,12 @@ void drop_privileges(const std::string& user) {
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) fail("giving up privileges for good");
 }
 
+void check_writable(const std::filesystem::path& directory, const std::string& user) {
+  if (user.empty() || ::access(directory.c_str(), R_OK | W_OK | X_OK) == 0) return;
+  throw std::runtime_error(directory.string() + ": " + std::generic_category().message(errno) +
+                           " for the user " + user +
+                           ", as whom it goes on once the interface is open: make the directory that user's "
+                           "(chown), name another that does not exist yet, or another user (--user)");
+}
+
 }  // namespace understudy::recorder

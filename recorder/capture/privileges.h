@@ -17,4 +17,7 @@ void create_for(const std::filesystem::path& directory, const std::string& user)
 // std::runtime_error.
 void drop_privileges(const std::string& user);
 
+// Called as that user. Throws std::runtime_error that names it when it may not write into the directory.
+void check_writable(const std::filesystem::path& directory, const std::string& user);
+
 }  // namespace understudy::recorder

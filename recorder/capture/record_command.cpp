@@ -60,6 +60,7 @@ CaptureSummary summary_of(const RecordOptions& options, const CaptureSessions& s
   summary.first_packet = reassembler.first_time();
   summary.last_packet = reassembler.now();
   summary.clock_went_back = reassembler.clock_went_back();
+  summary.other_ports = reassembler.busiest_other_ports(3);
   return summary;
 }
 
@@ -75,8 +76,15 @@ RecorderIdentity identity(std::string source) {
 }
 
 std::unique_ptr<TlsKeyLog> key_log(const RecordOptions& options) {
-  return options.tls_keys.empty() ? std::make_unique<TlsKeyLog>()
-                                  : std::make_unique<TlsKeyLog>(options.tls_keys);
+  if (options.tls_keys.empty()) return std::make_unique<TlsKeyLog>();
+  auto keys = std::make_unique<TlsKeyLog>(options.tls_keys);
+  if (!keys->has_secrets()) {
+    std::fprintf(stderr,
+                 "understudy record: warning: --tls-keys %s has no line \"LABEL CLIENT_RANDOM SECRET\" (as "
+                 "SSLKEYLOGFILE has them)%s\n",
+                 options.tls_keys.c_str(), options.files.empty() ? " yet" : "");
+  }
+  return keys;
 }
 
 // ---- Files
@@ -205,6 +213,7 @@ int record_interface(const RecordOptions& options) {
   const auto keys = key_log(options);  // while it may be read
   create_for(options.recording.directory, user);
   drop_privileges(user);
+  check_writable(options.recording.directory, user);
   Recorder recorder(options.recording, 1, identity(options.live.interface));
   CaptureSessions sessions(recorder, options.reassembly.ports, keys.get());
   capture::Reassembler reassembler(options.reassembly, sessions);

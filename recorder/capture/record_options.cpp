@@ -1,5 +1,6 @@
 #include "recorder/capture/record_options.h"
 
+#include <charconv>
 #include <cstdio>
 #include <cxxopts.hpp>
 
@@ -37,7 +38,7 @@ cxxopts::Options command_options() {
   add("interface", "capture what passes a network interface (lo, eth0, any)", cxxopts::value<std::string>(),
       "NAME");
   add("port", "servers listen there; repeatable (number, 5432; files: any)",
-      cxxopts::value<std::vector<std::uint16_t>>(), "PORT");
+      cxxopts::value<std::vector<std::string>>(), "PORT");
   add("output", "the recording's directory; created (mode 0700) if absent", cxxopts::value<std::string>(),
       "DIR");
   add("tls-keys", "read encrypted sessions with the secrets in this key log (SSLKEYLOGFILE's format)",
@@ -56,14 +57,21 @@ cxxopts::Options command_options() {
   return options;
 }
 
+std::uint16_t port_of(const std::string& text) {
+  std::uint16_t port = 0;
+  const char* const end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, port);
+  if (error != std::errc() || rest != end || port == 0)
+    refuse("--port " + text + ": expected a number from 1 to 65535");
+  return port;
+}
+
 void take_ports(const cxxopts::ParseResult& given, RecordOptions& options) {
   if (given.count("port") != 0) {
-    options.reassembly.ports = given["port"].as<std::vector<std::uint16_t>>();
+    for (const std::string& port : given["port"].as<std::vector<std::string>>())
+      options.reassembly.ports.push_back(port_of(port));
   } else if (!options.live.interface.empty()) {
     options.reassembly.ports = {kUsualPort};
-  }
-  for (const std::uint16_t port : options.reassembly.ports) {
-    if (port == 0) refuse("--port 0: expected a number from 1 to 65535");
   }
   options.live.ports = options.reassembly.ports;
 }
@@ -71,6 +79,7 @@ void take_ports(const cxxopts::ParseResult& given, RecordOptions& options) {
 void take_live(const cxxopts::ParseResult& given, RecordOptions& options) {
   options.live.promiscuous = given.count("no-promiscuous") == 0;
   options.user = text_of(given, "user");
+  if (given.count("user") != 0 && options.user.empty()) refuse("--user: expected a name");
   if (const std::string ring = text_of(given, "ring"); !ring.empty()) {
     const auto bytes = parse_size(ring);
     if (!bytes || *bytes < (1U << 20) || *bytes > (1U << 30)) {

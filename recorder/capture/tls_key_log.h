@@ -23,6 +23,7 @@ class TlsKeyLog {
   void add(std::string_view text);
   // Null when there is none, also after another look at the file. Valid until the next call of add or find.
   [[nodiscard]] const ByteBuffer* find(std::string_view label, ByteView client_random);
+  [[nodiscard]] bool has_secrets() const { return !secrets_.empty(); }
   // Whether any secret may be found.
   [[nodiscard]] bool in_use() const { return descriptor_ >= 0 || !secrets_.empty(); }
 

@@ -57,6 +57,7 @@ class Collector {
     statistics_.server_bytes += tally.bytes(Direction::kFromServer);
     statistics_.requests += tally.requests();
     statistics_.errors += tally.errors();
+    statistics_.bytes_not_read += tally.bytes_not_read();
     open_.erase(open);
   }
 

@@ -44,6 +44,7 @@ struct RecordingStatistics {
   MessageCounts messages;
   std::uint64_t requests = 0;
   std::uint64_t errors = 0;
+  std::uint64_t bytes_not_read = 0;  // as messages (session_tally.h)
   std::map<GapReason, Missing> missing;
 
   // What passed, by what it takes on disk.

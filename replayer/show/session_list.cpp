@@ -81,6 +81,7 @@ Object json(const SurveyedSession& session) {
   out.set("gaps", tally.gaps());
   out.set("gap_bytes", tally.gap_bytes());
   out.set("has_hole", tally.has_hole());
+  out.set("bytes_not_read", tally.bytes_not_read());
   if (tally.closed()) {
     out.set("closed", std::string(close_reason_name(tally.close_detail().reason)));
     out.set("closed_text", json_text(tally.close_detail().text));
@@ -97,6 +98,14 @@ void tell_lost(const std::vector<SessionId>& lost) {
   std::fprintf(stderr, "understudy show: %s whose opening is lost to damage %s not listed:%s%s\n",
                counted(lost.size(), "session").c_str(), lost.size() == 1 ? "is" : "are", ids.c_str(),
                lost.size() > kLostShown ? " ..." : "");
+}
+
+void tell_not_read(std::uint64_t sessions, std::uint64_t bytes) {
+  if (sessions == 0) return;
+  std::fprintf(stderr,
+               "understudy show: %s of %s could not be read as messages (behind gaps or damage, or before a "
+               "session could be joined): REQUESTS and ERRORS do not count what is in it\n",
+               format_size(bytes).c_str(), counted(sessions, "session").c_str());
 }
 
 void list_as_json(const Recording& recording, const SessionListOptions& options, Output& out) {
@@ -132,13 +141,18 @@ void list_as_table(const Recording& recording, const SessionListOptions& options
                    {"END", false, 15}},
                   options.columns);
   std::uint64_t count = 0;
+  std::uint64_t not_read = 0;
+  std::uint64_t bytes_not_read = 0;
   const std::vector<SessionId> lost =
       SessionSurvey(recording, options.filter, [&](const SurveyedSession& session) {
         table.add(row(session));
+        not_read += session.tally.bytes_not_read() > 0 ? 1 : 0;
+        bytes_not_read += session.tally.bytes_not_read();
         return ++count < options.limit;
       }).run();
   table.finish();
   out.finish();
+  tell_not_read(not_read, bytes_not_read);
   tell_lost(lost);
 }
 

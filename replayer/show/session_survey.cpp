@@ -5,10 +5,9 @@
 namespace understudy::replayer {
 
 SessionSurvey::SessionSurvey(const Recording& recording, SessionFilter filter, Visit visit)
-    : recording_(recording),
-      filter_(std::move(filter)),
-      visit_(std::move(visit)),
-      continuing_left_(recording.continuing().size()) {}
+    : recording_(recording), filter_(std::move(filter)), visit_(std::move(visit)) {
+  for (const SessionDescriptor& session : recording.continuing()) continuing_.insert(session.id);
+}
 
 std::vector<SessionId> SessionSurvey::run() {
   std::vector<SessionId> lost;
@@ -25,14 +24,12 @@ std::vector<SessionId> SessionSurvey::run() {
 
 // Sessions come by opening: chunks that end before this one opened hold none that is not known by now.
 void SessionSurvey::admit(const SessionSummary& summary) {
-  const bool continuing = continuing_left_ > 0;
-  if (continuing) --continuing_left_;
   read_before(summary.descriptor.opened_at);
   visit_in_order();
   if (held_.empty() && summary.descriptor.opened_at >= filter_.until) throw Stopped{};
   if (!filter_.matches(summary.descriptor)) return;
   const bool joined = !summary.descriptor.attribute(kJoinedAttribute).empty();
-  held_.push_back({{summary.descriptor, continuing || joined, {}}});
+  held_.push_back({{summary.descriptor, joined || continuing_.contains(summary.descriptor.id), {}}});
   open_[summary.descriptor.id] = std::prev(held_.end());
 }
 

@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "formats/transcript/recording.h"
+#include "formats/transcript/session_set.h"
 #include "replayer/show/session_filter.h"
 #include "replayer/show/session_tally.h"
 
@@ -15,7 +16,7 @@ namespace understudy::replayer {
 
 struct SurveyedSession {
   SessionDescriptor descriptor;
-  bool continuing = false;  // open before the recording began
+  bool continuing = false;  // open before the recording began, or its opening is gone with a segment
   SessionTally tally;
 };
 
@@ -48,7 +49,7 @@ class SessionSurvey {
   const Recording& recording_;
   const SessionFilter filter_;
   const Visit visit_;
-  std::size_t continuing_left_;
+  SessionSet continuing_;
   std::size_t next_chunk_ = 0;  // in chunks_by_time
   std::list<Held> held_;        // in order of opening
   std::unordered_map<SessionId, std::list<Held>::iterator> open_;

@@ -19,17 +19,13 @@ void SessionTally::take(const Event& event, MessageCounts* counts) {
     awaited_.fill(event.kind != EventKind::kOpened);
   }
   last_time_ = std::max(last_time_, event.time);
-  Gap gap;
   switch (event.kind) {
     case EventKind::kClientBytes:
       return count_messages(Direction::kFromClient, event.data, counts);
     case EventKind::kServerBytes:
       return count_messages(Direction::kFromServer, event.data, counts);
     case EventKind::kGap:
-      lose();
-      ++gaps_;
-      if (decode(event.data, gap)) gap_bytes_ += gap.client_bytes + gap.server_bytes;
-      return;
+      return take_gap(event);
     case EventKind::kClosed:
       closed_ = true;
       (void)decode(event.data, close_detail_);
@@ -43,11 +39,27 @@ void SessionTally::take(const Event& event, MessageCounts* counts) {
   }
 }
 
+// Behind a gap of a capture both sides go on between messages, as message_splitter.h has it.
+void SessionTally::take_gap(const Event& event) {
+  hole_ = true;
+  ++gaps_;
+  Gap gap;
+  const bool told = decode(event.data, gap);
+  if (told) gap_bytes_ += gap.client_bytes + gap.server_bytes;
+  if (!told || gap.reason != GapReason::kCaptureLoss) return lose();
+  if (lost_) return;
+  scanners_ = {};
+  awaited_.fill(false);
+}
+
 void SessionTally::count_messages(Direction direction, ByteView piece, MessageCounts* counts) {
   bytes_[index(direction)] += piece.size();
   bool& awaited = awaited_[index(direction)];
   if (awaited) awaited = !is_whole_messages(direction, piece);
-  if (awaited || hole_) return;
+  if (awaited || lost_) {
+    bytes_not_read_ += piece.size();
+    return;
+  }
   const bool whole = scanners_[index(direction)].feed(piece, [&](const wire::FrameHeader& frame) {
     count_message(direction, frame.type, counts);
     return true;

@@ -24,8 +24,8 @@ class SessionTally {
  public:
   // The session's next event. Its messages are added to `counts` too when that is given.
   void take(const Event& event, MessageCounts* counts = nullptr);
-  // Events are missing here: from here on bytes are counted, messages not.
-  void lose() { hole_ = true; }
+  // Events are missing here, and what they were is not known: from here on bytes are counted, messages not.
+  void lose() { hole_ = lost_ = true; }
 
   [[nodiscard]] std::uint64_t events() const { return events_; }
   // Of the first and the last event; 0 when there is none.
@@ -40,11 +40,15 @@ class SessionTally {
   [[nodiscard]] std::uint64_t gap_bytes() const { return gap_bytes_; }
   // Something of it is missing: a gap, a damaged chunk.
   [[nodiscard]] bool has_hole() const { return hole_; }
+  // Bytes among whose messages nothing was counted: behind a hole where they do not begin for sure, or before
+  // the session could be joined.
+  [[nodiscard]] std::uint64_t bytes_not_read() const { return bytes_not_read_; }
   [[nodiscard]] bool closed() const { return closed_; }
   [[nodiscard]] const CloseDetail& close_detail() const { return close_detail_; }
 
  private:
   static std::size_t index(Direction direction) { return static_cast<std::size_t>(direction); }
+  void take_gap(const Event& event);
   void count_messages(Direction direction, ByteView piece, MessageCounts* counts);
   void count_message(Direction direction, char type, MessageCounts* counts);
 
@@ -59,7 +63,9 @@ class SessionTally {
   std::uint64_t errors_ = 0;
   std::uint64_t gaps_ = 0;
   std::uint64_t gap_bytes_ = 0;
+  std::uint64_t bytes_not_read_ = 0;
   bool hole_ = false;
+  bool lost_ = false;  // where messages begin
   bool closed_ = false;
   CloseDetail close_detail_;
 };

@@ -152,6 +152,11 @@ void print_statistics(const RecordingStatistics& statistics, const Recording& re
                   counted(statistics.messages.total(direction), "message") +
                   message_list(statistics.messages, direction));
   }
+  if (statistics.bytes_not_read > 0) {
+    lines.put("not read as messages", format_size(statistics.bytes_not_read) +
+                                          ", behind gaps or damage, or before a session could be joined: "
+                                          "requests, errors and messages in it are not counted");
+  }
   lines.put("events", std::to_string(statistics.events) + " in " + counted(statistics.chunks, "chunk"));
   lines.put("on disk", format_size(statistics.file_bytes) + " in " + counted(statistics.segments, "segment") +
                            " of " + counted(statistics.runs, "run"));
@@ -175,6 +180,7 @@ void print_statistics_json(const RecordingStatistics& statistics, const Recordin
       {"sessions_closed", statistics.sessions_closed},
       {"requests", statistics.requests},
       {"errors", statistics.errors},
+      {"bytes_not_read", statistics.bytes_not_read},
       {"client_bytes", statistics.client_bytes},
       {"server_bytes", statistics.server_bytes},
       {"client_messages", statistics.messages.total(Direction::kFromClient)},

@@ -335,13 +335,31 @@ void VerifyReport::print_unread() {
       9);
 }
 
+bool VerifyReport::is_cut_off(const ChainRun& run) const {
+  if (run.end != ChainRun::End::kGoesOn || one_file_) return false;
+  return saved_up_to_ != SegmentName{.run = run.run, .segment = run.last};
+}
+
+std::size_t VerifyReport::runs_cut_off() const {
+  const auto& runs = chain_.runs();
+  return static_cast<std::size_t>(
+      std::count_if(runs.begin(), runs.end(), [this](const ChainRun& run) { return is_cut_off(run); }));
+}
+
+// Is lost.
+std::string VerifyReport::nothing() const {
+  if (!goes_on()) return "nothing";
+  return one_file_ ? "nothing of this file; of others that followed it nothing is known"
+                   : "nothing of what was saved (ctl record save); the recording went on";
+}
+
 void VerifyReport::print_lost() {
   bool told = false;
   const auto tell = [&](const std::string& what) {
     put((told ? "         " : "  lost   ") + what, 9);
     told = true;
   };
-  if (exit_code() == 0) return tell("nothing");
+  if (exit_code() == 0) return tell(nothing());
   if (totals_.lost_bytes + totals_.damaged_chunks > 0) {
     tell(counted(totals_.lost_bytes, "byte") + " of the files, " +
          counted(totals_.damaged_chunks, "damaged chunk"));
@@ -361,6 +379,11 @@ void VerifyReport::print_lost() {
          " it did not close");
   }
   if (!chain_.whole()) tell("what the chain misses");
+  for (const ChainRun& run : chain_.runs()) {
+    if (!is_cut_off(run)) continue;
+    tell("what followed segment " + std::to_string(run.last) + " of run " + std::to_string(run.run) +
+         ": it was written, and deleted since, or this is a copy of a part");
+  }
   if (expected_is_missing()) tell("the segment of --expect, and what followed it");
   if (!told) tell("nothing that is known; see the segments above");
 }
@@ -388,6 +411,7 @@ Object VerifyReport::summary_json() const {
       {"gaps", totals_.gaps},
       {"gap_bytes", totals_.gap_bytes},
       {"segments_not_decrypted", totals_.unread},
+      {"runs_cut_off", runs_cut_off()},
   };
   for (const auto& [key, value] : counts) out.set(key, value);
   if (totals_.chunks > 0) {
@@ -400,7 +424,8 @@ Object VerifyReport::summary_json() const {
 
 int VerifyReport::exit_code() const {
   if (totals_.unusable > 0) return 2;
-  return totals_.whole == totals_.segments && chain_.whole() && !expected_is_missing() ? 0 : 1;
+  const bool whole = totals_.whole == totals_.segments && chain_.whole();
+  return whole && runs_cut_off() == 0 && !expected_is_missing() ? 0 : 1;
 }
 
 }  // namespace understudy::replayer

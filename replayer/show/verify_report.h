@@ -5,10 +5,12 @@
 #include <Poco/JSON/Object.h>
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "formats/transcript/chain.h"
+#include "formats/transcript/segment_name.h"
 #include "formats/transcript/verify.h"
 #include "replayer/output.h"
 
@@ -21,6 +23,9 @@ class VerifyReport {
 
   // Before any is added: a digest at which the chain ended once, and that must be here.
   void expect(const Sha256Value& digest) { chain_.expect(digest); }
+  // That others followed is no loss then: of one file by itself, and of the last segment that was saved.
+  void looks_at_one_file() { one_file_ = true; }
+  void was_saved_up_to(SegmentName last) { saved_up_to_ = last; }
   void add(const SegmentReport& segment, const std::filesystem::path& path);
   // A segment that cannot be used at all; `why` names file and offset.
   void add_unusable(const std::string& name, const std::string& why);
@@ -29,6 +34,10 @@ class VerifyReport {
   void add_locked(const std::string& name, const std::string& why);
   void finish();
 
+  // The last run's last segment says that others followed, which were not added.
+  [[nodiscard]] bool goes_on() const {
+    return !chain_.runs().empty() && chain_.runs().back().end == ChainRun::End::kGoesOn;
+  }
   // 0: nothing is missing; 1: something is; 2: a segment cannot be used.
   [[nodiscard]] int exit_code() const;
 
@@ -59,6 +68,9 @@ class VerifyReport {
     std::uint64_t unread_losses = 0;  // loss records in them
   };
   [[nodiscard]] bool expected_is_missing() const { return chain_.expected() && !chain_.holds_expected(); }
+  // Others followed the last segment of that run, and should be here.
+  [[nodiscard]] bool is_cut_off(const ChainRun& run) const;
+  [[nodiscard]] std::size_t runs_cut_off() const;
   void sum_up(const SegmentReport& segment);
   struct Locked {
     std::string name;
@@ -73,6 +85,7 @@ class VerifyReport {
   void print_summary();
   void print_unread();
   void print_lost();
+  [[nodiscard]] std::string nothing() const;
   void put(const std::string& text, std::size_t indent);
   void put_with_times(const std::string& line, const std::string& times, std::size_t indent);
   void put_object(const Poco::JSON::Object& object);
@@ -84,6 +97,8 @@ class VerifyReport {
   const std::size_t columns_;
   Totals totals_;
   ChainCheck chain_;
+  bool one_file_ = false;
+  std::optional<SegmentName> saved_up_to_;
   std::uint32_t run_ = 0;       // of the segment before
   bool objects_ = false;        // were put
   std::vector<Locked> locked_;  // not told yet, as there was no other segment so far

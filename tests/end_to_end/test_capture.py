@@ -182,8 +182,9 @@ def test_packets_that_are_missing_are_gaps_behind_which_nothing_is_replayed(dump
     assert "VALUES (19)" in shown and "VALUES (20)" not in shown and "VALUES (39)" in shown, shown
     assert "capture loss" in run_understudy("show", scratch / "holes", "--stats").stdout
     # A replay plays each up to its hole, and says so.
-    replayed = replay(scratch / "holes", pair.uri, "--speed", "max", "--order", "session")
-    assert replayed["sessions_cut_at_gap"] == 3
+    replayed = replay(scratch / "holes", pair.uri, "--speed", "max", "--order", "session", status=3)
+    assert replayed["sessions_cut_at_gap"] == 3 and replayed["in_part"]
+    assert replayed["requests_left_out"] > 0 and replayed["bytes_left_out"] > 0
     assert [pair.target.value(f"SELECT count(*) FROM dumped{n}") for n in range(3)] == [20, 40, 45]
 
 
@@ -348,7 +349,8 @@ def test_a_directory_that_is_not_the_users_is_refused(scratch):
     (scratch / "mine").mkdir(mode=0o700)
     result = subprocess.run([*AS_ROOT, binary(), "record", "--interface", "lo", "--output", str(scratch / "mine"),
                              "--user", "nobody"], capture_output=True, text=True, timeout=60)
-    assert result.returncode == 1 and "mine" in result.stderr and "ermission denied" in result.stderr, result.stderr
+    assert result.returncode == 1 and "mine: Permission denied for the user nobody" in result.stderr, result.stderr
+    assert "--user" in result.stderr, result.stderr
     assert list((scratch / "mine").iterdir()) == []
 
 
@@ -361,6 +363,8 @@ def test_a_directory_that_is_not_the_users_is_refused(scratch):
     (("--pcap", "x.pcap", "--output", "y", "--user", "z"), "--user is for --interface"),
     (("--pcap", "x.pcap", "--output", "y", "--overlap", "both"), "--overlap both: expected first or last"),
     (("--pcap", "x.pcap", "--output", "y", "--port", "0"), "--port 0"),
+    (("--pcap", "x.pcap", "--output", "y", "--port", "70000"), "--port 70000: expected a number"),
+    (("--interface", "lo", "--output", "y", "--user", ""), "--user: expected a name"),
 ))
 def test_bad_usage_is_told_and_answered_with_2(arguments, words, scratch):
     result = run_understudy("record", *arguments, cwd=scratch)
@@ -391,6 +395,27 @@ def test_what_cannot_be_read_is_named_and_what_can_is_recorded(dumped, scratch):
     assert summary["sessions"]["whole"] == 4
     gone = run_understudy("record", "--interface", "no-such-interface", "--output", scratch / "gone")
     assert gone.returncode == 1 and "cannot capture on no-such-interface" in gone.stderr
+
+
+def test_what_was_not_meant_is_told(dumped, scratch):
+    def recorded(*arguments, status=0):
+        result = run_understudy("record", "--pcap", *arguments, "--output", scratch / "recording")
+        assert result.returncode == status, result.stdout + result.stderr
+        return " ".join((result.stdout + result.stderr).split())
+
+    _, records = pcap_records(dumped.read_bytes())
+    told = recorded(dumped, "--port", "1")
+    assert f"of other ports {len(records)} packets, not looked at; the ports seen most:" in told, told
+    ports = re.search("ports seen most: ([0-9, ]+[0-9])", told).group(1).split(", ")
+    counts = json.loads(run_understudy("record", "--pcap", dumped, "--output", scratch / "json", "--port", "1",
+                                       "--json").stdout)["packets"]
+    assert [str(port) for port in counts["busiest_other_ports"]] == ports
+    # What is read once more is there twice.
+    assert "beside what was there, up to run 1" in recorded(dumped)
+    segment = next((scratch / "recording").glob("*.transcript"))
+    assert "is a recording of understudy's, not a capture" in recorded(segment, status=1)
+    (scratch / "keys").write_text("what is no key log\n")
+    assert "has no line \"LABEL CLIENT_RANDOM SECRET\"" in recorded(dumped, "--tls-keys", scratch / "keys")
 
 
 def test_rotated_files_are_read_in_the_order_of_their_packets(dumped, scratch):

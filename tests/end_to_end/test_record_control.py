@@ -276,8 +276,10 @@ def test_what_cannot_be_done_is_told(server, make_control):
     assert "nothing is being recorded" in control.ctl("status")
     assert "nothing is being recorded" in control.ctl("stop", status=1)
     assert "letters" in control.ctl("start", "../outside", status=1)
-    assert "is no network" in control.ctl("start", "x", "--client", "everywhere", status=1)
-    for words in (["start", "a", "b"], ["mark"], ["save"], ["begin"], [], ["stop", "--sample", "5"]):
+    for option, value, why in (("--client", "everywhere", "is no network"), ("--sample", "101", "sample"),
+                               ("--duration", "abc", "a duration such as"), ("--user", "", "expected names")):
+        assert why in control.ctl("start", "x", option, value, status=2)
+    for words in (["save", "x", "--last", "abc"], ["start", "a", "b"], ["mark"], ["save"], ["begin"], [], ["stop", "--sample", "5"]):
         assert "--help" in control.ctl(*words, status=2)
     control.ctl("start", "one")
     control.ctl("stop")

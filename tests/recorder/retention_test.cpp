@@ -8,6 +8,7 @@
 
 #include <fstream>
 
+#include "formats/transcript/saved_note.h"
 #include "tests/recorder/support.h"
 
 namespace understudy::recorder {
@@ -121,6 +122,7 @@ TEST_F(RetentionTest, ASavedRecordingHasTheCompleteSegmentsOfItsTime) {
   EXPECT_TRUE(fs::exists(saved / format_segment_name({2, 2})));
   EXPECT_TRUE(fs::exists(saved / format_segment_name({2, 3})));
   EXPECT_EQ(segment_files(saved).size(), 2U);
+  EXPECT_EQ(read_saved_note(saved), (SegmentName{2, 3}));
   EXPECT_EQ(fs::status(saved).permissions(), fs::perms::owner_all);
 }
 

@@ -43,6 +43,25 @@ TEST(ReplayReport, WhateverWentAnotherWayIsTold) {
   EXPECT_NE(text.find("login failed 2 times: 28P01 no\n"), std::string::npos) << text;
 }
 
+TEST(ReplayReport, ThatSessionsWereCutAtHolesIsInPartAndSaysHowMuchWasLeftOut) {
+  ReplayResult result;
+  result.sessions = 9;
+  EXPECT_FALSE(result.in_part());
+  ReplayResult other;
+  other.sessions_cut_at_gap = 8;
+  other.cut_at_gap.insert({1, 3});
+  result.add(other);
+  EXPECT_TRUE(result.in_part());
+  EXPECT_TRUE(result.cut_at_gap.contains({1, 3}));
+  result.requests_left_out = 6249;
+  result.bytes_left_out = 2048;
+  const std::string text = summary(result);
+  EXPECT_EQ(text.find("Replayed in part: "), 0U) << text;
+  EXPECT_NE(text.find("requests behind these holes, left out             6249\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("bytes of clients behind them                      2 KiB\n"), std::string::npos)
+      << text;
+}
+
 TEST(ReplayReport, AFailedLoginIsExplainedByItsErrors) {
   const std::string names = "see --user-map, PGPASSWORD and pgpass in --help";
   ReplayResult result;

@@ -46,6 +46,19 @@ TEST_F(SessionDirectoryTest, SessionsOpenBeforeTheRecordingComeFirstAndAreMarked
   EXPECT_EQ(all(Recording(path())), (std::vector<std::string>{"1.2 continuing", "1.1"}));
 }
 
+TEST_F(SessionDirectoryTest, SessionsWhoseOpeningIsGoneWithASegmentComeWhereTheyOpened) {
+  begin_segment(1, 1);
+  open_session(kA, 100);
+  seal();
+  finish_and_save();
+  begin_segment(1, 3, {descriptor(kB, 200)});
+  from_client(kB, 400, sync());
+  open_session(kC, 300);
+  seal();
+  finish_and_save();
+  EXPECT_EQ(all(Recording(path())), (std::vector<std::string>{"1.1", "1.2 continuing", "1.3"}));
+}
+
 TEST_F(SessionDirectoryTest, AmongPartsSessionsAreDealtOutInTurn) {
   begin_segment(1, 1);
   open_session(kB, 200);

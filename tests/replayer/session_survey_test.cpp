@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 
+#include "replayer/left_out.h"
 #include "tests/replayer/support.h"
 
 namespace understudy::test {
@@ -106,6 +107,33 @@ TEST_F(SessionSurveyTest, OneOpenBeforeTheRecordingAndOneNeverClosedAreThere) {
   EXPECT_FALSE(sessions_[1].tally.closed());
 }
 
+// The segment in which it opened is gone: what others said before it is none the less on record.
+TEST_F(SessionSurveyTest, ASessionWhoseOpeningIsGoneTakesNothingFromThoseBeforeIt) {
+  begin_segment(1, 1);
+  open_session(kA, 100);
+  from_client(kA, 110, query("before"));
+  close_session(kA, 120);
+  seal();
+  finish_and_save();
+  begin_segment(1, 3, {descriptor(kB, 200)});
+  from_client(kB, 310, query("behind"));
+  open_session(kC, 320);
+  close_session(kB, 330);
+  seal();
+  finish_and_save();
+  EXPECT_THAT(survey(), ElementsAre("1.1", "1.2", "1.3"));
+  EXPECT_EQ(sessions_[0].tally.requests(), 1U);
+  EXPECT_TRUE(sessions_[0].tally.closed());
+  EXPECT_FALSE(sessions_[0].continuing);
+  EXPECT_EQ(sessions_[1].tally.requests(), 1U);
+  EXPECT_TRUE(sessions_[1].tally.closed());
+  EXPECT_TRUE(sessions_[1].continuing);
+  EXPECT_FALSE(sessions_[2].continuing);
+  SessionFilter early;
+  early.until = 150;
+  EXPECT_THAT(survey(early), ElementsAre("1.1"));
+}
+
 TEST_F(SessionSurveyTest, ADamagedChunkIsAHoleInItsSessionsAndOneWhoseOpeningItHeldIsTold) {
   begin_segment(1, 1);
   open_session(kA, 100);
@@ -124,6 +152,51 @@ TEST_F(SessionSurveyTest, ADamagedChunkIsAHoleInItsSessionsAndOneWhoseOpeningItH
   EXPECT_EQ(sessions_[0].tally.requests(), 0U) << "behind a hole nothing is a message for sure";
   EXPECT_EQ(sessions_[0].tally.bytes(Direction::kFromClient), query("behind").size());
   EXPECT_THAT(lost_, ElementsAre(kB));
+}
+
+// A capture goes on between messages; what else was lost may have ended in the middle of one.
+TEST_F(SessionSurveyTest, CountsBehindGapsOfACaptureAndTellsWhatItCannotRead) {
+  begin_segment(1, 1);
+  open_session(kA, 100);
+  from_client(kA, 110, query("one") + query("cut off").substr(0, 7));
+  gap(kA, 120, {GapReason::kCaptureLoss, 110, 120, 30, 4000, 5});
+  from_client(kA, 130, query("two"));
+  from_server(kA, 140, complete("SELECT 1") + ready());
+  gap(kA, 150, {GapReason::kOverload, 140, 150, 1, 2, 3});
+  from_client(kA, 160, query("not for sure"));
+  gap(kA, 170, {GapReason::kCaptureLoss, 160, 170, 1, 2, 3});
+  from_client(kA, 180, query("nor this"));
+  seal();
+  finish_and_save();
+  EXPECT_THAT(survey(), ElementsAre("1.1"));
+  const replayer::SessionTally& tally = sessions_.front().tally;
+  EXPECT_EQ(tally.requests(), 3U) << "with the one that was cut off, which had begun";
+  EXPECT_EQ(tally.messages(Direction::kFromServer), 2U);
+  EXPECT_EQ(tally.gaps(), 3U);
+  EXPECT_TRUE(tally.has_hole());
+  EXPECT_EQ(tally.bytes_not_read(), (query("not for sure") + query("nor this")).size());
+}
+
+// What a replay leaves out: of the sessions it cut, from the hole on.
+TEST_F(SessionSurveyTest, WhatIsBehindHolesIsCounted) {
+  begin_segment(1, 1);
+  open_session(kA, 100);
+  from_client(kA, 110, query("one"));
+  gap(kA, 120, {GapReason::kCaptureLoss, 110, 120, 30, 4000, 5});
+  from_client(kA, 130, query("two") + query("three"));
+  gap(kA, 140, {GapReason::kCaptureLoss, 130, 140, 1, 2, 3});
+  from_client(kA, 150, query("four"));
+  open_session(kB, 160);
+  from_client(kB, 170, query("not asked for"));
+  gap(kB, 180, {GapReason::kCaptureLoss, 170, 180, 1, 2, 3});
+  from_client(kB, 190, query("nor this"));
+  seal();
+  finish_and_save();
+  SessionSet cut;
+  cut.insert(kA);
+  const replayer::LeftOut left_out = replayer::behind_holes(Recording(directory_), cut);
+  EXPECT_EQ(left_out.requests, 3U);
+  EXPECT_EQ(left_out.bytes, (query("two") + query("three") + query("four")).size());
 }
 
 TEST_F(SessionSurveyTest, FiltersByWhoWhereAndWhen) {

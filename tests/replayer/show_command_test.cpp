@@ -184,6 +184,28 @@ TEST_F(ShowTest, StatisticsSayWhatWasSaidAndWhatIsMissing) {
   EXPECT_EQ(json->getValue<int>("sessions_closed"), 2);
 }
 
+TEST_F(ShowTest, WhatIsNotReadAsMessagesIsTold) {
+  begin_segment(1, 2);
+  open_session(kC, 5'000'000'000);
+  gap(kC, 5'100'000'000, {GapReason::kCaptureLoss, 5'000'000'000, 5'100'000'000, 10, 20, 3});
+  from_client(kC, 5'200'000'000, query("select 2"));
+  gap(kC, 5'300'000'000, {GapReason::kDiskError, 5'200'000'000, 5'300'000'000, 10, 20, 3});
+  from_client(kC, 5'400'000'000, query("select 3"));
+  seal();
+  finish_and_save();
+  const Outcome outcome = run("show");
+  EXPECT_EQ(outcome.code, 0);
+  EXPECT_THAT(outcome.err, HasSubstr("14 B of 1 session could not be read as messages"));
+  EXPECT_THAT(run("show", {"--stats"}).out, HasSubstr("not read as messages      14 B, behind gaps"));
+  const auto json = parsed(run("show", {"--stats", "--json"}).out);
+  EXPECT_EQ(json->getValue<int>("requests"), 2);
+  EXPECT_EQ(json->getValue<int>("bytes_not_read"), 14);
+  const auto session = parsed(run("show", {"--json"}).out)->getArray("sessions")->getObject(2);
+  EXPECT_EQ(session->getValue<int>("requests"), 1);
+  EXPECT_EQ(session->getValue<int>("bytes_not_read"), 14);
+  EXPECT_EQ(parsed(run("show", {"--top", "--json"}).out)->getValue<int>("bytes_not_read"), 14);
+}
+
 TEST_F(ShowTest, WhatCarriesMarksIsNoSession) {
   for (const auto& entry : std::filesystem::directory_iterator(directory_)) std::filesystem::remove(entry);
   begin_segment(1, 1);

@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "formats/crc32c.h"
+#include "formats/transcript/saved_note.h"
 #include "tests/replayer/support.h"
 
 namespace understudy::test {
@@ -15,14 +16,20 @@ using testing::Not;
 
 class VerifyTest : public RecordingTest {
  protected:
-  void save_segment(std::uint32_t number) {
+  void save_segment(std::uint32_t number, bool last = true) {
     begin_segment(1, number);
     open_session({1, number}, 100);
     from_client({1, number}, 110, query("select 1"));
     seal();
     close_session({1, number}, 120);
     seal();
-    finish_and_save();
+    link_ = writer_->link();
+    EXPECT_FALSE(writer_->finish(last));
+    save();
+  }
+  // As a recorder does, of which the last one only says so.
+  void save_three_segments() {
+    for (const std::uint32_t number : {1U, 2U, 3U}) save_segment(number, number == 3);
   }
   // As a later version would write it: with a header that is whole, and of another major version.
   void save_newer_segment() {
@@ -175,6 +182,36 @@ TEST_F(VerifyTest, OldestSegmentsMayBeGone) {
   EXPECT_THAT(outcome.out,
               HasSubstr("chain  run 1: begins after segment 1; segments 2 to 3 follow each other"));
   EXPECT_THAT(outcome.out, HasSubstr("lost   nothing"));
+}
+
+TEST_F(VerifyTest, ThatTheNewestAreGoneIsALossAndGives1) {
+  save_three_segments();
+  std::filesystem::remove(directory_ / "000001-000003.transcript");
+  const Outcome outcome = run("verify");
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_THAT(outcome.out, HasSubstr("others followed segment 2, which are not here"));
+  EXPECT_THAT(outcome.out, HasSubstr("lost   what followed segment 2 of run 1"));
+  EXPECT_THAT(outcome.out, Not(HasSubstr("nothing")));
+  const auto summary = json()->getObject("summary");
+  EXPECT_FALSE(summary->getValue<bool>("whole"));
+  EXPECT_EQ(summary->getValue<int>("runs_cut_off"), 1);
+}
+
+TEST_F(VerifyTest, OfAFileByItselfAndOfWhatWasSavedOthersMayHaveFollowed) {
+  save_three_segments();
+  const Outcome alone = run_command({"verify", path() + "/000001-000002.transcript"});
+  EXPECT_EQ(alone.code, 0);
+  EXPECT_THAT(alone.out, HasSubstr("lost   nothing of this file;"));
+  std::filesystem::remove(directory_ / "000001-000003.transcript");
+  write_saved_note(directory_, {.run = 1, .segment = 2});
+  const Outcome saved = run("verify");
+  EXPECT_EQ(saved.code, 0);
+  EXPECT_THAT(saved.out, HasSubstr("lost   nothing of what was saved"));
+  EXPECT_EQ(json()->getObject("summary")->getValue<int>("runs_cut_off"), 0);
+  std::filesystem::remove(directory_ / "000001-000002.transcript");
+  EXPECT_EQ(run("verify").code, 1) << "less is here than was saved";
+  write("saved.txt", "no segment's name");
+  EXPECT_EQ(run("verify").code, 1);
 }
 
 TEST_F(VerifyTest, WithoutTheKeyItSaysThatContentsWereNotLookedAt) {
