@@ -68,13 +68,24 @@ class ProseSecrets {
     std::size_t next = behind_blanks(at + kPassword.size());
     const bool assigned = letter(next) == '=';
     if (assigned) next = behind_blanks(next + 1);
+    if (letter(next) == '\\' && letter(next + 1) == '\'') ++next;
     const bool doubled = letter(next) == '\'' && letter(next + 1) == '\'';
     // In a quoted quote, or the value of a connection string.
-    if (doubled || (assigned && letter(next) == '\'')) return quoted(next);
+    if (doubled || (assigned && letter(next) == '\'')) {
+      quoted(next);
+      // format('... password=''%s''', 'secret'); 'password=' || 'secret'
+      if (doubled || may_end_literal(next)) scan(at, true);
+      return;
+    }
     // 'ALTER ROLE x PASSWORD ' || 'secret', format('... PASSWORD %L', 'secret'), password=secret
     const bool ends_string = letter(next) == '\'' && (is_blank(letter(next + 1)) || letter(next + 1) == '|');
     if (ends_string || assigned || letter(next) == '%') scan(at, true);
     if (!assigned) scan(at, false);
+  }
+  // And what follows, belongs to it.
+  [[nodiscard]] bool may_end_literal(std::size_t quote) const {
+    const char next = letter(behind_blanks(quote + 1));
+    return next != '\0' && std::string_view("|,):/'").find(next) != std::string_view::npos;
   }
   void quoted(std::size_t at) {
     while (letter(at) == '\'') ++at;
@@ -83,7 +94,8 @@ class ProseSecrets {
   }
   void scan(std::size_t at, bool inside_string) {
     SqlSecretScanner scanner;
-    if (inside_string) scanner.scan(as_bytes("'"), 0, found_);
+    // Words may follow a URI that does not begin a string.
+    if (inside_string) scanner.scan(as_bytes("' "), 0, found_);
     scanner.scan(as_bytes(text_.substr(at, kWindowBytes)), at, found_);
   }
 

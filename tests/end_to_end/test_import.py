@@ -344,10 +344,11 @@ def test_what_cannot_be_read_is_told_with_file_and_line(make_server, scratch):
 
 def test_secrets_in_a_log_stay_there(make_server, scratch):
     production = make_server(settings=logging())
-    psql(production.port, "CREATE ROLE carol PASSWORD 'tiger-in-a-log';\n")
+    psql(production.port, "CREATE ROLE carol PASSWORD 'tiger-in-a-log';\n"
+                          "SELECT length($$host=h password=tiger$$), length('host=h password=' || 'tiger');\n")
     sessions_over(production, {"psql"})
     summary = import_logs([log_file(production, "csv")], scratch / "imported")
-    assert summary["recording"]["passwords_hidden"] == 1
+    assert summary["recording"]["passwords_hidden"] == 2
     raw = b"".join(subprocess.run(["zstd", "-dcq", str(path)], check=True, capture_output=True).stdout
                    for path in (scratch / "imported").glob("*.transcript"))
     assert b"CREATE ROLE carol PASSWORD" in raw and b"tiger" not in raw

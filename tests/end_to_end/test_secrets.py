@@ -24,6 +24,14 @@ STATEMENTS = [
     f"CREATE USER MAPPING FOR carol SERVER elsewhere OPTIONS (user 'c', password '{SECRET}')",
     f"CREATE SUBSCRIPTION never CONNECTION 'dbname=x password=''{SECRET}''' PUBLICATION p WITH (connect = false)",
     "ALTER SUBSCRIPTION never CONNECTION 'host=h password=" + URI_SECRET + "'",
+    f"ALTER SUBSCRIPTION never CONNECTION $$host=h password={URI_SECRET} dbname=x$$",
+    f"ALTER SUBSCRIPTION never CONNECTION $c$host=h password='{SECRET}'$c$",
+    f"DO $$ BEGIN EXECUTE 'ALTER SUBSCRIPTION never CONNECTION ''host=h password=' || '{URI_SECRET}' || ''''; END $$",
+    f"DO $$ BEGIN EXECUTE format('ALTER SUBSCRIPTION never CONNECTION %L', format('password=%s', '{URI_SECRET}')); END $$",
+    f"SELECT length('host=h password=' || '{URI_SECRET}'), length('host=h password='\n'{URI_SECRET} dbname=x'), "
+    f"length(concat('postgresql://c:', '{URI_SECRET}', '@h')), length(format($$host=h password=%s$$, $${URI_SECRET}$$))",
+    f"CREATE FUNCTION set_it() RETURNS void AS $$ ALTER ROLE carol PASSWORD '{SECRET}' $$ LANGUAGE sql; "
+    f"CREATE TABLE behind_it (a text); INSERT INTO behind_it VALUES ('stays'); SELECT set_it()",
     f"ALTER SUBSCRIPTION never CONNECTION 'postgresql://c:{URI_SECRET}@h/x'",
     "SELECT 'said at the end'",
 ]
@@ -65,6 +73,7 @@ def test_no_file_export_or_log_has_them(recording, scratch):
         assert "sesame" not in text and "Xy7" not in text and KEY not in text
     exported = shown[0].stdout
     assert "CREATE ROLE carol LOGIN PASSWORD 'xxxxxxxxxxxxxxx'" in exported
+    assert "length('host=h password=' || 'xxxxxxxxxxxxxx')" in exported
     assert "said at the end" in exported
     files = b"".join(file.read_bytes() for file in path.iterdir())
     if "UNDERSTUDY_KEY_FILE" in os.environ:
@@ -80,6 +89,7 @@ def test_the_recording_replays(recording, make_server):
     target = make_server()
     summary = replay_whole(path, f"postgresql://postgres@{target.tcp}/postgres")
     assert summary["exchanges"] >= len(STATEMENTS) + 2
+    assert target.value("SELECT a FROM behind_it") == "stays"
     assert target.value("SELECT subconninfo FROM pg_subscription") == f"postgresql://c:{'x' * len(URI_SECRET)}@h/x"
 
 

@@ -33,6 +33,13 @@ TEST(ProseSecretsTest, PasswordsOfConnectionStrings) {
             "bad: host=x password = 'xxxxxxxxxx' user=y");
   EXPECT_EQ(hidden("could not connect to postgresql://bob:hunter2@host/db"),
             "could not connect to postgresql://bob:xxxxxxx@host/db");
+  for (const char* const text :
+       {"SQL statement \"SELECT dblink_connect('password=' || 'hunter2')\"",
+        "SQL statement \"SELECT format('password=''%s''', 'hunter2')\"",
+        "PL/pgSQL assignment \"c := E'password=\\'hunter2\\''\"",
+        "SQL statement \"SELECT dblink_connect($$host=x password=hunter2 user=y$$)\""})
+    EXPECT_EQ(hidden(text).find("hunter2"), std::string::npos) << hidden(text);
+  EXPECT_EQ(hidden("no postgresql://bob:12/x and a@b"), "no postgresql://bob:12/x and a@b");
   EXPECT_EQ(hidden("x sslpassword=hunter2").find("hunter2"), std::string::npos);
 }
 
