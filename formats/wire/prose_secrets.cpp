@@ -49,6 +49,7 @@ class ProseSecrets {
                        [](char letter, char wanted) { return lower(letter) == wanted; });
       const auto place = static_cast<std::size_t>(at - text_.begin());
       if (at == text_.end() || place == 0 || !is_word(text_[place - 1])) return place;
+      if (place >= 2 && text_[place - 2] == '\\') return place;  // E'\npassword=...'
       if (place >= 3 && lower(text_[place - 1]) == 'l' && lower(text_[place - 2]) == 's') return place;
     }
   }

@@ -36,6 +36,7 @@ TEST(ProseSecretsTest, PasswordsOfConnectionStrings) {
   for (const char* const text :
        {"SQL statement \"SELECT dblink_connect('password=' || 'hunter2')\"",
         "SQL statement \"SELECT format('password=''%s''', 'hunter2')\"",
+        "SQL statement \"SELECT dblink_connect(E'host=x\\npassword=hunter2')\"",
         "PL/pgSQL assignment \"c := E'password=\\'hunter2\\''\"",
         "SQL statement \"SELECT dblink_connect($$host=x password=hunter2 user=y$$)\""})
     EXPECT_EQ(hidden(text).find("hunter2"), std::string::npos) << hidden(text);
