@@ -197,7 +197,8 @@ StatementTraits judge(std::string_view sql, const Tokens& tokens) {
 }
 
 StatementTraits judge(std::string_view sql) {
-  if (sql.size() > kMaxBytes || sql.find('\0') != std::string_view::npos)
+  if (sql.size() > kMaxBytes) return {.statements = {judge_beginning(sql)}, .understood = false};
+  if (sql.find('\0') != std::string_view::npos)  // a mistake
     return {.statements = {unknown_effect()}, .understood = false};
   const Tokens tokens = read_sql_tokens(sql);
   StatementTraits traits = judge(sql, tokens);

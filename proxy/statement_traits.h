@@ -76,6 +76,7 @@ struct StatementEffect {
   std::uint8_t releases = 0;  // what may be gone after it
   // What may be there after it: made by the code that it runs (DO, CALL), or since it was not parsed.
   std::uint8_t unseen = 0;
+  bool tells_change = false;  // of that: what it says may make it, or what it runs is not known
   // Of unseen settings, those that can only be asked for by name, or where to look for them (see
   // unseen_settings.h).
   std::string sought = {};

@@ -63,6 +63,7 @@ std::optional<std::string> named_state(std::string_view sql, const SqlToken& bef
 // `pins`: in words, what the server would not tell of.
 void mark_unseen(StatementEffect& effect, std::string_view pins) {
   effect.unseen = kHeldAnything | kUnseenSettings;
+  effect.tells_change = true;
   if (pins.empty() || effect.kind == EffectKind::kPin) return;
   effect.kind = EffectKind::kPin;
   effect.name = pins;
@@ -129,6 +130,18 @@ StatementEffect judge_unread(std::string_view sql, Tokens statement) {
     if (const auto name = named_state(sql, statement[i - 1], statement[i])) mark_unseen(effect, pins(*name));
   }
   if (query && effect.unseen == 0) effect.opaque = calls_unknown_code(sql, statement);
+  return effect;
+}
+
+StatementEffect judge_beginning(std::string_view text) {
+  const std::size_t begin = text.find_first_not_of(" \t\r\n\f(");
+  text.remove_prefix(std::min(begin, text.size()));
+  const auto end = std::find_if_not(text.begin(), text.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+  });
+  const std::string word = to_lower(text.substr(0, static_cast<std::size_t>(end - text.begin())));
+  StatementEffect effect = unknown_effect();
+  if (!is_among(kQueries, word) && !is_among(kCommands, word)) mark_unseen(effect, pins(word));
   return effect;
 }
 

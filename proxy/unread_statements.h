@@ -25,4 +25,7 @@ namespace understudy::proxy {
 [[nodiscard]] StatementEffect judge_unread_text(std::string_view sql,
                                                 const std::optional<std::vector<SqlToken>>& tokens);
 
+// A text of which only the beginning is at hand: by its first word.
+[[nodiscard]] StatementEffect judge_beginning(std::string_view text);
+
 }  // namespace understudy::proxy

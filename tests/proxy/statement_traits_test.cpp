@@ -20,7 +20,7 @@ StatementEffect only(std::string_view sql) {
 
 // What it does, without where it may be asked and whose code it runs: those have tests of their own.
 StatementEffect deeds(StatementEffect effect) {
-  effect.on_replica = effect.opaque = false;
+  effect.on_replica = effect.opaque = effect.tells_change = false;
   effect.releases = effect.unseen = 0;
   effect.sought.clear();
   return effect;
