@@ -41,7 +41,8 @@ void ClientSession::join_recording() {
                     !(failover_ && failover_->split && !failover_->split->waiting.empty());
   if (!idle || client_eof_ || tracker_.terminate_seen()) return;
   const std::shared_ptr<JoinTally> tally = join_->done();
-  if (!continuity.cannot_move().empty()) return count(tally->pinned);
+  const std::string holds = continuity.cannot_move();
+  if (!holds.empty()) return count(holds == kChangedUnseen ? tally->unseen : tally->pinned);
   SessionDescriptor descriptor = join_->descriptor();
   descriptor.opened_at = now_ns();
   descriptor.backend = server_.address_text();

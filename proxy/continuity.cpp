@@ -7,6 +7,7 @@
 #include "formats/wire/message_types.h"
 #include "proxy/framing.h"
 #include "proxy/splice.h"
+#include "proxy/unread_statements.h"
 #include "proxy/unseen_settings.h"
 
 namespace understudy::proxy {
@@ -113,8 +114,7 @@ void Continuity::client_message(char type, ByteView payload, bool whole) {
   switch (type) {
     case frontend::kQuery: {
       OpenRequest& request = open_request(false);
-      add_statements(request, whole && !payload.empty() ? as_text(payload.first(payload.size() - 1)) : "",
-                     whole);
+      add_statements(request, payload.empty() ? "" : as_text(payload.first(payload.size() - 1)), whole);
       return end_request(request);
     }
     case frontend::kFunctionCall: {
@@ -146,7 +146,7 @@ void Continuity::client_message(char type, ByteView payload, bool whole) {
 void Continuity::add_statements(OpenRequest& request, std::string_view sql, bool whole) {
   if (!whole) {
     request.due.push_back(plain_due('C'));
-    request.due.back().effect = unknown_effect();
+    request.due.back().effect = judge_beginning(sql);
     request.may_copy = true;
     return predict(request, request.due.back().effect);
   }

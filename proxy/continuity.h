@@ -49,6 +49,9 @@ inline constexpr std::string_view kAskForMark =
     "(pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()) * 1000000)::pg_catalog.int8";
 // As far as a replica must be to have what the session has seen or written.
 inline constexpr std::string_view kAskForPosition = "SELECT pg_catalog.pg_current_wal_insert_lsn()";
+// Why a session cannot be made again, where the server is not asked what it has.
+inline constexpr std::string_view kChangedUnseen =
+    "what DO, CALL or a text that the proxy did not parse may have changed";
 // The proxy's own statements and portals: the client's unnamed ones stay what they are.
 inline constexpr std::string_view kOwnName = "understudy_own";
 

@@ -316,6 +316,7 @@ void Continuity::reply_came(char type, ByteView payload, bool whole) {
 void Continuity::statement_done(const DueReply& reply, ByteView payload, bool whole) {
   const auto done = wire::CommandComplete::decode(payload);
   if (reply.effect.kind == EffectKind::kDiscardAll) opaque_ = false;
+  if (!limits_.asks && reply.effect.tells_change) history_.pin(std::string(kChangedUnseen));
   const bool undone = whole && done && done->tag == "ROLLBACK" && reply.effect.kind == EffectKind::kCommit;
   rolled_back_ = undone || reply.effect.kind == EffectKind::kRollback;
   if (rolled_back_) mark_.reset();  // whatever comes behind it in the pipeline

@@ -22,6 +22,7 @@ struct JoinTally {
   std::atomic<std::uint64_t> left{0};         // ended before they could be
   std::atomic<std::uint64_t> passed_over{0};  // the recording does not want them
   std::atomic<std::uint64_t> pinned{0};  // hold what cannot be made again: temporary tables, locks, cursors
+  std::atomic<std::uint64_t> unseen{0};  // kChangedUnseen
   std::atomic<std::uint64_t> untracked{
       0};  // their state was not followed: replication, too much of it, or it was not asked for
 };

@@ -253,20 +253,35 @@ bool creates_in_pg_temp(const Parsed& statement) {
   });
 }
 
-// Where to look for the settings that DO and CALL make.
-std::string sought_in(const Parsed& statement) {
-  if (statement.type == "CallStmt") {
-    const Array::Ptr names = tree::list(tree::object(statement.body, "funccall"), "funcname");
-    return names ? procedure_sought(tree::name_part(names, names->size() - 1)) : std::string();
-  }
-  const Array::Ptr arguments = tree::list(statement.body, "args");
-  if (!arguments) return {};
-  for (const Var& argument : *arguments) {
-    const Object::Ptr element = tree::node(argument, "DefElem");
-    if (tree::text(element, "defname") != "as" || !element->has("arg")) continue;
-    return settings_named_in(tree::text(tree::node(element->get("arg"), "String"), "sval"));
+std::string procedure_of(const Parsed& call) {
+  const Array::Ptr names = tree::list(tree::object(call.body, "funccall"), "funcname");
+  return names ? procedure_sought(tree::name_part(names, names->size() - 1)) : std::string();
+}
+
+// DO: its code ("as"), the language of that.
+std::string option_of(const Parsed& statement, std::string_view name) {
+  const Array::Ptr options = tree::list(statement.body, "args");
+  if (!options) return {};
+  for (const Var& option : *options) {
+    const Object::Ptr element = tree::node(option, "DefElem");
+    if (tree::text(element, "defname") == name && element->has("arg"))
+      return tree::text(tree::node(element->get("arg"), "String"), "sval");
   }
   return {};
+}
+
+// What DO and CALL run may leave what it likes in the session; where to look for the settings among that.
+void mark_code(const Parsed& statement, StatementEffect& effect) {
+  effect.unseen = kHeldAnything | kUnseenSettings;
+  if (statement.type == "CallStmt") {
+    effect.sought = procedure_of(statement);
+    effect.tells_change = true;
+    return;
+  }
+  const std::string code = option_of(statement, "as");
+  const std::string language = option_of(statement, "language");
+  effect.sought = settings_named_in(code);
+  effect.tells_change = (!language.empty() && language != "plpgsql") || tells_change(code);
 }
 
 // All others: what changes data or its definitions, what runs code (CALL, DO, EXECUTE), what is not known
@@ -283,10 +298,7 @@ StatementEffect other_effect(const Parsed& statement) {
   const bool runs_code = statement.type == "CallStmt" || statement.type == "DoStmt";
   if (runs_code) judgement.opaque = true;
   StatementEffect effect = effect_of(judgement);
-  if (runs_code) {
-    effect.unseen = kHeldAnything | kUnseenSettings;
-    effect.sought = sought_in(statement);
-  }
+  if (runs_code) mark_code(statement, effect);
   return effect;
 }
 

@@ -15,6 +15,7 @@
 #include "proxy/sql_tokens.h"
 #include "proxy/statement_effects.h"
 #include "proxy/statement_words.h"
+#include "proxy/unread_statements.h"
 
 namespace understudy::proxy {
 namespace {
@@ -30,7 +31,20 @@ constexpr std::size_t kMaxBytesWithoutTokens = 2 * kMaxNesting;
 // Of the JSON, where a node takes two levels or three. Poco recurses as well, with larger steps.
 constexpr std::size_t kMaxJsonDepth = 2000;
 
-StatementTraits not_understood() { return {.statements = {unknown_effect()}, .understood = false}; }
+// What is judged costs a session's worker time in which no other is served, and memory: a parser's tree, as
+// JSON, is some hundred times as large as its text. So much was measured of a token that is parsed: 1 to 5
+// microseconds; of a statement 20. (A token may be long: 500 kB in one string take less than 20 ms.)
+constexpr std::size_t kMaxParseCost = 2500;  // in tokens
+constexpr std::size_t kStatementCost = 10;   // likewise
+constexpr std::size_t kMaxStatements = 4096;
+
+StatementTraits not_understood(std::string_view sql, const Tokens& tokens) {
+  return {.statements = {judge_unread_text(sql, tokens)}, .understood = false};
+}
+
+std::size_t parse_cost(std::size_t tokens, std::size_t statements) {
+  return tokens + statements * kStatementCost;
+}
 
 bool may_be_parsed(std::string_view sql, const Tokens& tokens) {
   return tokens ? nesting_bound(sql, *tokens) <= kMaxNesting : sql.size() <= kMaxBytesWithoutTokens;
@@ -90,12 +104,33 @@ StatementTraits parse(std::string_view sql, const Tokens& tokens) {
   const PgQueryParseResult parsed = pg_query_parse(text.c_str());
   const std::unique_ptr<const PgQueryParseResult, void (*)(const PgQueryParseResult*)> guard(
       &parsed, [](const PgQueryParseResult* result) { pg_query_free_parse_result(*result); });
-  if (parsed.error != nullptr) return not_understood();
+  if (parsed.error != nullptr) return not_understood(sql, tokens);
   try {
     return read_tree(parsed.parse_tree, sql, tokens);
   } catch (const std::exception&) {  // not the tree that was expected, or too deep
-    return not_understood();
+    return not_understood(sql, tokens);
   }
+}
+
+// What would take too long to be parsed as a whole: each statement by its words, or parsed as long as the sum
+// of that may be; the others unread.
+StatementTraits judge_in_pieces(std::string_view sql, const std::vector<SqlToken>& tokens) {
+  const auto pieces = split_statements(sql, tokens, kMaxStatements);
+  if (!pieces) return not_understood(sql, tokens);
+  StatementTraits traits;
+  std::size_t left = kMaxParseCost;
+  for (const std::span<const SqlToken> piece : *pieces) {
+    std::optional<StatementEffect> effect = judge_statement_by_words(sql, piece);
+    const std::size_t cost = parse_cost(piece.size(), 1);
+    if (!effect && cost <= left && nesting_bound(sql, piece) <= kMaxNesting) {
+      left -= cost;
+      const std::string_view text = sql.substr(piece.front().begin, piece.back().end - piece.front().begin);
+      StatementTraits parsed = parse(text, read_sql_tokens(text));
+      if (parsed.understood && parsed.statements.size() == 1) effect = std::move(parsed.statements.front());
+    }
+    traits.statements.push_back(effect ? std::move(*effect) : judge_unread(sql, piece));
+  }
+  return traits;
 }
 
 bool is_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
@@ -125,7 +160,8 @@ bool mentions_copy(std::string_view sql) {
 bool is_single_write(const StatementTraits& traits, std::string_view sql) {
   const bool writes = traits.understood && traits.statements.size() == 1 &&
                       traits.statements.front().kind == EffectKind::kNone &&
-                      traits.statements.front().may_write && traits.statements.front().releases == 0;
+                      traits.statements.front().may_write &&
+                      (traits.statements.front().releases | traits.statements.front().unseen) == 0;
   if (!writes) return false;
   constexpr std::string_view kWords[] = {"insert", "update", "delete", "merge", "with", "select"};
   while (!sql.empty() && is_blank(sql.front())) sql.remove_prefix(1);
@@ -151,13 +187,19 @@ bool numbers_do_not_matter(std::string_view sql, const std::vector<SqlToken>& to
 
 StatementTraits judge(std::string_view sql, const Tokens& tokens) {
   if (tokens) {
+    const auto semicolons = static_cast<std::size_t>(std::count_if(
+        tokens->begin(), tokens->end(), [&](const SqlToken& token) { return token.is(sql, ';'); }));
+    if (semicolons > kMaxStatements) return not_understood(sql, tokens);
     if (auto effects = judge_by_words(sql, *tokens)) return {.statements = std::move(*effects)};
+    if (parse_cost(tokens->size(), semicolons) > kMaxParseCost) return judge_in_pieces(sql, *tokens);
   }
-  return may_be_parsed(sql, tokens) ? parse(sql, tokens) : not_understood();
+  return may_be_parsed(sql, tokens) ? parse(sql, tokens) : not_understood(sql, tokens);
 }
 
 StatementTraits judge(std::string_view sql) {
-  if (sql.size() > kMaxBytes || sql.find('\0') != std::string_view::npos) return not_understood();
+  if (sql.size() > kMaxBytes) return {.statements = {judge_beginning(sql)}, .understood = false};
+  if (sql.find('\0') != std::string_view::npos)  // a mistake
+    return {.statements = {unknown_effect()}, .understood = false};
   const Tokens tokens = read_sql_tokens(sql);
   StatementTraits traits = judge(sql, tokens);
   // One alone: of several, those that begin as reads would be judged by the words of the others.
@@ -174,7 +216,8 @@ StatementTraits judge(std::string_view sql) {
 StatementTraits classify_statement(std::string_view sql) {
   StatementTraits traits = judge(sql);
   // A client is never asked for data by what runs within DO or CALL.
-  const bool runs_code = traits.statements.size() == 1 && traits.statements.front().unseen != 0;
+  const bool runs_code =
+      traits.understood && traits.statements.size() == 1 && traits.statements.front().unseen != 0;
   traits.may_copy = !runs_code && mentions_copy(sql);
   traits.single_write = is_single_write(traits, sql);
   return traits;

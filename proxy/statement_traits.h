@@ -74,7 +74,9 @@ struct StatementEffect {
   bool opaque = false;
   std::uint8_t holds = 0;     // of kPin: what pins, if all that does can be asked for
   std::uint8_t releases = 0;  // what may be gone after it
-  std::uint8_t unseen = 0;    // what may be there after it, made by the code that it runs (DO, CALL)
+  // What may be there after it: made by the code that it runs (DO, CALL), or since it was not parsed.
+  std::uint8_t unseen = 0;
+  bool tells_change = false;  // of that: what it says may make it, or what it runs is not known
   // Of unseen settings, those that can only be asked for by name, or where to look for them (see
   // unseen_settings.h).
   std::string sought = {};
@@ -83,8 +85,8 @@ struct StatementEffect {
 
 struct StatementTraits {
   std::vector<StatementEffect> statements;  // in order; empty for an empty text
-  // The parser did not understand it (or it is longer than it is given): statements then holds one entry,
-  // which may write and is not read-safe.
+  // The parser did not understand it (or it is longer, or of more statements, than it is given): statements
+  // then holds one entry, which may write and is not read-safe.
   bool understood = true;
   // The word stands in it somewhere: COPY data may follow.
   bool may_copy = false;

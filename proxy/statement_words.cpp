@@ -83,15 +83,6 @@ Effect judge_read(std::string_view sql, Tokens tokens) {
   return StatementEffect{.read_safe = true};
 }
 
-// Any name that could change the session, wherever it stands: a column called setseed costs a parse.
-bool names_session_state(std::string_view sql, const SqlToken& token) {
-  if (token.kind != kWord && token.kind != kQuotedName) return false;
-  const LowerWord lower(sql, token);
-  std::string_view name = lower.view();
-  if (token.kind == kQuotedName && name.size() >= 2) name = name.substr(1, name.size() - 2);
-  return one_of(name, {"set_config", "pg_settings"}) || !pinning_state(name).empty();
-}
-
 // Where the columns of INSERT INTO [schema .] table (column, ...) begin, or 0: that parenthesis calls
 // nothing.
 std::size_t column_list(std::string_view sql, Tokens tokens) {
@@ -100,12 +91,13 @@ std::size_t column_list(std::string_view sql, Tokens tokens) {
   return at < tokens.size() && tokens[at].is(sql, '(') ? at : 0;
 }
 
-// A parenthesis in what writes: may it call a function that is not PostgreSQL's own?
-bool may_be_opaque(std::string_view sql, Tokens tokens) {
+// A parenthesis in what writes: may it call a function that is neither safe nor of those that `known` tells?
+template <typename Known>
+bool may_be_opaque(std::string_view sql, Tokens tokens, Known known) {
   const std::size_t columns = column_list(sql, tokens);
   for (std::size_t i = 1; i < tokens.size(); ++i) {
     if (i == columns) continue;
-    if (tokens[i].is(sql, '(') && !harmless_parenthesis(sql, tokens, i)) return true;
+    if (tokens[i].is(sql, '(') && !harmless_parenthesis(sql, tokens, i) && !known(i)) return true;
     // (x).f may call f.
     if (tokens[i].is(sql, '.') && tokens[i - 1].kind != kWord && tokens[i - 1].kind != kQuotedName)
       return true;
@@ -116,7 +108,7 @@ bool may_be_opaque(std::string_view sql, Tokens tokens) {
 Effect judge_write(std::string_view sql, Tokens tokens) {
   if (std::any_of(tokens.begin(), tokens.end(),
                   [&](const auto& token) { return names_session_state(sql, token); }) ||
-      may_be_opaque(sql, tokens))
+      may_be_opaque(sql, tokens, [](std::size_t) { return false; }))
     return std::nullopt;
   return StatementEffect{.may_write = true};
 }
@@ -152,7 +144,26 @@ Effect judge_begin(std::string_view sql, Tokens tokens) {
   return transaction_effect(EffectKind::kBegin);
 }
 
-Effect judge_one(std::string_view sql, Tokens tokens) {
+}  // namespace
+
+// (A column called setseed costs a parse.)
+bool names_session_state(std::string_view sql, const SqlToken& token) {
+  if (token.kind != kWord && token.kind != kQuotedName) return false;
+  const LowerWord lower(sql, token);
+  std::string_view name = lower.view();
+  if (token.kind == kQuotedName && name.size() >= 2) name = name.substr(1, name.size() - 2);
+  return one_of(name, {"set_config", "pg_settings"}) || !pinning_state(name).empty();
+}
+
+bool calls_unknown_code(std::string_view sql, Tokens tokens) {
+  return may_be_opaque(sql, tokens, [&](std::size_t at) {
+    if (tokens[at - 1].kind != kWord || (at >= 2 && tokens[at - 2].is(sql, '.'))) return false;
+    const LowerWord word(sql, tokens[at - 1]);
+    return is_volatile_reader(word.view()) || is_plain_writer(word.view());
+  });
+}
+
+std::optional<StatementEffect> judge_statement_by_words(std::string_view sql, Tokens tokens) {
   if (tokens[0].kind != kWord || !balanced(sql, tokens)) return std::nullopt;
   const LowerWord first(sql, tokens[0]);
   const std::string_view word = first.view();
@@ -168,8 +179,6 @@ Effect judge_one(std::string_view sql, Tokens tokens) {
   return std::nullopt;
 }
 
-}  // namespace
-
 std::optional<std::vector<StatementEffect>> judge_by_words(std::string_view sql, Tokens tokens) {
   std::vector<StatementEffect> effects;
   while (!tokens.empty()) {
@@ -177,7 +186,7 @@ std::optional<std::vector<StatementEffect>> judge_by_words(std::string_view sql,
         std::find_if(tokens.begin(), tokens.end(), [&](const SqlToken& token) { return token.is(sql, ';'); });
     const auto length = static_cast<std::size_t>(semicolon - tokens.begin());
     if (length > 0) {
-      Effect effect = judge_one(sql, tokens.first(length));
+      Effect effect = judge_statement_by_words(sql, tokens.first(length));
       if (!effect) return std::nullopt;
       effects.push_back(std::move(*effect));
     }

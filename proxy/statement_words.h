@@ -19,4 +19,14 @@ namespace understudy::proxy {
 [[nodiscard]] std::optional<std::vector<StatementEffect>> judge_by_words(std::string_view sql,
                                                                          std::span<const SqlToken> tokens);
 
+// Likewise one statement: not empty, without semicolons.
+[[nodiscard]] std::optional<StatementEffect> judge_statement_by_words(std::string_view sql,
+                                                                      std::span<const SqlToken> tokens);
+
+// Any name that could change the session, wherever it stands.
+[[nodiscard]] bool names_session_state(std::string_view sql, const SqlToken& token);
+
+// A parenthesis in a statement may call a function that is not PostgreSQL's own.
+[[nodiscard]] bool calls_unknown_code(std::string_view sql, std::span<const SqlToken> tokens);
+
 }  // namespace understudy::proxy

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <optional>
 
+#include "proxy/known_functions.h"
 #include "proxy/sql_tokens.h"
 
 namespace understudy::proxy {
@@ -98,6 +99,43 @@ std::string procedure_sought(std::string_view name) {
   return is_plain(name) ? std::string(name) + "()" : std::string();
 }
 
+bool tells_change(std::string_view code) {
+  constexpr std::string_view kAnywhere[] = {"execute", "pg_settings", "set_config"};
+  constexpr std::string_view kBeginning[] = {"call", "discard", "do", "listen", "load", "reset", "set"};
+  constexpr std::string_view kMakesTemporary[] = {"create", "global", "into", "local", "replace"};
+  constexpr std::string_view kStatementFollows[] = {"begin", "else", "loop", "then"};
+  constexpr std::string_view kEndsStatement = ";'$>/";
+  const auto among = [](const auto& words, std::string_view word) {
+    return std::find(std::begin(words), std::end(words), word) != std::end(words);
+  };
+  const std::string lower = to_lower(code);
+  bool begins = true;  // a statement may, here
+  std::string_view before;
+  for (std::size_t at = 0; at < lower.size();) {
+    const std::string_view rest = std::string_view(lower).substr(at);
+    const auto size =
+        static_cast<std::size_t>(std::find_if_not(rest.begin(), rest.end(),
+                                                  [](char c) { return in_name(c) && c != '$' && c != '.'; }) -
+                                 rest.begin());
+    if (rest.starts_with("--")) {
+      at = std::min(lower.find('\n', at), lower.size());
+    } else if (size == 0) {
+      if (rest.front() > ' ') begins = kEndsStatement.find(rest.front()) != std::string_view::npos;
+      ++at;
+    } else {
+      const std::string_view word = rest.substr(0, size);
+      const bool temporary = (word == "temp" || word == "temporary") && among(kMakesTemporary, before);
+      if (temporary || word.starts_with("pg_temp") || among(kAnywhere, word) ||
+          !pinning_state(word).empty() || (begins && among(kBeginning, word)))
+        return true;
+      begins = among(kStatementFollows, word);
+      before = word;
+      at += size;
+    }
+  }
+  return false;
+}
+
 void seek_also(std::string& sought, std::string_view words) {
   while (!words.empty()) {
     const std::size_t end = std::min(words.find(' '), words.size());
@@ -106,8 +144,9 @@ void seek_also(std::string& sought, std::string_view words) {
     const bool is_procedure = word.ends_with("()");
     const bool fits = is_plain(is_procedure ? word.substr(0, word.size() - 2) : word) &&
                       sought.size() + word.size() < kMostSought;
+    if (!fits) continue;
     const bool known = (" " + sought + " ").find(" " + std::string(word) + " ") != std::string::npos;
-    if (!fits || known) continue;
+    if (known) continue;
     if (!sought.empty()) sought += ' ';
     sought += word;
   }

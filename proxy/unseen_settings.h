@@ -20,6 +20,9 @@ namespace understudy::proxy {
 // Names with a dot that SQL, or PL/pgSQL, sets, in lower case.
 [[nodiscard]] std::string settings_named_in(std::string_view code);
 [[nodiscard]] std::string procedure_sought(std::string_view name);
+// Whether code in SQL or PL/pgSQL says something that may leave a setting, a temporary table or a lock in the
+// session: it, not the functions that it calls.
+[[nodiscard]] bool tells_change(std::string_view code);
 // Adds words that are not there yet; what would make it too long is left out.
 void seek_also(std::string& sought, std::string_view words);
 

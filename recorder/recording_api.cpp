@@ -66,6 +66,7 @@ Object status_json(const RecordingStatus& status) {
   open.set("ended_waiting", status.left);
   open.set("filtered", status.passed_over);
   open.set("state_not_movable", status.pinned);
+  open.set("state_changed_unseen", status.unseen);
   open.set("state_not_tracked", status.untracked);
   json.set("already_open", open);
   return json;

@@ -308,6 +308,7 @@ RecordingStatus RecordingControl::status_of(const Active& active) {
   status.left = active.joins->left;
   status.passed_over = active.joins->passed_over;
   status.pinned = active.joins->pinned;
+  status.unseen = active.joins->unseen;
   status.untracked = active.joins->untracked;
   return status;
 }

@@ -45,6 +45,7 @@ struct RecordingStatus {
   std::uint64_t left = 0;
   std::uint64_t passed_over = 0;
   std::uint64_t pinned = 0;
+  std::uint64_t unseen = 0;
   std::uint64_t untracked = 0;
 };
 

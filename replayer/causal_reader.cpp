@@ -76,8 +76,8 @@ void CausalReader::open_next(std::vector<Item>& items) {
     return;
   }
   const SessionId id = descriptor.id;
-  auto session = std::make_unique<Session>(recording_, entry,
-                                           statements_of(mapped(options_.databases, descriptor.database())));
+  auto session =
+      std::make_unique<Session>(recording_, entry, statements_of(options_.database_of(descriptor)));
   Step open;
   open.kind = Step::Kind::kOpen;
   open.time = descriptor.opened_at;

@@ -71,7 +71,9 @@ cxxopts::Options command_options() {
       cxxopts::value<std::string>()->default_value("1"), "N|max");
   add("user-map", "log in as NEW where OLD was recorded (* for all others); repeatable",
       cxxopts::value<std::vector<std::string>>(), "OLD=NEW");
-  add("database-map", "use database NEW where OLD was recorded (* for all others); repeatable",
+  add("database-map",
+      "use database NEW where OLD was recorded (* for all others); repeatable. Sessions of which\n"
+      "the recording does not tell it use that of --to",
       cxxopts::value<std::vector<std::string>>(), "OLD=NEW");
   add("from", "leave out sessions opened before: 90s into the recording, or 2026-11-24T13:31:07Z",
       cxxopts::value<std::string>(), "TIME");
@@ -320,7 +322,7 @@ bool write_summary(const ReplayResult& result, bool paced, bool json) {
 
 int replay(const cxxopts::ParseResult& given, const std::string& path) {
   const Recording recording(path, reading_keys(given));
-  const ReplayOptions options = replay_options(given, recording);
+  ReplayOptions options = replay_options(given, recording);
   const unsigned threads = ReplayParts::useful_workers(workers(given), options.order);
   recorder::RecorderOptions recording_options;
   recorder::apply_recorder_options(given, recording_options);
@@ -330,6 +332,7 @@ int replay(const cxxopts::ParseResult& given, const std::string& path) {
   Watch watch(given.count("quiet") == 0 && isatty(STDERR_FILENO) == 1, options.speed > 0, last - first);
   raise_descriptor_limit();
   Target target(target_string(given));
+  options.own_database = target.database();
   warn_of_recorded_server(recording, target.address());
 
   proxy::Configuration configuration;

@@ -20,12 +20,15 @@ struct ReplayOptions {
   double speed = 1;  // recorded seconds a second; 0: no pacing
   NameMap users;
   NameMap databases;
+  std::string own_database;  // the target's: for sessions of which the recording does not tell theirs
   TimeNs from = std::numeric_limits<TimeNs>::min();  // sessions opened before are left out
   TimeNs until = std::numeric_limits<TimeNs>::max();
   std::function<bool(const SessionDescriptor&)> wanted;  // others are left out; any thread; empty: all are
   TimeNs stall_timeout = 30'000'000'000;
   TimeNs target_timeout = 30'000'000'000;  // 0: a target that is gone does not end the replay
 
+  // Where a session is played. Any thread.
+  [[nodiscard]] std::string database_of(const SessionDescriptor& session) const;
   // Any thread.
   [[nodiscard]] bool leaves_out(const SessionDescriptor& session) const;
 };

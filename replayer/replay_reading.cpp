@@ -184,7 +184,7 @@ void Replay::admit_next() {
 
 Actor& Replay::admit(const SessionDirectory::Entry& entry) {
   const SessionDescriptor& session = entry.summary.descriptor;
-  Login login{mapped(options_.users, session.user()), mapped(options_.databases, session.database()), {}};
+  Login login{mapped(options_.users, session.user()), options_.database_of(session), {}};
   login.password = target_.password(login.user, login.database);
   if (const auto* const used = mapping_of(options_.users, session.user()))
     result_.users_mapped.insert(used->first);

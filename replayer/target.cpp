@@ -105,6 +105,11 @@ std::string Target::server_version() const {
   return version == nullptr ? "unknown" : version;
 }
 
+std::string Target::database() const {
+  const char* const name = PQdb(connection_);
+  return name == nullptr ? "" : name;
+}
+
 const std::string& Target::password(const std::string& user, const std::string& database) {
   if (user == own_user_ && !given_password_.empty()) return given_password_;
   const std::lock_guard lock(mutex_);

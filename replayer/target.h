@@ -35,6 +35,8 @@ class Target {
   // TLS as libpq negotiated it: what was encrypted for it is for every session, and verified as strictly.
   [[nodiscard]] proxy::TlsSettings::Servers tls() const;
   [[nodiscard]] std::string server_version() const;
+  // That it was named with, or libpq's default.
+  [[nodiscard]] std::string database() const;
   // The password for a replayed session's login. One that was given (in the string, by a service, in
   // PGPASSWORD) is the target's own user's first of all; others have pgpass's, or else that one. Remembers
   // what it found. Empty when there is none. Any thread.

@@ -181,6 +181,14 @@ struct Kind {
   std::vector<std::vector<std::string>> samples;
 };
 
+// The bytes of a script mean something in one client_encoding; in any, and so without one, where they are
+// ASCII, or where the recording does not tell it.
+struct KindKey {
+  std::string script;
+  std::string encoding;
+  auto operator<=>(const KindKey&) const = default;
+};
+
 class PgbenchExport final : public StatementSink {
  public:
   explicit PgbenchExport(ExportChoice& choice) : choice_(choice) {}
@@ -204,12 +212,14 @@ class PgbenchExport final : public StatementSink {
   }
 
   void reported(const ScannedSession& session, std::string_view name, std::string_view value) override {
+    if (name == "client_encoding") encodings_[session.descriptor.id] = value;
     settings_[session.descriptor.id].follow(name, value);
   }
 
   void ended(const ScannedSession& session) override {
     counts.bytes_not_read += session.bytes_not_read;
     settings_.erase(session.descriptor.id);
+    encodings_.erase(session.descriptor.id);
     const auto open = open_.find(session.descriptor.id);
     if (open == open_.end()) return;
     if (!open->second.script.empty()) ++counts.left_out["it was open when its session ended"];
@@ -217,9 +227,9 @@ class PgbenchExport final : public StatementSink {
   }
 
   // The most frequent first.
-  [[nodiscard]] std::vector<std::pair<const std::string*, const Kind*>> sorted() const {
-    std::vector<std::pair<const std::string*, const Kind*>> out;
-    for (const auto& [script, kind] : kinds_) out.emplace_back(&script, &kind);
+  [[nodiscard]] std::vector<std::pair<const KindKey*, const Kind*>> sorted() const {
+    std::vector<std::pair<const KindKey*, const Kind*>> out;
+    for (const auto& [key, kind] : kinds_) out.emplace_back(&key, &kind);
     std::stable_sort(out.begin(), out.end(),
                      [](const auto& a, const auto& b) { return a.second->count > b.second->count; });
     return out;
@@ -232,11 +242,13 @@ class PgbenchExport final : public StatementSink {
     const Transaction transaction = std::exchange(open_[session.descriptor.id], {});
     if (!transaction.trouble.empty()) return (void)++counts.left_out[transaction.trouble];
     if (transaction.script.empty()) return;
-    auto kind = kinds_.find(transaction.script);
+    const bool ascii = !has_high_bytes(transaction.script);
+    const KindKey key{transaction.script, ascii ? std::string() : encodings_[session.descriptor.id]};
+    auto kind = kinds_.find(key);
     if (kind == kinds_.end()) {
       if (kinds_.size() >= kMostKinds)
         return (void)++counts.left_out["more than " + std::to_string(kMostKinds) + " kinds of transactions"];
-      kind = kinds_.emplace(transaction.script, Kind{0, session.descriptor.database(), {}}).first;
+      kind = kinds_.emplace(key, Kind{0, session.descriptor.database(), {}}).first;
     }
     ++counts.transactions;
     ++kind->second.count;
@@ -254,7 +266,8 @@ class PgbenchExport final : public StatementSink {
   std::mt19937_64 random_;  // seeded the same always: an export can be repeated
   std::unordered_map<SessionId, Transaction> open_;
   std::unordered_map<SessionId, ScriptSettings> settings_;
-  std::map<std::string, Kind> kinds_;
+  std::unordered_map<SessionId, std::string> encodings_;  // client_encoding
+  std::map<KindKey, Kind> kinds_;
 };
 
 // What \set gives a variable: its value, or that of the transaction that was picked.
@@ -281,6 +294,36 @@ void write_script(const std::string& script, const Kind& kind, Output& out) {
   out.write(script);
 }
 
+// One pgbench has one client_encoding. Scripts that do not mind run with those of the most frequent one.
+class Commands {
+ public:
+  explicit Commands(std::string usual) : usual_(std::move(usual)) {}
+
+  void add(const std::string& encoding, const std::string& file) {
+    const std::string& used = encoding.empty() ? usual_ : encoding;
+    auto command =
+        std::find_if(commands_.begin(), commands_.end(), [&](const auto& one) { return one.first == used; });
+    if (command == commands_.end()) {
+      const std::string set = used.empty() ? "" : "PGCLIENTENCODING=" + shell_word(used) + " ";
+      command = commands_.insert(command, {used, set + "pgbench -n -M simple"});
+    }
+    command->second += " -f " + shell_word(file);
+  }
+  void print(Output& out) const {
+    for (const auto& [encoding, command] : commands_) out.line(command);
+  }
+
+ private:
+  const std::string usual_;
+  std::vector<std::pair<std::string, std::string>> commands_;  // by encoding
+};
+
+std::string most_frequent_encoding(const std::vector<std::pair<const KindKey*, const Kind*>>& kinds) {
+  const auto found =
+      std::find_if(kinds.begin(), kinds.end(), [](const auto& one) { return !one.first->encoding.empty(); });
+  return found == kinds.end() ? std::string() : found->first->encoding;
+}
+
 }  // namespace
 
 PgbenchExportCounts export_pgbench(const Recording& recording, ExportChoice& choice,
@@ -288,8 +331,9 @@ PgbenchExportCounts export_pgbench(const Recording& recording, ExportChoice& cho
   StatementCatalog catalog(0);
   PgbenchExport transactions(choice);
   StatementScan(catalog, transactions, true).run(recording);
-  std::string command = "pgbench -n -M simple";
-  for (const auto& [script, kind] : transactions.sorted()) {
+  const auto kinds = transactions.sorted();
+  Commands commands(most_frequent_encoding(kinds));
+  for (const auto& [key, kind] : kinds) {
     if (transactions.counts.scripts == kMostScripts) {
       transactions.counts.transactions -= kind->count;
       transactions.counts.left_out["of a kind beyond the 128 scripts that pgbench takes"] += kind->count;
@@ -297,11 +341,11 @@ PgbenchExportCounts export_pgbench(const Recording& recording, ExportChoice& cho
     }
     const std::string name = "transaction-" + std::to_string(++transactions.counts.scripts) + ".sql";
     Output file((directory / name).string());
-    write_script(*script, *kind, file);
+    write_script(key->script, *kind, file);
     file.finish();
-    command += " -f " + shell_word((directory / name).string() + "@" + std::to_string(kind->count));
+    commands.add(key->encoding, (directory / name).string() + "@" + std::to_string(kind->count));
   }
-  if (transactions.counts.scripts > 0) out.line(command);
+  commands.print(out);
   return transactions.counts;
 }
 

@@ -190,8 +190,10 @@ def test_packets_that_are_missing_are_gaps_behind_which_nothing_is_replayed(dump
 
 def test_a_session_that_was_open_before_is_joined_and_replayed_as_who_one_says(make_server, pair, scratch):
     server = make_server()
-    for one in (server, pair.target):
-        one.execute("CREATE TABLE joined (n int)")
+    server.execute("CREATE TABLE joined (n int)")
+    pair.target.execute("CREATE DATABASE shop")
+    with pair.target.connect(dbname="shop") as shop:
+        shop.execute("CREATE TABLE joined (n int)")
     with server.connect(sslmode="disable") as before:
         before.execute("INSERT INTO joined VALUES (1)")
         with Capture(server.port, scratch / "captured") as capture:
@@ -204,9 +206,10 @@ def test_a_session_that_was_open_before_is_joined_and_replayed_as_who_one_says(m
     assert b"joined" in events[0].data and [event.kind for event in events[:2]] == [OPENED, CLIENT]
     (listed,) = json.loads(run_understudy("show", scratch / "captured", "--json").stdout)["sessions"]
     assert listed["continuing"] is True
-    replay(scratch / "captured", pair.uri, "--speed", "max", "--user-map", "*=postgres", "--database-map", "*=postgres")
+    replay(scratch / "captured", f"postgresql://postgres@{pair.target.tcp}/shop", "--speed", "max", "--user-map", "*=postgres")
     # From the first request behind the first answer that was seen.
-    assert pair.target.value("SELECT array_agg(n ORDER BY n) FROM joined") == list(range(3, 12))
+    with pair.target.connect(dbname="shop") as shop:
+        assert shop.execute("SELECT array_agg(n ORDER BY n) FROM joined").fetchone()[0] == list(range(3, 12))
 
 
 PASSWORD = "never to be SEEN"

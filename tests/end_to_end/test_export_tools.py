@@ -254,6 +254,22 @@ def test_pgbench_runs_the_recorded_transactions(make_server, make_proxy, scratch
     assert texts in ([], [repr(("it's :us \\ text",))])
 
 
+def test_pgbench_is_told_the_encoding_of_its_scripts(make_server, make_proxy, scratch):
+    server = make_server()
+    server.execute("CREATE TABLE t (a text)")
+    proxy = make_proxy(server.tcp, record=scratch / "recording")
+    with proxy.connect(autocommit=True, client_encoding="latin1") as client:
+        client.execute("INSERT INTO t VALUES ('caf\u00e9')")
+    assert proxy.stop() == 0
+    command = export(scratch / "recording", "--format", "pgbench", "--output", scratch / "scripts").stdout
+    assert command.startswith("PGCLIENTENCODING=LATIN1 pgbench ")
+    assert b"caf\xe9" in (scratch / "scripts/transaction-1.sql").read_bytes()
+    ran = subprocess.run(command.replace(" pgbench ", f" {shlex.quote(str(BIN / 'pgbench'))} ", 1).strip() + " -t 3",
+                         shell=True, env=environment_of(server), text=True, capture_output=True, timeout=120)
+    assert ran.returncode == 0, ran.stderr
+    assert server.value("SELECT array_agg(a) FROM t") == ["caf\u00e9"] * 4
+
+
 IN_TABLES = (("count(*) FROM understudy_sessions", "sessions"),
              ("sum(client_bytes) FROM understudy_sessions", "client_bytes"),
              ("sum(requests) FROM understudy_sessions", "requests"),

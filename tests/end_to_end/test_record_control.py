@@ -1,6 +1,7 @@
 """Recordings that begin and end while the proxy runs: what they hold of sessions that were open, whom they take, when
 they end, what is kept and what goes; replayed and compared on real servers."""
 
+import contextlib
 import json
 import socket
 import subprocess
@@ -147,6 +148,25 @@ def test_a_session_is_taken_in_between_transactions(server, make_control):
     for text in (b"'before'", b"in the transaction", b"still in it", b"never seen"):
         assert text not in everything
     assert len(said(control.root / "one")) == 4
+
+
+def test_a_session_that_code_may_have_changed_is_not_taken_in(server, make_control):
+    control = make_control(server.tcp)
+    server.execute("CREATE OR REPLACE PROCEDURE nothing() LANGUAGE sql AS 'SELECT 1'")
+    changed = (["DO $$ BEGIN PERFORM set_config('work_mem', '13MB', false); END $$"],
+               ["DO $$ BEGIN CREATE TEMP TABLE t (a int); END $$"],
+               ["CALL nothing()"],
+               ["SET work_mem = '1MB'; " * 5000],
+               ["SET standard_conforming_strings = off", r"PREPARE w AS SELECT 'a\'b'"])
+    known = (["DO $$ BEGIN PERFORM 1; END $$"], ["SELECT 1; " * 5000], ["CALL nothing()", "DISCARD ALL"])
+    with contextlib.ExitStack() as stack:
+        for texts in changed + known:
+            client = stack.enter_context(control.proxy.connect())
+            for text in texts:
+                client.execute(text)
+        control.ctl("start", "one")
+        control.await_open("all to be judged", joined=len(known), state_changed_unseen=len(changed), waiting=0)
+        assert f"{len(changed)} not taken in: DO, CALL or a text too long" in control.ctl("status")
 
 
 def test_without_following_their_state_open_sessions_are_not_taken_in_and_counted(server, make_control):

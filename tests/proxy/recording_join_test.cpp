@@ -120,6 +120,48 @@ TEST_F(RecordingJoinTest, ATemporaryTableCannotBeMadeAgain) {
   EXPECT_NE(join_.followed()->cannot_move(), "");
 }
 
+// Nothing is asked of the server here.
+TEST_F(RecordingJoinTest, WhatCodeMayHaveChangedIsNotKnown) {
+  const auto follows = [this](const std::string& sql, const std::string& tag) {
+    ask("DISCARD ALL", "DISCARD ALL");
+    ask(sql, tag);
+    const std::string why = join_.followed()->cannot_move();
+    EXPECT_TRUE(why.empty() || why == kChangedUnseen) << why;
+    return why.empty();
+  };
+  for (const char* code :
+       {"begin perform set_config('work_mem', '13MB', false); end", "begin set work_mem = '13MB'; end",
+        "begin execute 'set work_mem to 1'; end", "begin SET app.u = 1; end", "begin -- a\nset a.b = 1; end",
+        "begin if true then reset work_mem; end if; end", "begin create temp table t (a int); end",
+        "begin create local temporary table t (a int); end", "begin insert into pg_temp.t values (1); end",
+        "begin perform pg_advisory_lock(1); end", "begin call p(); end", "begin discard all; end"}) {
+    EXPECT_FALSE(follows("DO $$ " + std::string(code) + " $$", "DO")) << code;
+  }
+  for (const char* code :
+       {"begin create type mood as enum ('sad'); exception when duplicate_object then null; end",
+        "begin update t set a = 1; insert into t values (1) on conflict do nothing; end",
+        "declare temp int; begin select 1 into b; perform f(); end", "begin -- set work_mem\n null; end"}) {
+    EXPECT_TRUE(follows("DO $$ " + std::string(code) + " $$", "DO")) << code;
+  }
+  EXPECT_FALSE(follows("DO LANGUAGE plpython3u $$ pass $$", "DO"));
+  EXPECT_FALSE(follows("CALL p()", "CALL"));
+  EXPECT_TRUE(follows("SELECT f()", "SELECT 1"));
+}
+
+TEST_F(RecordingJoinTest, WhatATextDidThatWasNotParsedIsNotKnown) {
+  ask("SET standard_conforming_strings = off", "SET");
+  EXPECT_EQ(join_.followed()->cannot_move(), "");
+  ask("SELEKT 'a\\'b'", "SELECT 1");
+  EXPECT_EQ(join_.followed()->cannot_move(), "");
+  ask("PREPARE w AS SELECT 'a\\'b'", "PREPARE");
+  EXPECT_EQ(join_.followed()->cannot_move(), kChangedUnseen);
+  ask("DISCARD ALL", "DISCARD ALL");
+  ask("INSERT INTO t VALUES ('" + std::string(2'000'000, 'x') + "')", "INSERT 0 1");
+  EXPECT_EQ(join_.followed()->cannot_move(), "");
+  ask("SET a.b = '" + std::string(2'000'000, 'x') + "'", "SET");
+  EXPECT_EQ(join_.followed()->cannot_move(), kChangedUnseen);
+}
+
 TEST_F(RecordingJoinTest, MoreStateThanIsKeptIsNoLongerFollowed) {
   const std::string text = "SELECT '" + std::string(100'000, 'x') + "'";
   for (int n = 0; n < 4; ++n) prepare("s" + std::to_string(n), text);

@@ -158,6 +158,26 @@ TEST_F(ExportFormatsTest, PgbenchReadsStringsAsTheirSessionDid) {
               HasSubstr("\nselect E'it\\'s', ';';\n"));
 }
 
+TEST_F(ExportFormatsTest, PgbenchIsToldTheEncodingOfItsScripts) {
+  const auto insert = [&](const std::string& text) {
+    say(query("insert into t values ('" + text + "')"), complete("INSERT 0 1") + ready());
+  };
+  insert("ascii");
+  insert("\xc3\xa9");
+  say(query("set client_encoding = latin1"),
+      complete("SET") + setting("client_encoding", "LATIN1") + ready());
+  for (int n = 0; n < 2; ++n) insert("caf\xe9");
+  insert("ascii too");
+  const std::string commands = exported("pgbench", into_directory()).out;
+  const std::size_t second = commands.find('\n') + 1;
+  EXPECT_THAT(commands.substr(0, second),
+              ::testing::StartsWith("PGCLIENTENCODING=LATIN1 pgbench -n -M simple -f "));
+  EXPECT_THAT(commands.substr(0, second), HasSubstr("transaction-1.sql@2 -f "));
+  EXPECT_THAT(commands.substr(second),
+              ::testing::StartsWith("PGCLIENTENCODING=UTF8 pgbench -n -M simple -f "));
+  EXPECT_THAT(file("transaction-1.sql"), HasSubstr("caf\xe9"));
+}
+
 TEST_F(ExportFormatsTest, PgbenchIsNotGivenWhatItWouldTakeForVariables) {
   for (const char* sql : {"select 'a:scale'", "select a[1:client_id]", "select 1 -- :us_1"})
     say(query(sql), complete("SELECT 1") + ready());

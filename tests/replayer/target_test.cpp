@@ -12,10 +12,28 @@
 #include <stdexcept>
 #include <thread>
 
+#include "formats/transcript/known_replies.h"
 #include "formats/wire/backend_builders.h"
+#include "replayer/replay_options.h"
 
 namespace understudy::replayer {
 namespace {
+
+TEST(ReplayDatabaseTest, IsTheTargetsWhereTheRecordingDoesNotTellIt) {
+  ReplayOptions options;
+  options.own_database = "shop";
+  SessionDescriptor session;
+  EXPECT_EQ(options.database_of(session), "shop") << "joined by a capture";
+  session.startup_parameters = {{"user", "ann"}};
+  EXPECT_EQ(options.database_of(session), "ann") << "PostgreSQL's default";
+  session.attributes.emplace_back(kRepliesAttribute, kOnlyErrors);
+  EXPECT_EQ(options.database_of(session), "shop") << "imported from a log without %d";
+  session.startup_parameters.emplace_back("database", "ledger");
+  EXPECT_EQ(options.database_of(session), "ledger");
+  options.databases = {{"*", "other"}};
+  EXPECT_EQ(options.database_of(session), "other");
+  EXPECT_EQ(options.database_of({}), "other");
+}
 
 // Lets everybody in, and says no more.
 class WelcomingServer {
