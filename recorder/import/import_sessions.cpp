@@ -139,7 +139,10 @@ void ImportSessions::make_room() {
 
 void ImportSessions::finish() {
   for (const std::string& key : order_) {
-    if (entries_.at(key).session) ++counts_.without_end;  // the recording's end closes it
+    const Entry& entry = entries_.at(key);
+    if (!entry.session) continue;
+    entry.session->finish();
+    ++counts_.without_end;  // the recording's end closes it
   }
   if (cut_.count > 0 && longest_whole_ <= longest_cut_ + 3) counts_.doubtful[kMayBeCut] = cut_;
 }
@@ -353,20 +356,21 @@ void ImportSessions::bound(Entry& entry, const LogRecord& record, const LogMessa
 // ---- Errors
 
 void ImportSessions::refused(Entry& entry, const LogRecord& record) {
-  if (record.user.empty()) {
+  if (!entry.session && record.user.empty()) {
     ++counts_.other_records;
     return;
   }
-  open(entry, record, record.time, nullptr, false);
+  if (!entry.session) open(entry, record, record.time, nullptr, false);
   ++counts_.refused_logins;
   ++counts_.errors;
-  entry.session->say(record.time, error_of(record));
+  entry.session->refuse(record.time, error_of(record));
   entry.session->close(record.time, {CloseReason::kServerLeft, {}});
   entry.session.reset();
 }
 
 void ImportSessions::error(Entry& entry, const LogRecord& record) {
-  if (!entry.session && refuses_login(record)) return refused(entry, record);
+  const bool logs_in = !entry.session || (entry.session->may_be_refused() && record.statement.empty());
+  if (logs_in && refuses_login(record)) return refused(entry, record);
   if (!entry.session) open(entry, record, record.time, nullptr);
   ImportedSession& session = *entry.session;
   const bool fatal = record.severity != "ERROR";

@@ -1,6 +1,7 @@
 #include "recorder/import/imported_session.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "formats/transcript/known_replies.h"
 #include "formats/wire/backend_builders.h"
@@ -63,8 +64,12 @@ ImportedSession::ImportedSession(proxy::TrafficObserver& recording, const Sessio
     : observer_(recording.open_session(0, descriptor)),
       traits_(traits),
       hidden_(hidden),
-      last_(descriptor.opened_at) {
-  if (!logged_in) return;
+      last_(descriptor.opened_at),
+      login_due_(logged_in) {}
+
+void ImportedSession::log_in() {
+  if (!std::exchange(login_due_, false)) return;
+  bytes_.clear();
   wire::append_authentication_ok(bytes_);
   ready(bytes_);
   observer_->relayed(Direction::kFromServer, last_, bytes_);
@@ -80,6 +85,7 @@ void ImportedSession::ready(ByteBuffer& out) const {
 }
 
 bool ImportedSession::ask(TimeNs at, const ImportedRequest& request) {
+  log_in();
   answer(at, false);
   if (request.kind == ImportedRequest::Kind::kFetch && !portals_.contains(request.portal)) return false;
   bytes_.clear();
@@ -222,13 +228,22 @@ void ImportedSession::fail(TimeNs at, const ImportedError& error) {
 
 void ImportedSession::cancel(TimeNs at) { observer_->cancelled(at_least(at)); }
 
+void ImportedSession::refuse(TimeNs at, const ImportedError& error) {
+  login_due_ = false;
+  say(at, error);
+}
+
 void ImportedSession::say(TimeNs at, const ImportedError& error) {
+  log_in();
   bytes_.clear();
   append_error(at, error);
   observer_->relayed(Direction::kFromServer, at_least(at), bytes_);
 }
 
-void ImportedSession::close(TimeNs at, const CloseDetail& why) { observer_->closed(why, at_least(at)); }
+void ImportedSession::close(TimeNs at, const CloseDetail& why) {
+  log_in();
+  observer_->closed(why, at_least(at));
+}
 
 bool ImportedSession::asked_for(std::string_view text) const {
   return pending_ && pending_hash_ == hash_of(text);

@@ -37,8 +37,9 @@ struct ImportedError {
 class ImportedSession {
  public:
   // The session begins with its descriptor's opening. `logged_in`: else what comes is the error that refused
-  // it. `hidden`: errors in which passwords were overwritten are counted there; null: they stay. All that is
-  // borrowed must outlive it.
+  // it. (A server may still refuse whom it has authorized, if there is no such role or database: so the login
+  // is told with what comes next.) `hidden`: errors in which passwords were overwritten are counted there;
+  // null: they stay. All that is borrowed must outlive it.
   ImportedSession(proxy::TrafficObserver& recording, const SessionDescriptor& descriptor,
                   proxy::StatementTraitsCache& traits, bool logged_in, std::uint64_t* hidden = nullptr);
 
@@ -50,6 +51,12 @@ class ImportedSession {
   void fail(TimeNs at, const ImportedError& error);
   // Somebody asked to cancel what is being answered.
   void cancel(TimeNs at);
+  // It is logged in as far as was told, and nothing came since.
+  [[nodiscard]] bool may_be_refused() const { return login_due_; }
+  // The error that refused it.
+  void refuse(TimeNs at, const ImportedError& error);
+  // Nothing more comes.
+  void finish() { log_in(); }
   // An error that answers nothing, the server's good-bye.
   void say(TimeNs at, const ImportedError& error);
   void close(TimeNs at, const CloseDetail& why);
@@ -63,6 +70,7 @@ class ImportedSession {
   // More names are not remembered: they are prepared again.
   static constexpr std::size_t kMaxNames = 1000;
 
+  void log_in();
   void append_execute(const ImportedRequest& request, std::size_t copies);
   void prepare(const ImportedRequest& request);
   void take_effects(std::string_view text);
@@ -75,6 +83,7 @@ class ImportedSession {
   proxy::StatementTraitsCache& traits_;
   std::uint64_t* const hidden_;
   TimeNs last_ = 0;
+  bool login_due_;
   ByteBuffer bytes_;   // being put together
   ByteBuffer answer_;  // what a server says before its CommandComplete
 

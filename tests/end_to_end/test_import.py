@@ -211,6 +211,24 @@ def test_an_imported_log_is_replayed_and_compared(make_server, scratch, node):
     assert {one["class"] for one in json.loads(compared.stdout)["differences"]} == {"new_error"}
 
 
+def test_who_is_authorized_and_then_refused_is_refused_again(make_server, scratch):
+    server = make_server(settings=logging())
+    before = log_file(server, "csv").stat().st_size
+    for who in ({"PGUSER": "nobody_there"}, {"PGDATABASE": "nowhere"}):
+        refused = subprocess.run([str(BIN / "psql"), "-X", "-c", "SELECT 1"], capture_output=True, timeout=60,
+                                 env={**environment_of(server.port, "refused"), **who}, text=True)
+        assert "does not exist" in refused.stderr
+    psql(server.port, "SELECT 1;")
+    sessions_over(server, {"psql"})
+    log = scratch / "part.csv"
+    log.write_bytes(log_file(server, "csv").read_bytes()[before:])
+    assert import_logs([log], scratch / "imported")["found"]["refused_logins"] == 2
+    run_understudy("replay", scratch / "imported", "--to", f"postgresql://postgres@{server.tcp}/postgres",
+                   "--speed", "max", "--record", scratch / "again")
+    compared = run_understudy("diff", scratch / "imported", scratch / "again")
+    assert compared.returncode == 0, compared.stdout + compared.stderr
+
+
 @pytest.mark.parametrize("order", ["session", "time", "causal"])
 def test_it_is_replayed_in_every_order(make_server, scratch, order):
     production, target = make_server(settings=logging()), make_server()

@@ -324,6 +324,26 @@ TEST_F(ImportSessionsTest, LoginsRefusedAndSessionsEnded) {
   EXPECT_EQ(counts().refused_logins, 1U);
 }
 
+// The log says "authorized" before the server looks for the role and the database.
+TEST_F(ImportSessionsTest, WhoIsAuthorizedMayYetBeRefused) {
+  connect(0, "7");
+  line(1, "7", "FATAL:  role \"ann\" does not exist");
+  connect(2, "8");
+  line(3, "8", "LOG:  statement: select 1");
+  line(4, "8", "FATAL:  database \"shop\" does not exist");
+  connect(5, "9");
+  for (const char* const state : {"28000", "3D000"}) log_.replace(log_.find("00000 FATAL"), 5, state);
+  import();
+  sessions_.finish();
+  ASSERT_EQ(watcher_.sessions.size(), 3U);
+  EXPECT_TRUE(said(0)[0].starts_with("S 1 E(SFATAL.VFATAL.C28000.")) << said(0)[0];
+  EXPECT_EQ(said(0)[1], "closed 1");
+  EXPECT_EQ(said(1)[0], "S 2 R Z(I)");
+  EXPECT_TRUE(said(1)[2].starts_with("S 4 E(")) << "logged in, and ended later";
+  EXPECT_EQ(said(2), std::vector<std::string>{"S 5 R Z(I)"}) << "nothing more was heard of it";
+  EXPECT_EQ(counts().refused_logins, 1U);
+}
+
 TEST_F(ImportSessionsTest, WhatIsOfNoSessionMakesNone) {
   line(0, "1", "LOG:  checkpoint starting: time");
   line(0, "1", "LOG:  duration: 3.0 ms");
