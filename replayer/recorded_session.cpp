@@ -45,7 +45,7 @@ RecordedStep RecordedSession::next() {
   if (ended_) return end(*ended_);
   const auto event = cursor_.next();
   // Nothing behind a hole is replayed: what stood in it is not known.
-  if (broken_ || cursor_.damaged_chunks() > 0) return end(RecordedEnd::kHole);
+  if (broken_ || cursor_.holes() > 0) return end(RecordedEnd::kHole);
   if (!event) return end(RecordedEnd::kUnfinished);
   last_time_ = event->time;
   return take(*event);

@@ -10,7 +10,7 @@ const SessionItem* SessionMessages::next() {
   while (true) {
     if (const SessionItem* const item = splitter_.next()) return item;
     const auto event = cursor_.next();
-    if (cursor_.damaged_chunks() > 0) splitter_.lose("a damaged chunk");
+    if (cursor_.holes() > 0) splitter_.lose(cursor_.hole());
     if (!event) return nullptr;
     time_ = event->time;
     splitter_.take(*event);

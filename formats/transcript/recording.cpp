@@ -20,6 +20,9 @@ struct SegmentSummary {
   std::filesystem::path path;
   std::uint32_t chunk_count = 0;
   SessionSet sessions;
+  std::uint32_t run = 0;
+  std::uint32_t number = 0;  // in the run
+  bool after_hole = false;   // the one that it follows is not here, others of its run are
   // A segment without footer may still be growing. Its reader stays, so that what was found at opening holds.
   bool pinned = false;
   std::shared_ptr<const SegmentReader> reader;
@@ -32,6 +35,18 @@ std::shared_ptr<const SegmentReader> open_segment(const std::filesystem::path& p
   } catch (const std::system_error& error) {
     throw RecordingError(path.string(), 0, "cannot be opened: " + error.code().message());
   }
+}
+
+// Of the segment that the one of this header was written after.
+std::uint32_t number_before(const SegmentHeader& header) {
+  return header.previous ? header.previous->segment : header.segment - 1;
+}
+
+Damage missing_before(const SegmentHeader& header, const std::string& file) {
+  const SegmentName name{.run = header.run, .segment = number_before(header)};
+  // So much of it at least.
+  const std::uint64_t bytes = header.previous ? std::max<std::uint64_t>(1, header.previous->bytes) : 1;
+  return {file, 0, bytes, format_segment_name(name) + ", which it follows, is missing"};
 }
 
 }  // namespace
@@ -78,7 +93,17 @@ void Recording::State::add(const std::filesystem::path& path) {
   segment.pinned = !reader.clean();
   segment.chunk_count = static_cast<std::uint32_t>(reader.chunk_count());
   segment.last_used = ++uses;
-  if (id.empty()) id = reader.header().recording_id;
+  const SegmentHeader& header = reader.header();
+  if (id.empty()) id = header.recording_id;
+  // Of an empty file, which a crash leaves, the name tells.
+  const bool empty = header.recording_id.empty();
+  const auto name = parse_segment_name(path.filename().string());
+  segment.run = empty && name ? name->run : header.run;
+  segment.number = empty && name ? name->segment : header.segment;
+  if (number > 0 && segments[number - 1].run == segment.run && !empty) {
+    segment.after_hole = segments[number - 1].number != number_before(header);
+    if (segment.after_hole) damage.push_back(missing_before(header, path.string()));
+  }
   for (std::uint32_t i = 0; i < segment.chunk_count; ++i) {
     const ChunkHead& head = reader.chunk_head(i);
     bool opens = false;
@@ -171,6 +196,12 @@ std::vector<LossRecord> Recording::losses() const { return state_->losses; }
 const std::vector<Recording::ChunkTimes>& Recording::chunks_by_time() const { return state_->chunks_by_time; }
 
 const std::vector<SessionDescriptor>& Recording::continuing() const { return state_->continuing; }
+
+bool Recording::hole_between(std::uint32_t before, std::uint32_t after) const {
+  const auto first = state_->segments.begin();
+  return before < after && std::any_of(first + before + 1, first + after + 1,
+                                       [](const SegmentSummary& segment) { return segment.after_hole; });
+}
 
 std::vector<Damage> Recording::damage() const {
   const std::lock_guard lock(state_->cache_mutex);

@@ -67,6 +67,9 @@ class Recording {
   // continues them, no chunk opens them. By opening.
   [[nodiscard]] const std::vector<SessionDescriptor>& continuing() const;
 
+  // Segments that stood between these two are missing: a session that is in both has a hole there.
+  [[nodiscard]] bool hole_between(std::uint32_t before, std::uint32_t after) const;
+
   // What was passed over so far: damage at opening and in chunks loaded since.
   [[nodiscard]] std::vector<Damage> damage() const;
   [[nodiscard]] std::vector<LossRecord> losses() const;
@@ -108,9 +111,11 @@ class SessionCursor {
   [[nodiscard]] std::optional<Event> next();
   // A time not after the next event's, known without decoding anything; none at the end.
   [[nodiscard]] std::optional<TimeNs> next_time_lower_bound();
-  // Damaged chunks of this session passed over so far: its events have holes there. Nothing stands in for
-  // them.
-  [[nodiscard]] std::uint64_t damaged_chunks() const { return damaged_chunks_; }
+  // Damaged chunks of this session, and missing segments, passed over so far: its events have holes there.
+  // Nothing stands in for them.
+  [[nodiscard]] std::uint64_t holes() const { return holes_; }
+  // What the last of them is.
+  [[nodiscard]] const char* hole() const { return hole_; }
   // Lets go of the decoded chunk (the cursor keeps its place), so that idle sessions pin no memory.
   void release() {
     chunk_.reset();
@@ -120,12 +125,18 @@ class SessionCursor {
  private:
   bool load();
   void leave_chunk();
+  void note_hole(const char* what) {
+    ++holes_;
+    hole_ = what;
+  }
 
   const Recording* recording_;
   SessionId session_;
   std::optional<ChunkPosition> position_;  // none at the end
   std::size_t index_ = 0;                  // among the session's events in the chunk
-  std::uint64_t damaged_chunks_ = 0;
+  std::uint64_t holes_ = 0;
+  const char* hole_ = "";
+  bool after_hole_ = false;    // position_ is
   TimeNs passed_ = INT64_MIN;  // time of the last event consumed
   std::shared_ptr<const Chunk> chunk_;
   std::shared_ptr<const Chunk> consumed_;  // the chunk before, while the event given out last is its last one

@@ -1,5 +1,6 @@
 // Reading one session of a recording.
 #include <algorithm>
+#include <utility>
 
 #include "formats/transcript/recording.h"
 
@@ -27,16 +28,18 @@ void SessionCursor::leave_chunk() {
   index_ = 0;
   // Nothing of a session follows its closing: no need to search the rest of the recording.
   const bool over = session != nullptr && session->closes;
-  position_ =
-      over ? std::nullopt : recording_->find_chunk(session_, {position_->segment, position_->chunk + 1});
+  const ChunkPosition left = *position_;
+  position_ = over ? std::nullopt : recording_->find_chunk(session_, {left.segment, left.chunk + 1});
+  after_hole_ = position_ && recording_->hole_between(left.segment, position_->segment);
 }
 
 // Makes chunk_ and index_ point at the next event; false at the end.
 bool SessionCursor::load() {
   while (position_) {
+    if (std::exchange(after_hole_, false)) note_hole("a missing segment");
     if (!chunk_) chunk_ = recording_->load(*position_);
     if (chunk_ && index_ < chunk_->events_of(session_).size()) return true;
-    if (!chunk_) ++damaged_chunks_;
+    if (!chunk_) note_hole("a damaged chunk");
     leave_chunk();
   }
   return false;

@@ -1,5 +1,6 @@
 #include "replayer/show/session_survey.h"
 
+#include <algorithm>
 #include <limits>
 
 namespace understudy::replayer {
@@ -41,6 +42,12 @@ void SessionSurvey::read_before(TimeNs time) {
 }
 
 void SessionSurvey::read_chunk(ChunkPosition position) {
+  if (recording_.hole_between(segment_, position.segment)) {
+    for (const auto& [id, held] : open_) {
+      if (held->session.tally.events() > 0) held->session.tally.lose();
+    }
+  }
+  segment_ = std::max(segment_, position.segment);
   const std::shared_ptr<const ChunkHead> head = recording_.head(position);
   std::shared_ptr<const Chunk> chunk;
   for (const ChunkHead::Session& session : head->sessions) {

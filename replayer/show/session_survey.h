@@ -51,6 +51,7 @@ class SessionSurvey {
   const Visit visit_;
   SessionSet continuing_;
   std::size_t next_chunk_ = 0;  // in chunks_by_time
+  std::uint32_t segment_ = 0;   // of the last one that was read
   std::list<Held> held_;        // in order of opening
   std::unordered_map<SessionId, std::list<Held>::iterator> open_;
   std::size_t most_held_ = kMostHeld;
