@@ -158,35 +158,6 @@ TEST_F(RecordingTest, EmptyFileByItselfIsRefusedAndInADirectoryIsUnclean) {
   EXPECT_EQ(recording.damage().size(), 1U);
 }
 
-TEST_F(RecordingTest, ASessionThatSpansAMissingSegmentHasAHoleThere) {
-  save_three_segments();
-  std::filesystem::remove(directory_ / "000001-000002.transcript");
-  const Recording recording(directory_);
-  ASSERT_EQ(recording.damage().size(), 1U);
-  EXPECT_THAT(recording.damage()[0].file, HasSubstr("000001-000003.transcript"));
-  EXPECT_THAT(recording.damage()[0].what,
-              HasSubstr("000001-000002.transcript, which it follows, is missing"));
-  EXPECT_GT(recording.damage()[0].bytes, 0U);
-  SessionCursor cursor(recording, kA);
-  for (const char* before : {"opened", "a1", "a2"}) {
-    ASSERT_TRUE(cursor.next()) << before;
-    EXPECT_EQ(cursor.holes(), 0U) << before;
-  }
-  ASSERT_TRUE(cursor.next());  // its closing
-  EXPECT_EQ(cursor.holes(), 1U);
-}
-
-TEST_F(RecordingTest, NothingIsMissingBeforeTheFirstSegmentThatIsHere) {
-  save_three_segments();
-  std::filesystem::remove(directory_ / "000001-000001.transcript");  // as a flight recorder does
-  const Recording recording(directory_);
-  EXPECT_TRUE(recording.damage().empty());
-  SessionCursor cursor(recording, kA);
-  while (cursor.next()) {
-  }
-  EXPECT_EQ(cursor.holes(), 0U);
-}
-
 TEST_F(RecordingTest, OneFileIsARecordingToo) {
   save_three_segments();
   EXPECT_EQ(stream(Recording(directory_ / "000001-000003.transcript")), written_);
