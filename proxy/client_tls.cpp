@@ -27,12 +27,11 @@ bool comes_by_network(const Connection& connection) {
 }
 
 // Named once or more often: the server takes the last, others the first, so all must be the certificate's.
-bool is_named(const SessionDescriptor& descriptor, const std::string& common_name) {
-  return !common_name.empty() && std::all_of(descriptor.startup_parameters.begin(),
-                                             descriptor.startup_parameters.end(), [&](const auto& parameter) {
-                                               return parameter.first != "user" ||
-                                                      parameter.second == common_name;
-                                             });
+bool is_named(const SessionDescriptor& descriptor, const std::string& name) {
+  return !name.empty() && std::all_of(descriptor.startup_parameters.begin(),
+                                      descriptor.startup_parameters.end(), [&](const auto& parameter) {
+                                        return parameter.first != "user" || parameter.second == name;
+                                      });
 }
 
 }  // namespace
@@ -77,7 +76,9 @@ bool ClientSession::admits_client(const SessionDescriptor& descriptor) {
   std::string refusal;
   if (tls->required() && connection == nullptr) {
     refusal = "TLS is required: this proxy accepts only encrypted connections";
-  } else if (tls->names_users() && !is_named(descriptor, connection->peer_common_name())) {
+  } else if (tls->names_users() &&
+             !is_named(descriptor, tls->by_common_name() ? connection->peer_common_name()
+                                                         : connection->peer_distinguished_name())) {
     refusal = "certificate authentication failed for user \"" + descriptor.user() + "\"";
   }
   if (refusal.empty()) return true;
@@ -86,8 +87,10 @@ bool ClientSession::admits_client(const SessionDescriptor& descriptor) {
               {{"session", std::to_string(number_)}, {"peer", descriptor.peer}, {"error", refusal}},
               now_ns());
   terminate(CloseReason::kProtocolError, "28000", refusal,
-            connection == nullptr ? "Connect with sslmode=require, or a stricter one."
-                                  : "The common name of the client's certificate must be the user's name.");
+            connection == nullptr   ? "Connect with sslmode=require, or a stricter one."
+            : tls->by_common_name() ? "The common name of the client's certificate must be the user's name."
+                                    : "The subject of the client's certificate (RFC 2253) must be the user's "
+                                      "name.");
   return false;
 }
 

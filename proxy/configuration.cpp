@@ -262,6 +262,10 @@ constexpr ConfigurationKey kKeys[] = {
      [](C& c, V v) { return set_text(c.tls.clients.key_file, v); }},
     {"client_tls_ca_file", "file", "who vouches for clients' certificates (PEM)", true,
      [](C& c, V v) { return set_text(c.tls.clients.ca_file, v); }},
+    {"client_tls_clientname", "CN or DN, CN",
+     "with verify-full: which name of a client's certificate must be the user's: its common name, or its "
+     "whole subject (RFC 2253)",
+     true, [](C& c, V v) { return set_client_cert_name(c.tls.clients.name, v); }},
     {"client_tls_protocols", "words, secure", "secure, or a list of tlsv1.2 and tlsv1.3", true,
      [](C& c, V v) { return set_tls_versions(c.tls.clients, v); }},
     {"server_tls_sslmode", "word, disable",

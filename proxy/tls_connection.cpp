@@ -182,6 +182,16 @@ std::string TlsConnection::peer_common_name() const {
   return name.find('\0') == std::string::npos ? name : std::string();
 }
 
+std::string TlsConnection::peer_distinguished_name() const {
+  const X509* const certificate = SSL_get0_peer_certificate(ssl_.get());
+  const std::unique_ptr<BIO, decltype(&BIO_free)> text(BIO_new(BIO_s_mem()), BIO_free);
+  if (certificate == nullptr || !text) return {};
+  if (X509_NAME_print_ex(text.get(), X509_get_subject_name(certificate), 0, XN_FLAG_RFC2253) < 0) return {};
+  char* name = nullptr;
+  const long length = BIO_get_mem_data(text.get(), &name);
+  return length > 0 ? std::string(name, static_cast<std::size_t>(length)) : std::string();
+}
+
 ByteBuffer TlsConnection::server_end_point() const {
   const X509* const certificate = SSL_is_server(ssl_.get()) == 1 ? SSL_get_certificate(ssl_.get())
                                                                  : SSL_get0_peer_certificate(ssl_.get());

@@ -54,6 +54,8 @@ class TlsConnection final : public Connection {
   [[nodiscard]] std::string version() const;
   // The common name of the peer's certificate, which was verified; empty when it showed none.
   [[nodiscard]] std::string peer_common_name() const;
+  // The same of its whole subject, as RFC 2253 writes it.
+  [[nodiscard]] std::string peer_distinguished_name() const;
   // The channel binding tls-server-end-point (RFC 5929) of a connection accepted, and of one made: the hash
   // of the certificate that the accepting side showed. Empty when the certificate's kind has none.
   [[nodiscard]] ByteBuffer server_end_point() const;

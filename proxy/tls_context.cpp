@@ -120,7 +120,7 @@ void expect_host(SSL* ssl, const std::string& host) {
 void SslContextDeleter::operator()(ssl_ctx_st* context) const { SSL_CTX_free(context); }
 
 ClientTls::ClientTls(const TlsSettings::Clients& settings)
-    : mode_(settings.mode), context_(make_context(TLS_server_method())) {
+    : mode_(settings.mode), name_(settings.name), context_(make_context(TLS_server_method())) {
   if (settings.certificate_file.empty() || settings.key_file.empty()) {
     missing("TLS to clients needs both client_tls_cert_file and client_tls_key_file");
   }

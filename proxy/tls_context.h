@@ -30,11 +30,14 @@ class ClientTls {
   [[nodiscard]] std::unique_ptr<TlsConnection> accept(std::unique_ptr<Connection> socket, bool direct) const;
 
   [[nodiscard]] bool required() const { return mode_ >= ClientTlsMode::kRequire; }
-  // A certificate must be shown whose common name is the user's.
+  // A certificate must be shown that names the user.
   [[nodiscard]] bool names_users() const { return mode_ == ClientTlsMode::kVerifyFull; }
+  // By its common name, else by the whole subject.
+  [[nodiscard]] bool by_common_name() const { return name_ == ClientCertName::kCommonName; }
 
  private:
   ClientTlsMode mode_;
+  ClientCertName name_;
   SslContext context_;
 };
 

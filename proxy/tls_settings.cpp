@@ -42,6 +42,11 @@ std::string set_client_tls_mode(ClientTlsMode& mode, std::string_view value) {
                     {"verify-full", M::kVerifyFull}});
 }
 
+std::string set_client_cert_name(ClientCertName& name, std::string_view value) {
+  using N = ClientCertName;
+  return choose<N>(name, value, {{"CN", N::kCommonName}, {"DN", N::kDistinguishedName}});
+}
+
 std::string set_server_tls_mode(ServerTlsMode& mode, std::string_view value) {
   using M = ServerTlsMode;
   // libpq's allow begins without TLS and comes back with it if the server refuses; here it is prefer.

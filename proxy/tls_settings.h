@@ -14,7 +14,13 @@ enum class ClientTlsMode : std::uint8_t {
   kAllow,      // the client chooses
   kRequire,    // who comes over TCP without TLS is refused; a certificate is verified if one is shown
   kVerifyCa,   // and must show a certificate that client_tls_ca_file vouches for
-  kVerifyFull  // and its common name must be the user's name
+  kVerifyFull  // and it must name the user, by what ClientCertName says
+};
+
+// What of a client's certificate must be the user's name: pg_hba.conf's clientname.
+enum class ClientCertName : std::uint8_t {
+  kCommonName,
+  kDistinguishedName  // the whole subject, as RFC 2253 writes it
 };
 
 enum class ServerTlsMode : std::uint8_t {
@@ -28,6 +34,7 @@ enum class ServerTlsMode : std::uint8_t {
 struct TlsSettings {
   struct Clients {
     ClientTlsMode mode = ClientTlsMode::kUnset;
+    ClientCertName name = ClientCertName::kCommonName;
     std::string certificate_file;
     std::string key_file;
     std::string ca_file;
@@ -52,6 +59,7 @@ inline constexpr std::string_view kSystemCertificates = "system";
 
 // Each sets what `value` says and returns an empty string, or returns what is wrong.
 [[nodiscard]] std::string set_client_tls_mode(ClientTlsMode& mode, std::string_view value);
+[[nodiscard]] std::string set_client_cert_name(ClientCertName& name, std::string_view value);
 [[nodiscard]] std::string set_server_tls_mode(ServerTlsMode& mode, std::string_view value);
 // "secure" (1.2 and 1.3), or a list of tlsv1.2 and tlsv1.3.
 [[nodiscard]] std::string set_tls_versions(TlsSettings::Clients& clients, std::string_view value);

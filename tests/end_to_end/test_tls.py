@@ -172,6 +172,16 @@ def test_a_client_certificate_admits_only_the_user_it_names(make_tls_proxy, pape
             assert b"C28000\0" in read_to_end(twofold)
 
 
+def test_a_client_certificate_may_name_its_user_by_its_whole_subject(make_tls_proxy, papers):
+    proxy = make_tls_proxy("--client-tls-sslmode", "verify-full", "--client-tls-clientname", "DN",
+                           "--client-tls-ca-file", papers.authority.certificate)
+    # The name is right, and the server knows no such user.
+    with pytest.raises(psycopg.OperationalError, match='role "CN=postgres" does not exist'):
+        proxy.connect(**encrypted(papers, **showing(papers.user)), user="CN=postgres")
+    with pytest.raises(psycopg.OperationalError, match='certificate authentication failed for user "postgres"'):
+        proxy.connect(**encrypted(papers, **showing(papers.user)))
+
+
 def test_direct_tls_with_alpn(make_tls_proxy, papers):
     proxy = make_tls_proxy("--client-tls-sslmode", "require")
     with context(papers).wrap_socket(proxy.raw(), server_hostname="localhost") as direct:

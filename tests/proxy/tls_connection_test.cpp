@@ -212,6 +212,8 @@ TEST_F(TlsConnectionTest, BothEndsBindTheChannelToTheSameCertificate) {
   EXPECT_EQ(near_->server_end_point(), far_->server_end_point());
   EXPECT_EQ(far_->peer_common_name(), "here");
   EXPECT_EQ(near_->peer_common_name(), "");
+  EXPECT_EQ(far_->peer_distinguished_name(), "CN=here");
+  EXPECT_EQ(near_->peer_distinguished_name(), "");
   EXPECT_EQ(near_->version(), "TLSv1.3");
 }
 
