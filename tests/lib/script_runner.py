@@ -311,7 +311,12 @@ class Stage:
         gone = self.relay.abandon(self.table)
         living = "SELECT count(*) = 0 FROM pg_stat_activity WHERE client_port = ANY(%s)"
         if gone:
-            await_condition(lambda: self.execute(living, [gone]).fetchone()[0], "lost sessions to end", 30)
+            await_condition(lambda: self.execute(living, [gone]).fetchone()[0],
+                            lambda: f"lost sessions to end: {self._at_work(gone)}", 30)
+
+    def _at_work(self, ports):
+        return self.execute("SELECT client_port, application_name, backend_type, backend_start, state, wait_event, query"
+                            " FROM pg_stat_activity WHERE client_port = ANY(%s)", [ports]).fetchall()
 
     def clear(self):
         """Nobody is at work, and the table is empty: servers kept for the next client have said DISCARD ALL."""
