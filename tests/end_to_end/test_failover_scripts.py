@@ -55,6 +55,12 @@ class AllRelays:
         for node in self._cluster.nodes:
             node.relay.cut(mark)
 
+    def abandon(self, mark):
+        """The primary's. The replicas' are taken from their relays, too: kept until one of them is promoted, they would be
+        the ports of others by then."""
+        ports = {node: node.relay.abandon(mark) for node in self._cluster.nodes}
+        return ports[self._cluster.primary]
+
 
 class SplitStage(Stage):
     """What an administrator ends while the session is at the other server is noticed late or not at all: not tried."""
