@@ -11,6 +11,7 @@ namespace {
 struct Followed {
   SessionTally tally;
   LeftOut before;
+  std::uint32_t segment = 0;  // of what came last
 
   void note_hole(bool hole_before) {
     if (hole_before || !tally.has_hole()) return;
@@ -18,12 +19,13 @@ struct Followed {
   }
 };
 
-void follow(Followed& session, const Chunk* chunk, SessionId id) {
-  if (chunk == nullptr) {
+void follow(Followed& session, const Chunk* chunk, SessionId id, bool after_hole) {
+  if (chunk == nullptr || after_hole) {
     const bool hole_before = session.tally.has_hole();
     session.tally.lose();
-    return session.note_hole(hole_before);
+    session.note_hole(hole_before);
   }
+  if (chunk == nullptr) return;
   for (const std::uint32_t index : chunk->events_of(id)) {
     const bool hole_before = session.tally.has_hole();
     session.tally.take(chunk->event(index));
@@ -43,7 +45,10 @@ LeftOut behind_holes(const Recording& recording, const SessionSet& sessions) {
       if (!sessions.contains(session.id)) continue;
       if (!loaded) chunk = recording.load(at.position);
       loaded = true;
-      follow(followed[session.id], chunk.get(), session.id);
+      const auto [at_hand, first] = followed.try_emplace(session.id);
+      const bool after_hole = !first && recording.hole_between(at_hand->second.segment, at.position.segment);
+      at_hand->second.segment = at.position.segment;
+      follow(at_hand->second, chunk.get(), session.id, after_hole);
     }
   }
   LeftOut sum;

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 
+#include "replayer/left_out.h"
 #include "tests/replayer/support.h"
 
 namespace understudy::replayer {
@@ -71,6 +72,16 @@ TEST_F(MissingSegmentTest, EveryCommandTellsItAndExitsWith3) {
   const Outcome session = run("show", {"--session", "1.1"});
   EXPECT_EQ(session.code, 3);
   EXPECT_THAT(session.out, HasSubstr("a missing segment"));
+}
+
+TEST_F(MissingSegmentTest, WhatAReplayLeavesOutBehindItIsCounted) {
+  lose("000001-000002.transcript");
+  const Recording recording(path());
+  SessionSet sessions;
+  sessions.insert(kA);
+  sessions.insert(kB);
+  // Its query in the last segment; where messages begin there is not known, so none is counted.
+  EXPECT_EQ(behind_holes(recording, sessions).bytes, query("SELECT 3").size());
 }
 
 TEST_F(MissingSegmentTest, TheOldestThatAreGoneAreNone) {
