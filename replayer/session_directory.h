@@ -30,8 +30,8 @@ class SessionDirectory {
   // what made reading fail (a segment that has gone away).
   [[nodiscard]] const Entry* peek();
   [[nodiscard]] Entry take();
-  // Sessions whose opening is lost to damage; known at the end, until then 0. Those of all parts are the first
-  // part's.
+  // Sessions whose opening is lost to damage; known at the end, until then 0. Those of all parts are the
+  // first part's.
   [[nodiscard]] std::uint64_t lost() const;
 
  private:
