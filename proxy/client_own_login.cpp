@@ -91,10 +91,12 @@ void ClientSession::follow(ClientAuthentication::Step step) {
     if (own.lookup) context_.shared.users->forget(login_->descriptor.user());
     return;
   }
-  if (!step.message.empty()) deliver(step.message);
-  if (!step.done || state() == SessionState::kClosed) return;
+  if (!step.done) return deliver(step.message);
+  // Where a server is at hand, in one write with the greeting.
+  client_.hold(step.message);
   own.let_in = true;
   ask_for_server();
+  if (client_.attached() && !client_.flush()) client_gone();
 }
 
 void ClientSession::tell_refusal() {

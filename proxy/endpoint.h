@@ -37,6 +37,8 @@ class Endpoint {
   [[nodiscard]] ReadResult read(std::span<Byte> scratch) { return connection_->read(scratch); }
   // Writes now what can be, keeps the rest. False when the peer is gone.
   [[nodiscard]] bool send(ByteView bytes);
+  // Keeps them for the next send() or flush(), to be written with what that brings.
+  void hold(ByteView bytes) { append_bytes(backlog_, bytes); }
   // Writes what was kept. False when the peer is gone.
   [[nodiscard]] bool flush();
   [[nodiscard]] bool backlogged() const { return sent_ < backlog_.size(); }

@@ -1,11 +1,40 @@
 #include "proxy/scram_crypto.h"
 
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
+#include <openssl/params.h>
 #include <openssl/rand.h>
 
+#include <memory>
+#include <stdexcept>
+
 namespace understudy::proxy {
+namespace {
+
+// OpenSSL 3 takes longer to look an algorithm up than to run it on a message of SCRAM: once a process and,
+// as a context serves one thread, once a thread.
+const EVP_MD* sha256_algorithm() {
+  static const EVP_MD* const algorithm = EVP_MD_fetch(nullptr, "SHA256", nullptr);
+  if (algorithm == nullptr) throw std::runtime_error("OpenSSL has no SHA-256");
+  return algorithm;
+}
+
+using MacContext = std::unique_ptr<EVP_MAC_CTX, decltype(&EVP_MAC_CTX_free)>;
+
+MacContext make_hmac_context() {
+  const std::unique_ptr<EVP_MAC, decltype(&EVP_MAC_free)> algorithm(EVP_MAC_fetch(nullptr, "HMAC", nullptr),
+                                                                    EVP_MAC_free);
+  MacContext context(algorithm ? EVP_MAC_CTX_new(algorithm.get()) : nullptr, EVP_MAC_CTX_free);
+  char digest[] = "SHA256";
+  const OSSL_PARAM parameters[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
+                                   OSSL_PARAM_construct_end()};
+  if (!context || EVP_MAC_CTX_set_params(context.get(), parameters) != 1)
+    throw std::runtime_error("OpenSSL has no HMAC with SHA-256");
+  return context;
+}
+
+}  // namespace
 
 std::string to_base64(ByteView bytes) {
   std::string out(4 * ((bytes.size() + 2) / 3) + 1, '\0');
@@ -26,25 +55,29 @@ ByteBuffer from_base64(std::string_view text) {
   return out;
 }
 
-ScramDigest hmac_sha256(ByteView key, std::string_view text) {
+ScramDigest hmac_sha256(const ScramDigest& key, std::string_view text) {
+  static thread_local const MacContext context = make_hmac_context();
   ScramDigest out{};
-  unsigned length = 0;
-  HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), as_bytes(text).data(), text.size(), out.data(),
-       &length);
+  std::size_t length = 0;
+  if (EVP_MAC_init(context.get(), key.data(), key.size(), nullptr) != 1 ||
+      EVP_MAC_update(context.get(), as_bytes(text).data(), text.size()) != 1 ||
+      EVP_MAC_final(context.get(), out.data(), &length, out.size()) != 1)
+    throw std::runtime_error("OpenSSL failed to compute an HMAC");
   return out;
 }
 
 ScramDigest sha256(ByteView bytes) {
   ScramDigest out{};
-  EVP_Digest(bytes.data(), bytes.size(), out.data(), nullptr, EVP_sha256(), nullptr);
+  if (EVP_Digest(bytes.data(), bytes.size(), out.data(), nullptr, sha256_algorithm(), nullptr) != 1)
+    throw std::runtime_error("OpenSSL failed to compute a SHA-256");
   return out;
 }
 
 ScramDigest salt_password(std::string_view password, ByteView salt, int iterations) {
   ScramDigest salted{};
   PKCS5_PBKDF2_HMAC(password.data(), static_cast<int>(password.size()), salt.data(),
-                    static_cast<int>(salt.size()), iterations, EVP_sha256(), static_cast<int>(salted.size()),
-                    salted.data());
+                    static_cast<int>(salt.size()), iterations, sha256_algorithm(),
+                    static_cast<int>(salted.size()), salted.data());
   return salted;
 }
 

@@ -18,7 +18,7 @@ inline constexpr int kMaxScramIterations = 10'000'000;
 [[nodiscard]] std::string to_base64(ByteView bytes);
 // Empty when `text` is no base64.
 [[nodiscard]] ByteBuffer from_base64(std::string_view text);
-[[nodiscard]] ScramDigest hmac_sha256(ByteView key, std::string_view text);
+[[nodiscard]] ScramDigest hmac_sha256(const ScramDigest& key, std::string_view text);
 [[nodiscard]] ScramDigest sha256(ByteView bytes);
 // SaltedPassword: PBKDF2 with HMAC-SHA-256. Costs about a microsecond a round.
 [[nodiscard]] ScramDigest salt_password(std::string_view password, ByteView salt, int iterations);
