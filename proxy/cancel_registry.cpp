@@ -1,9 +1,10 @@
 #include "proxy/cancel_registry.h"
 
+#include <openssl/crypto.h>
+
 #include <utility>
 
-#include <openssl/crypto.h>
-#include <openssl/rand.h>
+#include "proxy/randomness.h"
 
 namespace understudy::proxy {
 namespace {
@@ -16,7 +17,7 @@ bool same_key(ByteView a, ByteView b) {
 
 ByteBuffer CancelRegistry::enroll(CancelTarget target) {
   ByteBuffer key(target.server_key.size());
-  if (RAND_bytes(key.data(), static_cast<int>(key.size())) != 1) return {};
+  if (!fill_random(key)) return {};
   const std::lock_guard lock(mutex_);
   const std::uint32_t process_id = target.process_id;
   entries_.emplace(process_id, Entry{key, std::move(target), false});

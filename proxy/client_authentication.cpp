@@ -1,12 +1,11 @@
 #include "proxy/client_authentication.h"
 
-#include <openssl/rand.h>
-
 #include <array>
 
 #include "formats/wire/backend_builders.h"
 #include "formats/wire/frontend_messages.h"
 #include "proxy/authentication.h"
+#include "proxy/randomness.h"
 
 namespace understudy::proxy {
 namespace {
@@ -15,7 +14,7 @@ using Code = wire::AuthenticationCode;
 
 ByteBuffer random_bytes(std::size_t count) {
   ByteBuffer bytes(count);
-  if (RAND_bytes(bytes.data(), static_cast<int>(count)) != 1) bytes.clear();
+  if (!fill_random(bytes)) bytes.clear();
   return bytes;
 }
 

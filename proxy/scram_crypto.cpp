@@ -4,10 +4,11 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/params.h>
-#include <openssl/rand.h>
 
 #include <memory>
 #include <stdexcept>
+
+#include "proxy/randomness.h"
 
 namespace understudy::proxy {
 namespace {
@@ -104,7 +105,7 @@ std::string_view scram_attribute(std::string_view message, char name) {
 
 std::string make_scram_nonce() {
   std::array<Byte, 18> random{};
-  if (RAND_bytes(random.data(), static_cast<int>(random.size())) != 1) return {};
+  if (!fill_random(random)) return {};
   return to_base64(random);
 }
 

@@ -1,9 +1,9 @@
 #include "proxy/scram_server.h"
 
-#include <openssl/rand.h>
-
 #include <algorithm>
 #include <charconv>
+
+#include "proxy/randomness.h"
 
 namespace understudy::proxy {
 namespace {
@@ -34,7 +34,7 @@ bool read_digest(std::string_view text, ScramDigest& out) {
 const ScramDigest& process_secret() {
   static const ScramDigest secret = [] {
     ScramDigest random{};
-    [[maybe_unused]] const int made = RAND_bytes(random.data(), static_cast<int>(random.size()));
+    [[maybe_unused]] const bool made = fill_random(random);
     return random;
   }();
   return secret;
