@@ -188,7 +188,8 @@ std::string recorded_text(const Object::Ptr& told) {
   taken += more(open, "waiting", "wait for an idle moment");
   taken += more(open, "ended_waiting", "ended before one");
   taken += more(open, "filtered", "filtered out");
-  taken += more(open, "state_not_movable", "not taken in: temporary tables, locks or cursors");
+  taken += more(open, "state_not_movable",
+                "not taken in: temporary tables, locks, cursors, or settings that nobody can tell");
   taken += more(open, "state_changed_unseen",
                 "not taken in: DO, CALL or a text too long to be parsed may have changed their state");
   taken += more(open, "state_not_tracked", "not taken in: their state is not followed");

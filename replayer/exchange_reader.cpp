@@ -38,6 +38,7 @@ ExchangeReader::ExchangeReader(const Recording& recording, const SessionSummary&
                                StatementCatalog& catalog)
     : messages_(recording, summary, kMessageCapBytes), catalog_(catalog) {
   login_.complete = continuing;
+  messages_.begin_between_transactions();
 }
 
 bool ExchangeReader::next_exchange() {

@@ -17,6 +17,10 @@ void MessageSplitter::take(const Event& event) {
     begun_ = true;
     client_awaited_ = server_awaited_ = event.kind != EventKind::kOpened;
   }
+  if (first_ && first_->take(event)) {
+    first_.reset();
+    client_awaited_ = server_awaited_ = false;
+  }
   item_.time = event.time;
   messages_.clear();
   next_message_ = 0;
@@ -36,7 +40,7 @@ void MessageSplitter::take_gap(const Event& event) {
   if (!goes_on) return lose("a gap");
   client_ = wire::MessageAssembler(cap_bytes_);
   server_ = wire::MessageAssembler(cap_bytes_);
-  client_awaited_ = server_awaited_ = false;
+  client_awaited_ = server_awaited_ = first_.has_value();
 }
 
 const SessionItem* MessageSplitter::next() {
@@ -61,7 +65,7 @@ void MessageSplitter::release() {
 
 bool MessageSplitter::joined(const Event& event) {
   bool& awaited = event.kind == EventKind::kClientBytes ? client_awaited_ : server_awaited_;
-  if (awaited) awaited = !is_whole_messages(item_.direction, event.data);
+  if (awaited && !first_) awaited = !is_whole_messages(item_.direction, event.data);
   if (awaited) bytes_before_joining_ += event.data.size();
   return !awaited;
 }

@@ -3,11 +3,13 @@
 // most one message a side that spans pieces (up to the cap). One thread at a time.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "formats/transcript/event.h"
 #include "formats/wire/message_assembler.h"
+#include "replayer/idle_moment.h"
 
 namespace understudy::replayer {
 
@@ -32,6 +34,9 @@ class MessageSplitter {
   // Behind a gap of a capture, where both sides go on between messages, messages are handed out again. For
   // those who show what is there; whoever compares or plays must stop where something is missing.
   void go_on_behind_capture_gaps() { goes_on_ = true; }
+  // A session whose opening is missing is taken up between transactions (idle_moment.h). For those who run
+  // what they read, or compare it with what was run.
+  void begin_between_transactions() { first_.emplace(); }
 
   // The session's next event, once next() has said null. Its data must live until it says so again.
   void take(const Event& event);
@@ -52,7 +57,8 @@ class MessageSplitter {
   // Bytes of either side that came behind the hole, so far.
   [[nodiscard]] std::uint64_t bytes_behind_hole() const { return bytes_behind_hole_; }
   // A session that was open before its first event may be met inside a message. Each side is listened to from
-  // its first piece that is whole messages and nothing else; the bytes passed over until then.
+  // its first piece that is whole messages and nothing else, or both between transactions; the bytes passed
+  // over until then.
   [[nodiscard]] std::uint64_t bytes_before_joining() const { return bytes_before_joining_; }
   // The last piece of a side ended inside a message.
   [[nodiscard]] bool inside_message(Direction direction) const {
@@ -66,6 +72,7 @@ class MessageSplitter {
 
   std::size_t cap_bytes_;
   bool goes_on_ = false;
+  std::optional<FirstIdleMoment> first_;
   wire::MessageAssembler client_;
   wire::MessageAssembler server_;
   std::vector<wire::Message> messages_;  // of the piece at hand; views into it

@@ -48,6 +48,8 @@ RecordedStep RecordedSession::next() {
   if (broken_ || cursor_.holes() > 0) return end(RecordedEnd::kHole);
   if (!event) return end(RecordedEnd::kUnfinished);
   last_time_ = event->time;
+  const bool bytes = event->kind == EventKind::kClientBytes || event->kind == EventKind::kServerBytes;
+  if (!first_.take(*event) && bytes) return {Kind::kNothing, event->time, {}, checkpoint_, {}, {}};
   return take(*event);
 }
 

@@ -8,6 +8,7 @@
 #include "formats/transcript/recording.h"
 #include "formats/wire/server_progress.h"
 #include "proxy/protocol_tracker.h"
+#include "replayer/idle_moment.h"
 
 namespace understudy::replayer {
 
@@ -55,7 +56,9 @@ struct RecordedStep {
 
 class RecordedSession {
  public:
-  // `continuing`: the session was open before the recording began, so its login is not in it.
+  // `continuing`: the session was open before the recording began, so its login is not in it. Where its
+  // opening is not, either, it is taken up between transactions (idle_moment.h); what comes before is
+  // kNothing.
   RecordedSession(const Recording& recording, const SessionSummary& summary, bool continuing);
 
   // Of a continuing session: that it was logged in when the recording began.
@@ -86,6 +89,7 @@ class RecordedSession {
   void keep_tail(ByteView bytes);
 
   SessionCursor cursor_;
+  FirstIdleMoment first_;
   wire::ServerProgress progress_;
   wire::FrameScanner login_scanner_;  // until the first ReadyForQuery
   bool login_status_due_ = false;     // but for its one byte of payload

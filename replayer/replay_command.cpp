@@ -55,7 +55,8 @@ constexpr const char* kExitCodes =
     "is whole up to there.\n"
     "\nExit codes: 0 replayed; 1 could not, ended early, or the summary could not be written; 2 bad\n"
     "usage; 3 replayed in part: sessions could not log in, were ended by the target or because nothing\n"
-    "moved, have holes (a gap, damage) at which they were cut, or there was none to replay.\n";
+    "moved, have holes (a gap, damage) at which they were cut, have no beginning (their first segments\n"
+    "are gone) and were played from their first idle moment, or there was none to replay.\n";
 
 cxxopts::Options command_options() {
   cxxopts::Options options("understudy replay",
@@ -303,6 +304,16 @@ class Watch {
   std::uint64_t last_exchanges_ = 0;
 };
 
+void count_left_out(const Recording& recording, ReplayResult& result) {
+  if (result.cut_at_gap.size() == 0 && result.continuing.size() == 0) return;
+  const LeftOutParts parts = left_out_of(recording, result.cut_at_gap, result.continuing);
+  result.requests_left_out = parts.behind_holes.requests;
+  result.bytes_left_out = parts.behind_holes.bytes;
+  result.sessions_begun_late = parts.begun_late;
+  result.requests_before = parts.before_beginnings.requests;
+  result.bytes_before = parts.before_beginnings.bytes;
+}
+
 // The summary on standard output; false when it could not be written, which is told. Nobody reading is no
 // failure.
 bool write_summary(const ReplayResult& result, bool paced, bool json) {
@@ -356,11 +367,7 @@ int replay(const cxxopts::ParseResult& given, const std::string& path) {
   stage.stop();
   const bool whole = recorder == nullptr || recorder->finish();
   ReplayResult result = run.result();
-  if (result.sessions_cut_at_gap > 0 && !result.stopped && result.failure.empty()) {
-    const LeftOut left_out = behind_holes(recording, result.cut_at_gap);
-    result.requests_left_out = left_out.requests;
-    result.bytes_left_out = left_out.bytes;
-  }
+  if (!result.stopped && result.failure.empty()) count_left_out(recording, result);
   const bool told = write_summary(result, options.speed > 0, json);
   for (const Damage& damage : recording.damage()) {
     std::fprintf(stderr, "understudy replay: %s, offset %llu: %s; %s passed over\n", damage.file.c_str(),

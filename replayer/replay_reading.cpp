@@ -190,6 +190,7 @@ Actor& Replay::admit(const SessionDirectory::Entry& entry) {
     result_.users_mapped.insert(used->first);
   if (const auto* const used = mapping_of(options_.databases, session.database()))
     result_.databases_mapped.insert(used->first);
+  if (entry.continuing) result_.continuing.insert(session.id);
   auto actor = std::make_unique<Actor>(static_cast<Audience&>(*this), session, entry.continuing, login);
   return *(actors_[session.id] = std::move(actor));
 }

@@ -12,6 +12,9 @@ void ReplayResult::add(const ReplayResult& other) {
                        &ReplayResult::sessions_cut_at_gap,
                        &ReplayResult::requests_left_out,
                        &ReplayResult::bytes_left_out,
+                       &ReplayResult::sessions_begun_late,
+                       &ReplayResult::requests_before,
+                       &ReplayResult::bytes_before,
                        &ReplayResult::sessions_unfinished,
                        &ReplayResult::sessions_skipped,
                        &ReplayResult::sessions_lost,
@@ -31,6 +34,7 @@ void ReplayResult::add(const ReplayResult& other) {
   }
   for (const auto& [error, times] : other.login_errors) login_errors[error] += times;
   cut_at_gap.insert_all(other.cut_at_gap);
+  continuing.insert_all(other.continuing);
   users_mapped.insert(other.users_mapped.begin(), other.users_mapped.end());
   databases_mapped.insert(other.databases_mapped.begin(), other.databases_mapped.end());
   recorded_span = std::max(recorded_span, other.recorded_span);

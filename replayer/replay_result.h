@@ -19,6 +19,9 @@ struct ReplayResult {
   std::uint64_t sessions_cut_at_gap = 0;    // replayed up to a hole in the recording
   std::uint64_t requests_left_out = 0;      // of those, behind the hole; and what their clients sent there
   std::uint64_t bytes_left_out = 0;
+  std::uint64_t sessions_begun_late = 0;  // their opening is missing: played from their first idle moment on
+  std::uint64_t requests_before = 0;      // of those, before it; and what their clients sent there
+  std::uint64_t bytes_before = 0;
   std::uint64_t sessions_unfinished = 0;  // the recording ended before they did
   std::uint64_t sessions_skipped = 0;     // replication, outside --from/--until, or not --where
   std::uint64_t sessions_lost = 0;        // their opening was damaged
@@ -38,6 +41,7 @@ struct ReplayResult {
   std::set<std::string> users_mapped;                 // names on the left of --user-map that were met
   std::set<std::string> databases_mapped;
   SessionSet cut_at_gap;  // the sessions that were
+  SessionSet continuing;  // sessions on stage that were open before the recording began
   TimeNs recorded_span = 0;
   TimeNs played_span = 0;  // how much of it was played: up to the latest step of any session
   TimeNs wall_time = 0;
@@ -50,8 +54,9 @@ struct ReplayResult {
   void add(const ReplayResult& other);
   // Sessions that were to be replayed were not, or not to their ends.
   [[nodiscard]] bool in_part() const {
-    return sessions == 0 ||
-           sessions_failed + sessions_ended_early + sessions_cut_at_gap + sessions_stuck + sessions_lost > 0;
+    return sessions == 0 || sessions_failed + sessions_ended_early + sessions_cut_at_gap +
+                                    sessions_begun_late + sessions_stuck + sessions_lost >
+                                0;
   }
 };
 

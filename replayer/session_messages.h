@@ -18,6 +18,7 @@ class SessionMessages {
 
   // See message_splitter.h.
   void go_on_behind_capture_gaps() { splitter_.go_on_behind_capture_gaps(); }
+  void begin_between_transactions() { splitter_.begin_between_transactions(); }
 
   // The next item, valid until the next call; null at the end.
   [[nodiscard]] const SessionItem* next();

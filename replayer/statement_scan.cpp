@@ -15,6 +15,7 @@ class StatementScan::Open final : public StatementListener {
         splitter_(SessionStatements::kMessageCapBytes),
         statements_(scan.catalog_, *this, scan.keep_binds_) {
     splitter_.go_on_behind_capture_gaps();
+    if (scan.between_transactions_) splitter_.begin_between_transactions();
     session.descriptor = std::move(descriptor);
     session.continuing = continuing;
     wanted_ = sink_.opened(session);

@@ -46,6 +46,8 @@ class StatementScan {
   StatementScan(const StatementScan&) = delete;
   StatementScan& operator=(const StatementScan&) = delete;
 
+  // MessageSplitter::begin_between_transactions(), of every session.
+  void begin_between_transactions() { between_transactions_ = true; }
   // Who is meant by events of a session whose opening is not among them.
   void know(const SessionDescriptor& continuing);
   // Events of one session in order.
@@ -66,6 +68,7 @@ class StatementScan {
   StatementCatalog& catalog_;
   StatementSink& sink_;
   const bool keep_binds_;
+  bool between_transactions_ = false;
   std::unordered_map<SessionId, SessionDescriptor> continuing_;
   std::unordered_map<SessionId, std::unique_ptr<Open>> open_;
 };

@@ -330,7 +330,9 @@ PgbenchExportCounts export_pgbench(const Recording& recording, ExportChoice& cho
                                    const std::filesystem::path& directory, Output& out) {
   StatementCatalog catalog(0);
   PgbenchExport transactions(choice);
-  StatementScan(catalog, transactions, true).run(recording);
+  StatementScan scan(catalog, transactions, true);
+  scan.begin_between_transactions();
+  scan.run(recording);
   const auto kinds = transactions.sorted();
   Commands commands(most_frequent_encoding(kinds));
   for (const auto& [key, kind] : kinds) {

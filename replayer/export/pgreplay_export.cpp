@@ -317,7 +317,9 @@ bool pgreplay_can_read(std::string_view sql) { return LiteralWalk(sql).run(); }
 PgreplayExportCounts export_pgreplay(const Recording& recording, ExportChoice& choice, Output& out) {
   StatementCatalog catalog(0);
   PgreplayExport lines(choice, out);
-  StatementScan(catalog, lines, true).run(recording);
+  StatementScan scan(catalog, lines, true);
+  scan.begin_between_transactions();
+  scan.run(recording);
   lines.finish();
   return lines.counts;
 }

@@ -53,7 +53,9 @@ SqlSession::SqlSession(const Recording& recording, const SessionSummary& session
       outcomes_(recording, session),
       counts_(counts),
       out_(out),
-      descriptor_(session.descriptor) {}
+      descriptor_(session.descriptor) {
+  messages_.begin_between_transactions();
+}
 
 void SqlSession::write() {
   while (const SessionItem* const item = messages_.next()) {
@@ -66,7 +68,8 @@ void SqlSession::write() {
   }
   if (copy_sets_left_ > 0) end_copy();
   if (settings_put_ && status_ != 'I') out_.line("ROLLBACK;  -- the session ended in a transaction");
-  if (messages_.bytes_before_joining() > 0) put_comment("its beginning is not on record");
+  if (messages_.bytes_before_joining() > 0)
+    put_comment("its beginning is not on record: taken up between transactions");
   if (!messages_.hole().empty()) put_comment("the rest of it is not on record: " + messages_.hole());
 }
 

@@ -77,7 +77,9 @@ void mark_block(std::vector<StatementOutcome>& outcomes) {
 }  // namespace
 
 StatementOutcomes::StatementOutcomes(const Recording& recording, const SessionSummary& session)
-    : messages_(recording, session) {}
+    : messages_(recording, session) {
+  messages_.begin_between_transactions();
+}
 
 StatementOutcome StatementOutcomes::next() {
   while (ready_.empty() && read_on()) {

@@ -36,6 +36,26 @@ def test_pgbench_leaves_the_same_tables(pair, scratch, mode, order):
                      "SELECT tid, bid, aid, delta FROM pgbench_history")
 
 
+def test_what_was_rolled_back_is_not_kept_when_its_beginning_is_gone(pair, scratch):
+    """As when a flight recorder's oldest segments are deleted while a transaction runs."""
+    for server in (pair.production, pair.target):
+        server.execute("DROP TABLE IF EXISTS undone; CREATE TABLE undone (n int)")
+    recording, segments = scratch / "recording", lambda: sorted(recording.glob("*.transcript"))
+    with recorded(pair.production, recording, "--record-segment-age", "1s") as proxy, proxy.connect() as client:
+        client.execute("BEGIN")
+        await_condition(lambda: client.execute("INSERT INTO undone VALUES (1)") and len(segments()) > 2,
+                        "a third segment")
+        client.execute("ROLLBACK")
+        for n in (2, 3):
+            client.execute("INSERT INTO undone VALUES (%s)", (n,))
+    segments()[0].unlink()
+    summary = replay(recording, pair.uri, "--speed", "max", "--record", scratch / "again", status=3)
+    pair.assert_same("undone")
+    assert summary["sessions_begun_late"] == 1 and summary["requests_before"] >= 2
+    diff = run_understudy("diff", recording, scratch / "again")
+    assert diff.returncode == 0, diff
+
+
 def unread_bytes(port):
     """What clients have sent to this port and the server behind it has not read."""
     with open("/proc/net/tcp", encoding="ascii") as table:

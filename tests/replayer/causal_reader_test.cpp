@@ -276,6 +276,7 @@ TEST_F(CausalReaderTest, SessionsThatAreLeftOutAreCounted) {
 TEST_F(CausalReaderTest, ASessionOpenBeforeTheRecordingIsLoggedInAtOnce) {
   begin_segment(1, 7, {descriptor(kB, 50)});
   login(kA, 100);
+  from_server(kB, 140, ready());
   exchange(kB, 150, 160);
   close_session(kA, 170);
   close_session(kB, 180);

@@ -96,7 +96,8 @@ TEST_F(ExchangeReaderTest, ARefusedLoginIsItsError) {
 }
 
 TEST_F(ExchangeReaderTest, ASessionThatWasOpenBeforeHasNoLogin) {
-  tape.continues(1).asks(Client().bind("s1", {"7"}).execute().sync());
+  tape.continues(1).answers(Server().ready());
+  tape.asks(Client().bind("s1", {"7"}).execute().sync());
   tape.answers(Server().say(backend::kBindComplete).tag("UPDATE 1").ready());
   (void)reader(true);
   EXPECT_EQ(next(), "2CZ");

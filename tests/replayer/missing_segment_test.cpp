@@ -11,6 +11,7 @@ namespace {
 
 using namespace test;
 using testing::HasSubstr;
+using testing::Not;
 
 class MissingSegmentTest : public RecordingTest {
  protected:
@@ -81,7 +82,37 @@ TEST_F(MissingSegmentTest, WhatAReplayLeavesOutBehindItIsCounted) {
   sessions.insert(kA);
   sessions.insert(kB);
   // Its query in the last segment; where messages begin there is not known, so none is counted.
-  EXPECT_EQ(behind_holes(recording, sessions).bytes, query("SELECT 3").size());
+  EXPECT_EQ(left_out_of(recording, sessions, {}).behind_holes.bytes, query("SELECT 3").size());
+}
+
+// What it did there may have been part of a transaction whose beginning is gone.
+TEST_F(MissingSegmentTest, WhatComesBeforeTheFirstIdleMomentIsLeftOutAndCounted) {
+  begin_segment(1, 4, {descriptor(kC, 100)});
+  from_client(kC, 400, query("INSERT INTO t VALUES (1)"));
+  from_server(kC, 401, complete("INSERT 0 1") + ready('T'));
+  from_client(kC, 402, query("ROLLBACK"));
+  from_server(kC, 403, complete("ROLLBACK") + ready());
+  from_client(kC, 404, query("SELECT 4"));
+  from_server(kC, 405, complete("SELECT 1") + ready());
+  close_session(kC, 406);
+  seal();
+  finish_and_save();
+  const Recording recording(path());
+  SessionSet continuing;
+  continuing.insert(kC);
+  const LeftOutParts parts = left_out_of(recording, {}, continuing);
+  EXPECT_EQ(parts.begun_late, 1U);
+  EXPECT_EQ(parts.before_beginnings.requests, 2U);
+  EXPECT_EQ(parts.before_beginnings.bytes,
+            query("INSERT INTO t VALUES (1)").size() + query("ROLLBACK").size());
+  EXPECT_EQ(parts.behind_holes.bytes, 0U);
+  const Outcome script = run("export", {"--format", "sql", "--session", kC.to_string()});
+  EXPECT_THAT(script.out, Not(HasSubstr("INSERT INTO t")));
+  EXPECT_THAT(script.out, HasSubstr("SELECT 4;\n"));
+  EXPECT_THAT(script.out, HasSubstr("taken up between transactions"));
+  const Outcome lines = run("export", {"--format", "pgreplay"});
+  EXPECT_THAT(lines.out, HasSubstr("SELECT 4"));
+  EXPECT_THAT(lines.out, Not(HasSubstr("INSERT INTO t")));
 }
 
 TEST_F(MissingSegmentTest, TheOldestThatAreGoneAreNone) {

@@ -322,6 +322,7 @@ TEST_F(RecordedSessionTest, AClosingThatCannotBeReadIsAHole) {
 }
 
 TEST_F(RecordedSessionTest, ASessionOpenBeforeTheRecordingIsLoggedInAlready) {
+  answer(complete("SELECT 1") + ready());
   say(query("SELECT 1"));
   answer(complete("SELECT 1") + ready());
   close_session(kA, tick());
@@ -330,6 +331,41 @@ TEST_F(RecordedSessionTest, ASessionOpenBeforeTheRecordingIsLoggedInAlready) {
   EXPECT_EQ(before.kind, Kind::kReply);
   EXPECT_TRUE(before.checkpoint.logged_in && before.checkpoint.quiescent);
   EXPECT_EQ(steps(), "send answered left");
+}
+
+// Played from where it is met, what was rolled back would be kept.
+TEST_F(RecordedSessionTest, ASessionMetInsideATransactionIsPlayedFromItsEndOn) {
+  answer(complete("INSERT 0 1") + ready('T'));
+  say(query("INSERT INTO t VALUES (1)"));
+  answer(complete("INSERT 0 1") + ready('T'));
+  say(query("ROLLBACK"));
+  answer(complete("ROLLBACK") + ready());
+  say(query("SELECT 1"));
+  answer(complete("SELECT 1") + ready());
+  close_session(kA, tick());
+  read(kA, true);
+  EXPECT_EQ(steps(), "send answered left");
+}
+
+TEST_F(RecordedSessionTest, WhatFollowsThePipelineItIsMetInIsPlayed) {
+  answer(ready());
+  answer(complete("SELECT 1") + ready());  // of a Sync that was sent before
+  say(query("SELECT 1").substr(0, 9));     // in pieces: it is not known whether it begins here
+  say(query("SELECT 1").substr(9));
+  answer(complete("SELECT 1") + ready());
+  say(query("SELECT 2"));
+  close_session(kA, tick());
+  read(kA, true);
+  EXPECT_EQ(steps(), "send left");
+}
+
+TEST_F(RecordedSessionTest, OneThatNeverIsIdleIsNotPlayed) {
+  say(query("INSERT INTO t VALUES (1)"));
+  answer(complete("INSERT 0 1") + ready('T'));
+  say(query("ROLLBACK"));
+  close_session(kA, tick());
+  read(kA, true);
+  EXPECT_EQ(steps(), "left");
 }
 
 TEST_F(RecordedSessionTest, TheTimeOfTheNextStepIsNeverTakenForLaterThanItIs) {

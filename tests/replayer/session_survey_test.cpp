@@ -194,7 +194,7 @@ TEST_F(SessionSurveyTest, WhatIsBehindHolesIsCounted) {
   finish_and_save();
   SessionSet cut;
   cut.insert(kA);
-  const replayer::LeftOut left_out = replayer::behind_holes(Recording(directory_), cut);
+  const replayer::LeftOut left_out = replayer::left_out_of(Recording(directory_), cut, {}).behind_holes;
   EXPECT_EQ(left_out.requests, 3U);
   EXPECT_EQ(left_out.bytes, (query("two") + query("three") + query("four")).size());
 }
