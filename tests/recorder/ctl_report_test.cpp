@@ -96,7 +96,8 @@ TEST(CtlReportTest, RecordingsAreTold) {
             "  ends after 4 KiB\n"
             "  2 sessions, 7 events, 2 KiB on disk, 1 session filtered out\n"
             "  of sessions already open: 1 taken in, 3 wait for an idle moment, 2 not taken in: temporary "
-            "tables, locks or cursors, 1 not taken in: DO, CALL or a text too long to be parsed may have "
+            "tables, locks, cursors, or settings that nobody can tell, 1 not taken in: DO, CALL or a text "
+            "too long to be parsed may have "
             "changed their state\n");
   EXPECT_EQ(
       record_as_text("stop", {200, R"({"recording":false,"last":{"directory":"/r/x","since":"then",)"
