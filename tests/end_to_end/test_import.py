@@ -342,6 +342,24 @@ def test_rotated_and_compressed_files_are_one_log(make_server, scratch):
     assert summary["found"] == whole["found"]
 
 
+@pytest.mark.parametrize("prefix", ["%m [%p] %q%u@%d ", "%t-%c-", "%t [%p]: [%l-1] "])
+def test_verbose_errors_change_nothing_but_what_is_known(make_server, scratch, prefix):
+    production = make_server(settings=logging(prefix=prefix, log_timezone="GMT", log_duration="on",
+                                              log_error_verbosity="verbose"))
+    production.execute(TABLES)
+    psql(production.port, SCRIPT)
+    with_psycopg(production.port)
+    sessions_over(production, {"psql", "psycopg"})
+    of_csv = import_logs([log_file(production, "csv")], scratch / "csv")
+    of_stderr = import_logs([log_file(production, "stderr")], scratch / "stderr")
+    assert of_stderr["files"][0]["log_line_prefix"] == prefix
+    assert of_stderr["found"] == of_csv["found"] and of_csv["found"]["errors"] == 4
+    assert asked_in_recording(scratch / "stderr") == asked_in_recording(scratch / "csv")
+    for state in ("22012", "42601", "23505"):
+        shown = run_understudy("show", scratch / "stderr", "--where", f"sqlstate = {state}")
+        assert "  psql  " in shown.stdout, shown.stdout
+
+
 def test_what_cannot_be_read_is_told_with_file_and_line(make_server, scratch):
     production = make_server(settings=logging())
     production.execute(TABLES)
