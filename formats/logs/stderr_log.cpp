@@ -92,6 +92,7 @@ void StderrLog::add(std::string_view word, std::string_view text) {
                 : word == "HINT"      ? &record_.hint
                 : word == "CONTEXT"   ? &record_.context
                 : word == "STATEMENT" ? &record_.statement
+                : word == "QUERY"     ? &record_.query
                                       : nullptr;
   if (last_field_ != nullptr) *last_field_ = text;
   has_location_ = has_location_ || word == "LOCATION";

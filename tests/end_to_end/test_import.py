@@ -392,6 +392,24 @@ def test_secrets_in_a_log_stay_there(make_server, scratch):
     assert again.returncode == 2 and "there is a recording in it already" in again.stderr
 
 
+@pytest.mark.parametrize("dialect", dialects())
+def test_secrets_that_errors_quote_of_statements_are_hidden(make_server, scratch, dialect):
+    production = make_server(settings=logging())
+    with production.connect(application_name="failing") as connection:
+        for sql in ("ALTER ROLE r100 PASSWORD 'Zq176Kv", "ALTER ROLE r100 PASSWORD $z$Zq177Kv",
+                    "ALTER ROLE r100 PASSWORD 'Zq178\n\"Kv", "ALTER ROLE r100 PASSWORD 'Zq105Kv' 'Zq106Kv'",
+                    "CREATE SUBSCRIPTION s CONNECTION 'POSTGRES://u:Zq109Kv@h' PUBLICATION p",
+                    "DO $x$ BEGIN EXECUTE 'ALTER ROLE r100 PASSWORD ''Zq182Kv'; END $x$"):
+            with pytest.raises(psycopg.errors.SyntaxError):
+                connection.execute(sql)
+    sessions_over(production, {"failing"})
+    assert b"Zq176Kv" in log_file(production, dialect).read_bytes()
+    import_logs([log_file(production, dialect)], scratch / "imported")
+    raw = b"".join(subprocess.run(["zstd", "-dcq", str(path)], check=True, capture_output=True).stdout
+                   for path in (scratch / "imported").glob("*.transcript"))
+    assert b"ALTER ROLE r100 PASSWORD" in raw and b"unterminated" in raw and b"Zq" not in raw
+
+
 @pytest.mark.parametrize("arguments, status, told", [
     ([], 2, "expected the names"),
     (["nothing.log"], 2, "expected --output"),
