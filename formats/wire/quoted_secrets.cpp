@@ -9,7 +9,9 @@ namespace {
 
 // Longer texts are taken for secrets unseen: to look for them in a statement may take long.
 constexpr std::size_t kLongestSought = 256;
-constexpr int kMostQuotes = 64;  // in one text; all behind them is taken for a secret
+// So many quotes in one text, and bytes looked through for them; all behind them is taken for a secret.
+constexpr std::size_t kMostQuotes = 64;
+constexpr std::size_t kMostSearched = std::size_t{16} << 20;
 
 // Behind which a part of the statement stands, to the last quote: it can hold quotes itself.
 constexpr std::string_view kTellText[] = {"at or near \"", "missing \"=\" after \""};
@@ -65,10 +67,11 @@ bool QuotedSecrets::hide_told_text(std::string& text) const {
 bool QuotedSecrets::hide_in(std::string& text) const {
   if (secrets_.empty()) return false;
   bool hidden = hide_told_text(text);
-  int quotes = 0;
+  std::size_t quotes = 0;
   for (std::size_t begin = text.find('"'); begin != std::string::npos;) {
     const std::size_t end = std::min(text.find('"', ++begin), text.size());
-    if (++quotes > kMostQuotes) return overwrite(text, begin, text.size()) || hidden;
+    if (++quotes > kMostQuotes || (quotes > 4 && quotes * statement_.size() > kMostSearched))
+      return overwrite(text, begin, text.size()) || hidden;
     if (place_of(std::string_view(text).substr(begin, end - begin)) == Place::kSecret)
       hidden = overwrite(text, begin, end) || hidden;
     begin = end < text.size() ? end : std::string::npos;
