@@ -157,8 +157,12 @@ std::string readable_value(const wire::Value& value, std::size_t limit_bytes) {
 std::string readable_error(ByteView payload) {
   const auto error = wire::ErrorResponse::decode(payload);
   if (!error) return "(an error that cannot be read)";
-  return readable_text(error->severity(), 20) + " " + readable_text(error->sqlstate(), 20) + ": " +
-         readable_text(error->message(), 300);
+  return readable_state(error->severity(), error->sqlstate()) + ": " + readable_text(error->message(), 300);
+}
+
+std::string readable_state(std::string_view severity, std::string_view sqlstate) {
+  constexpr std::size_t kLimit = 40;
+  return readable_text(severity, kLimit) + (sqlstate.empty() ? "" : " ") + readable_text(sqlstate, kLimit);
 }
 
 std::string abridged(std::string_view text, std::size_t limit_bytes) {

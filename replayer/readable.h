@@ -20,6 +20,8 @@ namespace understudy::replayer {
 [[nodiscard]] std::string readable_cell(const wire::Value& value, std::size_t limit_bytes);
 // "ERROR 23505: duplicate key value ..." of an ErrorResponse's or NoticeResponse's payload.
 [[nodiscard]] std::string readable_error(ByteView payload);
+// "ERROR 23505"; "ERROR" where no SQLSTATE is known, as in imported logs.
+[[nodiscard]] std::string readable_state(std::string_view severity, std::string_view sqlstate);
 // "numeric(10,2)", "integer"; "type 16411" for one that servers do not number alike.
 [[nodiscard]] std::string readable_type(std::uint32_t oid, std::int32_t modifier);
 

@@ -21,6 +21,7 @@ enum Column : std::size_t {
   kMessage,
   kDetail,
   kHint,
+  kInternalQuery = 16,
   kContext = 18,
   kQuery,
   kApplication = 22,
@@ -146,6 +147,7 @@ bool CsvLog::take_record(std::uint64_t line) {
   record_.message.swap(columns_[kMessage]);
   record_.detail.swap(columns_[kDetail]);
   record_.hint.swap(columns_[kHint]);
+  record_.query.swap(columns_[kInternalQuery]);
   record_.context.swap(columns_[kContext]);
   record_.statement.swap(columns_[kQuery]);
   record_.application.swap(columns_[kApplication]);

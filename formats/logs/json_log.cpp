@@ -148,6 +148,7 @@ constexpr Member kMembers[] = {{"user", &LogRecord::user},
                                {"hint", &LogRecord::hint},
                                {"context", &LogRecord::context},
                                {"statement", &LogRecord::statement},
+                               {"internal_query", &LogRecord::query},
                                {"application_name", &LogRecord::application},
                                {"backend_type", &LogRecord::backend_type}};
 

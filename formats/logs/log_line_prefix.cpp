@@ -14,10 +14,12 @@ constexpr std::string_view kSeverities[] = {"LOG",     "ERROR",  "STATEMENT", "D
                                             "INFO",    "DEBUG",  "QUERY",     "LOCATION", "BACKTRACE",
                                             "DEBUG1",  "DEBUG2", "DEBUG3",    "DEBUG4",   "DEBUG5"};
 constexpr std::size_t kMaxFieldBytes = 1024;  // of a name in a prefix
-constexpr int kMaxAttempts = 4096;            // to read one line
+constexpr std::size_t kSqlstate = 5;
+constexpr int kMaxAttempts = 4096;  // to read one line
 constexpr std::string_view kKnown = "abcdehilmnpPqQrstuvxL";
 
 bool is_digit(char letter) { return letter >= '0' && letter <= '9'; }
+bool is_sqlstate_letter(char letter) { return is_digit(letter) || (letter >= 'A' && letter <= 'Z'); }
 bool is_hex(char letter) { return is_digit(letter) || (letter >= 'a' && letter <= 'f'); }
 
 template <typename Is>
@@ -58,12 +60,9 @@ std::optional<std::size_t> formed_length(char escape, std::string_view text) {
       return process == 0 ? std::optional<std::size_t>() : start + 1 + process;
     }
     case 'e':
-      if (text.size() < 5 || !std::all_of(text.begin(), text.begin() + 5, [](char letter) {
-            return is_digit(letter) || (letter >= 'A' && letter <= 'Z');
-          })) {
+      if (text.size() < kSqlstate || run_of(text.substr(0, kSqlstate), is_sqlstate_letter) < kSqlstate)
         return std::nullopt;
-      }
-      return 5;
+      return kSqlstate;
     case 'P':
       return number(text).value_or(0);
     case 'v': {
@@ -141,6 +140,19 @@ SeverityWord read_severity(std::string_view text) {
     if (rest == ":" || rest == ": ") return {word, text.size()};
   }
   return {};
+}
+
+std::string_view read_sqlstate(std::string_view message) {
+  const std::string_view code = message.substr(0, kSqlstate);
+  // The blank goes where blanks at a line's end do.
+  const std::string_view rest = message.substr(code.size());
+  const bool ends = rest.starts_with(": ") || rest == ":";
+  return ends && run_of(code, is_sqlstate_letter) == kSqlstate ? code : std::string_view();
+}
+
+std::string_view behind_sqlstate(std::string_view message) {
+  const std::size_t length = read_sqlstate(message).size();
+  return message.substr(length == 0 ? 0 : std::min(length + 2, message.size()));
 }
 
 LogLinePrefix::LogLinePrefix(std::string_view text) : text_(text) {

@@ -51,4 +51,10 @@ struct SeverityWord {
 };
 [[nodiscard]] SeverityWord read_severity(std::string_view text);
 
+// The SQLSTATE that log_error_verbosity = verbose writes before a message: "22012" of "22012: division by
+// zero". Empty when there is none; a message of a log that is not verbose may look as if it had one.
+[[nodiscard]] std::string_view read_sqlstate(std::string_view message);
+// The message without it.
+[[nodiscard]] std::string_view behind_sqlstate(std::string_view message);
+
 }  // namespace understudy::logs

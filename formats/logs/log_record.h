@@ -31,6 +31,7 @@ struct LogRecord {
   std::string hint;
   std::string context;
   std::string statement;   // that an error is about
+  std::string query;       // or of a function within it
   std::uint64_t line = 0;  // of the file, from 1
 
   void clear() { *this = LogRecord(); }

@@ -9,10 +9,7 @@ constexpr TimeNs kSecond = 1'000'000'000;
 constexpr TimeNs kDay = 86'400 * kSecond;
 
 bool is_digit(char letter) { return letter >= '0' && letter <= '9'; }
-bool is_zone_letter(char letter) {
-  return is_digit(letter) || (letter >= 'A' && letter <= 'Z') || (letter >= 'a' && letter <= 'z') ||
-         letter == '+' || letter == '-' || letter == '/' || letter == '_';
-}
+bool is_letter(char letter) { return (letter >= 'A' && letter <= 'Z') || (letter >= 'a' && letter <= 'z'); }
 
 // Exactly `count` digits at `at`; -1 if they are not there.
 int digits(std::string_view text, std::size_t at, std::size_t count) {
@@ -42,6 +39,21 @@ std::optional<int> offset_minutes(std::string_view zone) {
   const int minutes = zone.size() >= 5 ? digits(zone, zone[3] == ':' ? 4 : 3, 2) : 0;
   if (hours < 0 || minutes < 0 || hours > 15 || minutes > 59) return std::nullopt;
   return (zone[0] == '-' ? -1 : 1) * (hours * 60 + minutes);
+}
+
+// "UTC", "+02", "-0330", "+05:30": what follows belongs to the prefix, also where it goes on with a dash and
+// digits ("%t-%c-").
+std::size_t zone_length(std::string_view text) {
+  constexpr std::size_t kLongest = 40;
+  std::size_t end = 0;
+  while (end < text.size() && end < kLongest && is_letter(text[end])) ++end;
+  const bool sign = text.starts_with('+') || text.starts_with('-');
+  if (end > 0 || !sign || digits(text, 1, 2) < 0) return end;
+  if (digits(text, 3, 2) >= 0) return 5;
+  // Behind a colon there may be a port, a process or an address of the prefix instead.
+  const bool colon = text.size() > 3 && text[3] == ':' && digits(text, 4, 2) >= 0;
+  const char next = text.size() > 6 ? text[6] : ' ';
+  return colon && !is_digit(next) && next != '.' && next != ':' ? 6 : 3;
 }
 
 void take_zone(std::string_view zone, LogTime& out) {
@@ -95,21 +107,10 @@ std::optional<LogTime> read_log_time(std::string_view text) {
   }
   // A server always writes a zone.
   if (text.size() <= out.length + 1 || text[out.length] != ' ') return std::nullopt;
-  const std::size_t begin = out.length + 1;
-  std::size_t end = begin;
-  // A colon belongs to an offset alone: elsewhere it is the prefix's.
-  const auto belongs = [&](std::size_t at) {
-    if (text[at] == ':') return is_digit(text[at - 1]) && digits(text, at + 1, 2) >= 0;
-    return is_zone_letter(text[at]);
-  };
-  while (end < text.size() && end - begin < 40 && belongs(end)) ++end;
-  // "UTC-" where the prefix goes on with a dash.
-  if (end > begin && text[begin] >= 'A') {
-    while (end > begin && (text[end - 1] == '-' || text[end - 1] == '+' || text[end - 1] == '/')) --end;
-  }
-  if (end == begin) return std::nullopt;
-  take_zone(text.substr(begin, end - begin), out);
-  out.length = end;
+  const std::string_view zone = text.substr(out.length + 1, zone_length(text.substr(out.length + 1)));
+  if (zone.empty()) return std::nullopt;
+  take_zone(zone, out);
+  out.length += 1 + zone.size();
   return out;
 }
 

@@ -195,6 +195,8 @@ class Guess {
       escape('v', local);
     } else if (is_word(next) && next != '-') {
       return false;
+    } else if (used_.contains('p') && used_.contains('l') && rest().substr(0, end) == "1") {
+      literal(end);  // "[%l-1]": no transaction has that id
     } else {
       escape(!used_.contains('p') ? 'p' : !used_.contains('l') ? 'l' : 'x', end);
     }
@@ -262,7 +264,8 @@ class Guess {
 std::size_t severity_begins(std::string_view line) {
   const std::string_view head = line.substr(0, kMaxPrefixBytes);
   for (std::size_t at = 0; at < head.size(); ++at) {
-    if (is_upper(head[at]) && (at == 0 || !is_word(head[at - 1])) &&
+    // "%t-%c-" ends with a dash.
+    if (is_upper(head[at]) && (at == 0 || !is_word(head[at - 1]) || head[at - 1] == '-') &&
         read_severity(line.substr(at)).length > 0)
       return at;
   }
@@ -271,7 +274,7 @@ std::size_t severity_begins(std::string_view line) {
 
 // What a session says of itself must be what its prefix tells.
 bool contradicts(std::string_view message, const LogRecord& record, const LogLinePrefix& prefix) {
-  const LogMessage read = read_log_message(message);
+  const LogMessage read = read_log_message(behind_sqlstate(message));
   if (read.kind != LogMessage::Kind::kAuthorized) return false;
   return (prefix.has('u') && record.user != connection_word(read.text, "user=")) ||
          (prefix.has('d') && record.database != connection_word(read.text, "database="));

@@ -92,8 +92,10 @@ void StderrLog::add(std::string_view word, std::string_view text) {
                 : word == "HINT"      ? &record_.hint
                 : word == "CONTEXT"   ? &record_.context
                 : word == "STATEMENT" ? &record_.statement
+                : word == "QUERY"     ? &record_.query
                                       : nullptr;
   if (last_field_ != nullptr) *last_field_ = text;
+  has_location_ = has_location_ || word == "LOCATION";
 }
 
 void StderrLog::begin(std::string_view message) {
@@ -101,13 +103,26 @@ void StderrLog::begin(std::string_view message) {
   std::swap(record_, fields_);
   record_.message = message;
   has_record_ = true;
+  has_location_ = false;
   last_field_ = &record_.message;
   record_bytes_ = message.size();
 }
 
 void StderrLog::end_record() {
-  if (has_record_) handler_.record(record_);
+  if (has_record_) {
+    take_off_sqlstate();
+    handler_.record(record_);
+  }
   has_record_ = false;
+}
+
+// "ABCDE: text" can be an application's own message, so LOCATION has to tell that the record is verbose. The
+// code of success is no such message's beginning; a log that is cut may lack what follows it.
+void StderrLog::take_off_sqlstate() {
+  const std::string_view code = read_sqlstate(record_.message);
+  if (code.empty() || !(has_location_ || code == "00000")) return;
+  record_.sqlstate = code;
+  record_.message = behind_sqlstate(record_.message);
 }
 
 void StderrLog::unreadable(std::uint64_t number, std::string_view why) {

@@ -1,6 +1,9 @@
 // What a server writes to standard error, or its logging collector to a file: lines with a prefix; further
 // lines of a text begin with a tab; DETAIL, HINT, CONTEXT and STATEMENT follow what they belong to on lines
 // of their own. One thread at a time.
+//
+// With log_error_verbosity = verbose a message begins with its SQLSTATE, and LOCATION follows: of such
+// records the SQLSTATE is taken off the message.
 #pragma once
 
 #include <optional>
@@ -37,6 +40,7 @@ class StderrLog final : public LogParser {
   void add(std::string_view word, std::string_view text);
   void begin(std::string_view message);
   void end_record();
+  void take_off_sqlstate();
   void unreadable(std::uint64_t number, std::string_view why);
 
   LogHandler& handler_;
@@ -52,6 +56,7 @@ class StderrLog final : public LogParser {
 
   LogRecord record_;  // what further lines may add to
   bool has_record_ = false;
+  bool has_location_ = false;          // a LOCATION was among its further lines
   std::string* last_field_ = nullptr;  // of record_, that a line with a tab continues; null: one passed over
   bool in_unreadable_ = false;         // lines with a tab belong to what was told already
   std::size_t record_bytes_ = 0;

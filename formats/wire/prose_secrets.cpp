@@ -55,7 +55,11 @@ class ProseSecrets {
   }
   [[nodiscard]] std::size_t scheme_before(std::size_t colon) const {
     for (const std::string_view scheme : {"postgresql", "postgres"}) {
-      if (text_.substr(0, colon).ends_with(scheme)) return colon - scheme.size();
+      const std::size_t begin = colon - std::min(colon, scheme.size());
+      const std::string_view before = text_.substr(begin, colon - begin);
+      if (std::equal(before.begin(), before.end(), scheme.begin(), scheme.end(),
+                     [](char letter, char wanted) { return lower(letter) == wanted; }))
+        return begin;
     }
     return colon;
   }

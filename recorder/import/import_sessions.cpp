@@ -77,7 +77,8 @@ std::string_view state_of(const LogRecord& record) {
 }
 
 ImportedError error_of(const LogRecord& record) {
-  return {record.severity, state_of(record), record.message, record.detail, record.hint, record.context};
+  return {record.severity, state_of(record), record.message, record.detail,
+          record.hint,     record.context,   record.query};
 }
 
 // Whether a text asks for parameters. To tell it takes long; nearly all texts without do without a dollar.

@@ -102,6 +102,7 @@ bool ImportedSession::ask(TimeNs at, const ImportedRequest& request) {
   take_effects(request.text);
   pending_ = true;
   pending_hash_ = hash_of(request.text);
+  if (hidden_ != nullptr) asked_.restart(request.text);
   observer_->relayed(Direction::kFromClient, at_least(at), bytes_);
   return true;
 }
@@ -193,7 +194,7 @@ void ImportedSession::answer(TimeNs at, bool timed) {
   observer_->relayed(Direction::kFromServer, at_least(at), bytes_);
 }
 
-// Messages and contexts quote statements, also such as are in no other line of the log.
+// Messages and contexts quote statements, also such as are in no other line of the log, and parts of them.
 void ImportedSession::append_error(TimeNs at, const ImportedError& error) {
   struct Text {
     char code;
@@ -204,10 +205,15 @@ void ImportedSession::append_error(TimeNs at, const ImportedError& error) {
                   {'H', std::string(error.hint)},
                   {'W', std::string(error.context)}};
   bool hidden = false;
+  const wire::QuotedSecrets query(hidden_ == nullptr ? std::string_view() : error.query);
   std::vector<wire::ErrorField> fields = {{'S', error.severity}, {'V', error.severity}};
   if (!error.sqlstate.empty()) fields.push_back({'C', error.sqlstate});
   for (Text& one : texts) {
-    if (hidden_ != nullptr) hidden = wire::hide_secrets_in_prose(one.text) || hidden;
+    if (hidden_ != nullptr) {
+      hidden = asked_.hide_in(one.text) || hidden;
+      hidden = query.hide_in(one.text) || hidden;
+      hidden = wire::hide_secrets_in_prose(one.text) || hidden;
+    }
     if (one.code == 'M' || !one.text.empty()) fields.push_back({one.code, one.text});
   }
   wire::append_error_fields(bytes_, backend::kErrorResponse, fields);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "formats/logs/log_message.h"
+#include "formats/wire/quoted_secrets.h"
 #include "proxy/observer.h"
 #include "proxy/statement_traits.h"
 
@@ -32,6 +33,7 @@ struct ImportedError {
   std::string_view detail{};
   std::string_view hint{};
   std::string_view context{};
+  std::string_view query{};  // a function's, that failed: only what passwords it quotes is of interest
 };
 
 class ImportedSession {
@@ -89,6 +91,7 @@ class ImportedSession {
 
   bool pending_ = false;
   std::size_t pending_hash_ = 0;                           // of its text
+  wire::QuotedSecrets asked_;                              // the same text
   char status_ = 'I';                                      // as ReadyForQuery says it
   char status_after_ = 'I';                                // once what is asked has succeeded
   std::unordered_map<std::string, std::size_t> prepared_;  // name -> hash of its text

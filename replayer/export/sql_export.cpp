@@ -53,7 +53,9 @@ std::optional<std::string> why_nothing_ran(const Recording& recording, const Ses
     if (message.type == wire::backend::kReadyForQuery) return {};
     if (message.type != wire::backend::kErrorResponse) continue;
     const auto error = wire::ErrorResponse::decode(message.payload);
-    if (error) why = "failed, " + std::string(error->sqlstate()) + " " + std::string(error->field('M'));
+    if (!error) continue;
+    const std::string state(error->sqlstate());  // a log may not tell it
+    why = "failed, " + state + (state.empty() ? "" : " ") + std::string(error->field('M'));
   }
   if (!messages.hole().empty()) return {};
   return why;

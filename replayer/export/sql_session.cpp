@@ -304,7 +304,8 @@ void SqlSession::not_run(std::string_view sql, const StatementOutcome& outcome) 
   const std::string text = ": " + comment_text(sql, kCommentBytes);
   switch (outcome.fate) {
     case Fate::kFailed:
-      put_comment("failed, " + outcome.sqlstate + " " + comment_text(outcome.error, kCommentBytes) + text);
+      put_comment("failed, " + outcome.sqlstate + (outcome.sqlstate.empty() ? "" : " ") +
+                  comment_text(outcome.error, kCommentBytes) + text);
       break;
     case Fate::kSkipped:
       put_comment("not run, after the error before it" + text);

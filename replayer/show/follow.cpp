@@ -60,8 +60,7 @@ class Lines final : public StatementSink {
  private:
   static std::string what_came(const Statement& statement) {
     if (statement.end == Statement::End::kFailed)
-      return "ERROR " + readable_text(statement.sqlstate, kNameBytes) + " " +
-             readable_text(statement.error, kNameBytes);
+      return readable_state("ERROR", statement.sqlstate) + " " + readable_text(statement.error, kNameBytes);
     if (statement.end != Statement::End::kDone) return std::string(statement_end_name(statement.end));
     return counted(statement.rows, "row");
   }

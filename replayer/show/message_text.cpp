@@ -95,7 +95,7 @@ class Details {
   }
   std::string operator()(const wire::CommandComplete& complete) const { return text(complete.tag); }
   std::string operator()(const wire::ErrorFields& error) const {
-    std::string out = text(error.severity()) + " " + text(error.sqlstate()) + ": " + text(error.message());
+    std::string out = readable_state(error.severity(), error.sqlstate()) + ": " + text(error.message());
     for (const auto& [code, words] : {std::pair{'D', " (detail: "}, std::pair{'H', " (hint: "}}) {
       if (!error.field(code).empty()) out += words + text(error.field(code)) + ")";
     }

@@ -342,6 +342,24 @@ def test_rotated_and_compressed_files_are_one_log(make_server, scratch):
     assert summary["found"] == whole["found"]
 
 
+@pytest.mark.parametrize("prefix", ["%m [%p] %q%u@%d ", "%t-%c-", "%t [%p]: [%l-1] "])
+def test_verbose_errors_change_nothing_but_what_is_known(make_server, scratch, prefix):
+    production = make_server(settings=logging(prefix=prefix, log_timezone="GMT", log_duration="on",
+                                              log_error_verbosity="verbose"))
+    production.execute(TABLES)
+    psql(production.port, SCRIPT)
+    with_psycopg(production.port)
+    sessions_over(production, {"psql", "psycopg"})
+    of_csv = import_logs([log_file(production, "csv")], scratch / "csv")
+    of_stderr = import_logs([log_file(production, "stderr")], scratch / "stderr")
+    assert of_stderr["files"][0]["log_line_prefix"] == prefix
+    assert of_stderr["found"] == of_csv["found"] and of_csv["found"]["errors"] == 4
+    assert asked_in_recording(scratch / "stderr") == asked_in_recording(scratch / "csv")
+    for state in ("22012", "42601", "23505"):
+        shown = run_understudy("show", scratch / "stderr", "--where", f"sqlstate = {state}")
+        assert "  psql  " in shown.stdout, shown.stdout
+
+
 def test_what_cannot_be_read_is_told_with_file_and_line(make_server, scratch):
     production = make_server(settings=logging())
     production.execute(TABLES)
@@ -372,6 +390,24 @@ def test_secrets_in_a_log_stay_there(make_server, scratch):
     assert b"CREATE ROLE carol PASSWORD" in raw and b"tiger" not in raw
     again = run_understudy("import", log_file(production, "csv"), "--output", scratch / "imported")
     assert again.returncode == 2 and "there is a recording in it already" in again.stderr
+
+
+@pytest.mark.parametrize("dialect", dialects())
+def test_secrets_that_errors_quote_of_statements_are_hidden(make_server, scratch, dialect):
+    production = make_server(settings=logging())
+    with production.connect(application_name="failing") as connection:
+        for sql in ("ALTER ROLE r100 PASSWORD 'Zq176Kv", "ALTER ROLE r100 PASSWORD $z$Zq177Kv",
+                    "ALTER ROLE r100 PASSWORD 'Zq178\n\"Kv", "ALTER ROLE r100 PASSWORD 'Zq105Kv' 'Zq106Kv'",
+                    "CREATE SUBSCRIPTION s CONNECTION 'POSTGRES://u:Zq109Kv@h' PUBLICATION p",
+                    "DO $x$ BEGIN EXECUTE 'ALTER ROLE r100 PASSWORD ''Zq182Kv'; END $x$"):
+            with pytest.raises(psycopg.errors.SyntaxError):
+                connection.execute(sql)
+    sessions_over(production, {"failing"})
+    assert b"Zq176Kv" in log_file(production, dialect).read_bytes()
+    import_logs([log_file(production, dialect)], scratch / "imported")
+    raw = b"".join(subprocess.run(["zstd", "-dcq", str(path)], check=True, capture_output=True).stdout
+                   for path in (scratch / "imported").glob("*.transcript"))
+    assert b"ALTER ROLE r100 PASSWORD" in raw and b"unterminated" in raw and b"Zq" not in raw
 
 
 @pytest.mark.parametrize("arguments, status, told", [

@@ -97,7 +97,9 @@ constexpr const char* kPrefixes[] = {"%m [%p] ",
                                      "[%p] %m <%u@%d> %e: ",
                                      "%m [%p]: %l client=%r,user=%u,db=%d,vxid=%v,xid=%x,sqlstate=%e ",
                                      "%c;%m;%d;%u;%r;",
-                                     "%m %b[%p] %v %q%a "};
+                                     "%m %b[%p] %v %q%a ",
+                                     "%t-%c-",
+                                     "%m-%c-"};
 
 Fields alice() { return {"alice", "shop", "web app", "127.0.0.1(50000)", "6699", "67440000.1a2b", "00000"}; }
 
@@ -205,6 +207,23 @@ TEST(PrefixDetectionTest, TellsWhatMattersFromTheLines) {
   }
 }
 
+// Lines of a server with Azure's prefix, then of one with pgBadger's.
+TEST(PrefixDetectionTest, DashesAndConstantsAreThePrefixsOwn) {
+  for (const char* const zone : {"GMT", "-03", "+0530"}) {
+    const std::string time = "2026-11-29 19:24:30 " + std::string(zone);
+    EXPECT_EQ(detect_prefix(std::vector<std::string>{
+                  time + "-6b0c7bee.517c-LOG:  connection authorized: user=ann database=shop",
+                  time + "-6b0c7bee.517c-LOG:  statement: select 2",
+                  time + "-6b0c7bf0.5180-ERROR:  division by zero"}),
+              "%t-%c-")
+        << zone;
+  }
+  EXPECT_EQ(detect_prefix(std::vector<std::string>{
+                "2026-11-29 19:24:30 UTC [7]: [1-1] user=ann,db=shop LOG:  statement: select 1",
+                "2026-11-29 19:24:30 UTC [7]: [2-1] user=ann,db=shop LOG:  statement: select 2"}),
+            "%t [%p]: [%l-1] user=%u,db=%d ");
+}
+
 TEST(PrefixDetectionTest, SessionsMustBeToldApart) {
   EXPECT_EQ(detect_prefix(std::vector<std::string>{"2026-11-24 13:31:07.123 UTC LOG:  x"}), "");
   EXPECT_EQ(detect_prefix(std::vector<std::string>{"Nov 24 13:31:07 host kernel: x", ""}), "");
@@ -258,6 +277,40 @@ TEST(StderrLogTest, AdditionsAndFurtherLines) {
     EXPECT_EQ(read.records[1].statement, "select $1,\n2");
     EXPECT_TRUE(read.problems.empty()) << read.text();
   }
+}
+
+// As PostgreSQL 15 wrote it.
+TEST(StderrLogTest, VerboseRecordsBeginWithTheirSqlstate) {
+  const std::string prefix = "2026-11-29 19:31:54.324 UTC [23582] postgres@postgres ";
+  const std::string location = prefix + "LOCATION:  exec_simple_query, postgres.c:1019\n";
+  const std::string text = prefix + "LOG:  00000: connection authorized: user=postgres database=postgres\n" +
+                           prefix + "LOCATION:  PerformAuthentication, postinit.c:296\n" + prefix +
+                           "LOG:  00000: statement: select 'multi\n" + "\t\tline';\n" + location + prefix +
+                           "ERROR:  P0001: boo\n" + prefix + "DETAIL:  dd\n\tdd2\n" + prefix +
+                           "LOCATION:  exec_stmt_raise, pl_exec.c:3891\n" + prefix +
+                           "STATEMENT:  do $$ begin end $$;\n" + prefix + "LOG:  00000: duration: 0.053 ms\n";
+  for (const char* const given : {"%m [%p] %u@%d ", ""}) {
+    const Collector read = read_log(with_prefix(given), text);
+    ASSERT_EQ(read.records.size(), 4U) << read.text();
+    EXPECT_TRUE(read.problems.empty()) << read.text();
+    EXPECT_EQ(read.records[0].message, "connection authorized: user=postgres database=postgres");
+    EXPECT_EQ(read.records[1].message, "statement: select 'multi\n\tline';");
+    EXPECT_EQ(read.records[1].sqlstate, "00000");
+    EXPECT_EQ(read.records[2].message, "boo");
+    EXPECT_EQ(read.records[2].sqlstate, "P0001");
+    EXPECT_EQ(read.records[2].detail, "dd\ndd2");
+    EXPECT_EQ(read.records[2].statement, "do $$ begin end $$;");
+    EXPECT_EQ(read.records[3].message, "duration: 0.053 ms");  // what followed it was cut off
+  }
+}
+
+TEST(StderrLogTest, AMessageThatLooksVerboseStaysWhole) {
+  const Collector read = read_log(with_prefix("%m [%p] "),
+                                  "2026-11-24 13:31:07.123 UTC [7] ERROR:  STOCK: none left\n"
+                                  "2026-11-24 13:31:07.123 UTC [7] STATEMENT:  select take()\n");
+  ASSERT_EQ(read.records.size(), 1U);
+  EXPECT_EQ(read.records[0].message, "STOCK: none left");
+  EXPECT_EQ(read.records[0].sqlstate, "");
 }
 
 TEST(StderrLogTest, LinesThatCannotBeReadAreToldAndNothingElseIsLost) {

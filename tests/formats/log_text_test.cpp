@@ -33,7 +33,14 @@ TEST(LogTimeTest, WhatIsNoTime) {
 
 TEST(LogTimeTest, TheZoneEndsWhereThePrefixGoesOn) {
   EXPECT_EQ(read_log_time("2026-11-24 13:31:07.123 UTC:user")->length, 27U);
-  EXPECT_EQ(read_log_time("2026-11-24 13:31:07.123 UTC-user")->length, 32U);
+  EXPECT_EQ(read_log_time("2026-11-24 13:31:07.123 UTC-user")->length, 27U);
+  EXPECT_EQ(read_log_time("2026-11-29 19:24:30 GMT-6b0c7bee.517c-LOG:  ")->length, 23U);
+  EXPECT_EQ(read_log_time("2026-11-29 19:24:30 -03-6b0c7bee.517c-LOG:  ")->length, 23U);
+  EXPECT_EQ(read_log_time("2026-11-29 19:24:30 +0530-6b0c7bee.517c-")->length, 25U);
+  EXPECT_EQ(read_log_time("2026-11-29 19:24:30 +05:30:alice")->length, 23U);
+  EXPECT_EQ(read_log_time("2026-11-29 19:24:30 +05:30 alice")->length, 26U);
+  EXPECT_EQ(read_log_time("2026-11-29 19:24:30 +02:10.0.0.7(50000)")->length, 23U);
+  EXPECT_EQ(read_log_time("2026-11-29 19:24:30 +02:12345")->length, 23U);
   EXPECT_EQ(read_log_time("2026-11-24 13:31:07.123 UTC [7]")->length, 27U);
   EXPECT_EQ(read_epoch_time("1795527067.123 [7]")->length, 14U);
   EXPECT_EQ(read_epoch_time("1795527067.123 [7]")->time, 1'795'527'067'123'000'000);

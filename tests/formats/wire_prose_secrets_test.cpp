@@ -33,6 +33,8 @@ TEST(ProseSecretsTest, PasswordsOfConnectionStrings) {
             "bad: host=x password = 'xxxxxxxxxx' user=y");
   EXPECT_EQ(hidden("could not connect to postgresql://bob:hunter2@host/db"),
             "could not connect to postgresql://bob:xxxxxxx@host/db");
+  EXPECT_EQ(hidden("missing \"=\" after \"POSTGRES://bob:hunter2@h\" in connection info string"),
+            "missing \"=\" after \"POSTGRES://bob:xxxxxxx@h\" in connection info string");
   for (const char* const text :
        {"SQL statement \"SELECT dblink_connect('password=' || 'hunter2')\"",
         "SQL statement \"SELECT format('password=''%s''', 'hunter2')\"",

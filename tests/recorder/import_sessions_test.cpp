@@ -236,6 +236,30 @@ TEST_F(ImportSessionsTest, PasswordsInErrorsAreHiddenAndCounted) {
   EXPECT_EQ(counts().passwords_in_errors, 2U);
 }
 
+TEST_F(ImportSessionsTest, PasswordsThatMessagesQuoteOfStatementsAreHidden) {
+  connect(0, "7");
+  line(1, "7", "ERROR:  unterminated quoted string at or near \"'Zq176Kv\" at character 26");
+  line(1, "7", "STATEMENT:  ALTER ROLE r100 PASSWORD 'Zq176Kv");
+  line(2, "7", "LOG:  statement: select dblink_connect('POSTGRES://u:Zq 109Kv@h')");
+  line(2, "7", "ERROR:  could not establish connection");
+  line(2, "7", "DETAIL:  missing \"=\" after \"POSTGRES://u:Zq\" in connection info string");
+  line(3, "7", "ERROR:  unterminated quoted string at or near \"'Zq182Kv\" at character 26");
+  line(3, "7", "QUERY:  alter role r100 password 'Zq182Kv");
+  line(3, "7", "STATEMENT:  select f()");
+  line(4, "7", "ERROR:  syntax error at or near \"selec\" at character 1");
+  line(4, "7", "STATEMENT:  selec 1");
+  import();
+  for (const std::string& one : said(0)) {
+    // What is asked is hidden by the recording.
+    if (one.starts_with("S ")) {
+      EXPECT_EQ(one.find("Zq"), std::string::npos) << one;
+    }
+  }
+  EXPECT_EQ(counts().errors, 4U);
+  EXPECT_EQ(counts().passwords_in_errors, 3U);
+  EXPECT_NE(said(0).back().find("selec"), std::string::npos);
+}
+
 TEST_F(ImportSessionsTest, CancelsAreOfWhatWasAsked) {
   connect(0, "7");
   line(1, "7", "LOG:  statement: select pg_sleep(9)");

@@ -64,10 +64,11 @@ TEST_F(ExportTest, WhatFailedIsACommentAndACommitThatRolledBackIsARollback) {
   say(query("insert 1"), error("23505", "dup\nlicate") + ready('E'));
   say(query("/* commit */ COMMIT WORK"), complete("ROLLBACK") + ready());
   say(query("syntax ' error"), error("42601", "syntax error") + ready());
+  say(query("insert 2"), error("", "of a log") + ready());
   EXPECT_EQ(script(),
             "begin;\n-- failed, 23505 dup\\nlicate: insert 1\n/* commit */ ROLLBACK WORK;\n"
-            "-- failed, 42601 syntax error: syntax ' error\n");
-  EXPECT_THAT(said_, HasSubstr("2 comments of what was not run"));
+            "-- failed, 42601 syntax error: syntax ' error\n-- failed, of a log: insert 2\n");
+  EXPECT_THAT(said_, HasSubstr("3 comments of what was not run"));
 }
 
 TEST_F(ExportTest, ASessionThatNeverLoggedInIsACommentAndNoConnect) {

@@ -57,6 +57,7 @@ TEST(MessageText, SaysWhatAMessageSays) {
       {ready('E'), "ReadyForQuery  in a failed transaction"},
       {complete("INSERT 0 1"), "CommandComplete  INSERT 0 1"},
       {error("23505", "duplicate"), "ErrorResponse  ERROR 23505: duplicate"},
+      {error("", "of a log"), "ErrorResponse  ERROR: of a log"},
       {row({"1", "ada"}), "DataRow  '1', 'ada'"},
       {setting("TimeZone", "UTC"), "ParameterStatus  TimeZone = UTC"},
   };

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 
 #include "formats/wire/backend_builders.h"
+#include "formats/wire/message_types.h"
 
 namespace understudy::replayer {
 namespace {
@@ -94,6 +95,11 @@ TEST(ReadableTest, ErrorsAreOneLineWhateverTheServerSays) {
   wire::append_error_response(message,
                               {.severity = "ERROR", .sqlstate = "235\x1b[", .message = "two\nlines\x07"});
   EXPECT_EQ(readable_error(ByteView(message).subspan(5)), "ERROR 235\\x1b[: two\\nlines\\x07");
+  // As an imported log tells it.
+  message.clear();
+  wire::append_error_fields(message, wire::backend::kErrorResponse,
+                            std::vector<wire::ErrorField>{{'S', "FATAL"}, {'M', "no such"}});
+  EXPECT_EQ(readable_error(ByteView(message).subspan(5)), "FATAL: no such");
   EXPECT_EQ(readable_error(as_bytes("nonsense")), "(an error that cannot be read)");
   EXPECT_EQ(readable_error({}), "(an error that cannot be read)");
 }
