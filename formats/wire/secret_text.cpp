@@ -8,8 +8,8 @@
 namespace understudy::wire {
 namespace {
 
-constexpr std::size_t kLongestTag = 66;  // an identifier, and its dollars
-constexpr unsigned kDeepest = 8;         // literals in literals; those deeper are hidden whole
+constexpr std::size_t kLongestTag = 1024;  // longer ones are cut: their rest is read as a word
+constexpr unsigned kDeepest = 8;           // literals in literals; those deeper are hidden whole
 constexpr std::size_t kMostRuns = 32;
 
 // Behind these an expression has ended.
@@ -33,6 +33,14 @@ SecretText::SecretText(unsigned depth, bool linked) : depth_(depth), linking_(li
 
 void SecretText::letter(char letter, std::size_t at, SecretMarks& marks) {
   if (conninfo_) conninfo_->letter(letter, at, marks);
+  const bool in_rest = strays_.in_rest();
+  if (in_rest && conninfo_ && conninfo_->open()) strays_.show_no_more();
+  if (in_rest) strays_.letter(letter, at, marks);
+  read(letter, at, marks);
+  if (!in_rest && strays_.wants_letter()) strays_.letter(letter, at, marks);
+}
+
+void SecretText::read(char letter, std::size_t at, SecretMarks& marks) {
   switch (state_) {
     case State::kString:
     case State::kStringQuote:
@@ -64,6 +72,7 @@ void SecretText::ended(SecretMarks& marks) {
   if (conninfo_) conninfo_->ended(marks);
   has_place_ = has_place_ || (conninfo_ && conninfo_->has_place());
   if (conninfo_) conninfo_->forget_place();
+  strays_.ended(marks);
   // A literal in the text may have ended with it.
   if (state_ == State::kStringQuote && masked_ && is_place()) {
     has_place_ = true;
@@ -86,6 +95,7 @@ bool SecretText::is_place() const { return direct_ && depth_ > 0 && place_.is_al
 
 void SecretText::settle(SecretMarks& marks) {
   if (conninfo_) conninfo_->settle(marks);
+  if (depth_ == 0) ended(marks);
   for (Run& run : runs_) close_run(run, marks);
 }
 
@@ -103,7 +113,8 @@ bool SecretText::in_password() const {
 
 bool SecretText::hides() const {
   const SecretText* const text = literal();
-  return in_password() || (conninfo_ && conninfo_->open()) || (text != nullptr && text->hides());
+  return in_password() || strays_.hides() || (conninfo_ && conninfo_->open()) ||
+         (text != nullptr && text->hides());
 }
 
 bool SecretText::hungry() const {
@@ -126,7 +137,7 @@ bool SecretText::names_password() const { return state_ == State::kWord && is_pa
 
 void SecretText::comment(char letter) {
   if (state_ == State::kLineComment) {
-    if (letter == '\n') state_ = State::kSql;
+    if (letter == '\n' || letter == '\r') state_ = State::kSql;
     before_ = letter;
     return;
   }
@@ -144,6 +155,9 @@ void SecretText::word_ended(char next, SecretMarks& marks) {
   // E'', U&'' and their like are the string's own.
   const bool prefix = !quoted && word_.size() == 1 && (next == '\'' || (word_ == "u" && next == '&'));
   if (!prefix) {
+    role_password_ = strays_.word_ended(word_, quoted, last_word_);
+    if (role_password_ && depth_ == 0) strays_.behind_word();
+    escaped_ = false;
     expect_ = is_password_word(word_);
     continued_ = false;
     place_.restart();
@@ -155,7 +169,9 @@ void SecretText::word_ended(char next, SecretMarks& marks) {
     } else {
       operand();
     }
-    if (!quoted && begins_clause(word_)) close_run(runs_.back(), marks);
+    const bool cast = runs_.back().cast && word_ == "as";  // CAST('password=' AS text) || 'secret'
+    if (!quoted && !cast && begins_clause(word_)) close_run(runs_.back(), marks);
+    if (word_ == "placing") comma(marks);  // overlay()
     last_word_ = word_;
   }
   if (next != '\'') word_.clear();
@@ -164,12 +180,13 @@ void SecretText::word_ended(char next, SecretMarks& marks) {
 void SecretText::tag(char letter, std::size_t at, SecretMarks& marks) {
   const bool goes_on = tag_.size() == 1 ? begins_secret_word(letter) : goes_on_secret_word(letter);
   if (letter == '$') {
-    tag_ += letter;
+    if (tag_.size() < kLongestTag) tag_ += letter;
+    escapes_ = false;
     begin_literal(marks);
     state_ = State::kDollar;
     tag_length_ = 0;
-  } else if (goes_on && tag_.size() < kLongestTag) {
-    tag_ += letter;
+  } else if (goes_on) {
+    if (tag_.size() < kLongestTag) tag_ += letter;
   } else {
     state_ = State::kSql;
     operand();
@@ -192,12 +209,7 @@ void SecretText::sql(char letter, std::size_t at, SecretMarks& marks) {
     case State::kTag:
       return tag(letter, at, marks);
     case State::kStray:
-      if (letter == '\'') {
-        state_ = State::kSql;
-      } else {
-        marks.hide(at);
-      }
-      return;
+      return stray(letter, at, marks);
     default:
       break;
   }
@@ -207,7 +219,7 @@ void SecretText::sql(char letter, std::size_t at, SecretMarks& marks) {
     word_.clear();
     note_secret_letter(word_, letter);
   } else if (letter == '\'') {
-    escapes_ = word_ == "e";
+    escapes_ = word_ == "e" || (escaped_ && word_.empty());
     begin_literal(marks);
     state_ = State::kString;
   } else {
@@ -232,11 +244,23 @@ void SecretText::symbol(char before, char letter, SecretMarks& marks) {
     statement_ended(marks);
   } else if (expect_ && depth_ > 0 && (letter == '%' || (place_.begun() && is_secret_digit(letter)))) {
     if (letter == '%') (void)place_.next(letter, false);  // where PASSWORD ended with it
+  } else if (expect_ && role_password_ && (letter == '=' || letter == '(')) {
+    if (letter == '(') open_bracket();
   } else if (!is_secret_blank(letter) && letter != '-' && letter != '/' && letter != '&') {
-    expect_ = continued_ = false;
+    expect_ = continued_ = escaped_ = false;
     separator(letter, marks);
     last_word_.clear();
+    if (letter == '.') last_word_ += letter;
   }
+}
+
+void SecretText::stray(char letter, std::size_t at, SecretMarks& marks) {
+  if (letter != '\'') {
+    marks.hide(at);
+  } else if (!backslash_) {
+    state_ = State::kSql;
+  }
+  backslash_ = letter == '\\' && !backslash_;
 }
 
 void SecretText::separator(char letter, SecretMarks& marks) {
@@ -252,12 +276,15 @@ void SecretText::separator(char letter, SecretMarks& marks) {
     case ',':
       return comma(marks);
     default:
+      if (Run& run = runs_.back(); run.chr && is_secret_digit(letter))
+        run.code = 10 * run.code + static_cast<unsigned>(letter - '0');
       return operand();
   }
 }
 
 void SecretText::statement_ended(SecretMarks& marks) {
-  expect_ = continued_ = all_ = linking_ = formats_ = false;
+  expect_ = continued_ = escaped_ = all_ = linking_ = formats_ = false;
+  strays_.statement_ended();
   while (!runs_.empty()) {
     close_run(runs_.back(), marks);
     runs_.pop_back();
@@ -268,7 +295,7 @@ void SecretText::statement_ended(SecretMarks& marks) {
 
 void SecretText::close_run(Run& run, SecretMarks& marks) {
   if (run.text) {
-    if (run.join == Join::kOperand) run.text->unknown(marks);
+    if (run.join == Join::kOperand) operand_ended(run, marks);
     run.text->settle(marks);
   }
   run.text.reset();
@@ -285,8 +312,15 @@ void SecretText::operand() {
 void SecretText::concatenated(SecretMarks& marks) {
   Run& run = runs_.back();
   if (run.join == Join::kNone || deeper_ > 0) return;
-  if (run.join == Join::kOperand) run.text->unknown(marks);
+  if (run.join == Join::kOperand) operand_ended(run, marks);
   run.join = Join::kConcat;
+}
+
+void SecretText::operand_ended(Run& run, SecretMarks& marks) {
+  // 'PASSWORD ' || chr(39) || 'secret' || chr(39)
+  if (std::exchange(run.quote, false) && (run.text->hungry() || run.text->in_password()))
+    return run.text->letter('\'', SecretMarks::kNowhere, marks);
+  run.text->unknown(marks);
 }
 
 void SecretText::open_bracket() {
@@ -303,6 +337,8 @@ void SecretText::open_bracket() {
   inner.concat = last_word_.starts_with("concat");
   inner.separated = last_word_ == "concat_ws";
   inner.format = last_word_ == "format";
+  inner.cast = last_word_ == "cast";
+  inner.chr = last_word_ == "chr";
   inner.replaced = last_word_.find("replace") != std::string::npos || last_word_ == "overlay";
   runs_.push_back(std::move(inner));
 }
@@ -316,8 +352,10 @@ void SecretText::close_bracket(SecretMarks& marks) {
   Run inner = std::move(runs_.back());
   runs_.pop_back();
   Run& run = runs_.back();
+  run.quote = inner.chr && inner.code == '\'' && run.join == Join::kOperand;
+  if (!inner.text) inner.text = std::move(inner.first);
   if (!inner.text) return;
-  if (inner.join == Join::kOperand) inner.text->unknown(marks);
+  if (inner.join == Join::kOperand) operand_ended(inner, marks);
   const bool joined = run.join == Join::kConcat || run.join == Join::kOperand;
   const bool had = joined && (run.text->open() || run.text->hungry());
   // (x || 'password=') || 'secret'
@@ -340,12 +378,13 @@ void SecretText::comma(SecretMarks& marks) {
   }
   if (deeper_ > 0) return operand();
   if (run.join == Join::kOperand) {
-    run.text->unknown(marks);
+    operand_ended(run, marks);
     run.join = Join::kBehind;
   }
-  run.masked = run.masked || (run.text && run.own && run.text->awaiting()) ||
-               (run.text && run.replaced && run.text->open()) ||
+  const bool awaited = run.text && run.own && run.text->awaiting();
+  run.masked = run.masked || awaited || (run.text && run.replaced && run.text->open()) ||
                (run.text && run.format && run.text->names_password());
+  if (awaited) run.first = std::move(run.text);
   close_run(run, marks);
 }
 
@@ -373,6 +412,7 @@ void SecretText::begin_literal(SecretMarks& marks) {
 
 void SecretText::end_literal(SecretMarks& marks) {
   state_ = State::kSql;
+  escaped_ = escapes_;
   last_word_.clear();
   if (masked_) {
     if (is_place()) {
@@ -392,22 +432,37 @@ void SecretText::end_literal(SecretMarks& marks) {
   take_place_of(*run.text);
 }
 
+// With standard_conforming_strings off a backslash keeps a quote from closing: of a password in doubt.
+void SecretText::behind_string(char letter, std::size_t at, SecretMarks& marks) {
+  const bool password = masked_ && direct_ && at != SecretMarks::kNowhere;
+  const bool doubtful = std::exchange(backslash_, false);
+  const bool open = password || (!masked_ && runs_.back().text->open());
+  end_literal(marks);
+  if (open && doubtful && !may_follow_literal(letter)) {
+    state_ = State::kStray;
+  } else if (password) {
+    strays_.behind_password(letter, doubtful);
+  }
+  sql(letter, at, marks);
+}
+
 void SecretText::string_letter(char letter, std::size_t at, SecretMarks& marks) {
   if (state_ == State::kStringEscape) {
     state_ = State::kString;
     return literal_letter(unescaped(letter), true, at, marks);
   }
   if (state_ == State::kStringQuote) {
-    if (letter != '\'') {
-      end_literal(marks);
-      return sql(letter, at, marks);
-    }
+    if (letter != '\'') return behind_string(letter, at, marks);
+    backslash_ = false;
     state_ = State::kString;
     return literal_letter(letter, false, at, marks);
   }
   if (letter == '\'') {
     state_ = State::kStringQuote;
-  } else if (escapes_ && letter == '\\') {
+    return;
+  }
+  backslash_ = !escapes_ && letter == '\\' && !backslash_;
+  if (escapes_ && letter == '\\') {
     state_ = State::kStringEscape;
   } else {
     literal_letter(letter, false, at, marks);

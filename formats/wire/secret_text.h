@@ -17,6 +17,7 @@
 #include "formats/wire/conninfo_secrets.h"
 #include "formats/wire/secret_marks.h"
 #include "formats/wire/secret_words.h"
+#include "formats/wire/stray_secrets.h"
 
 namespace understudy::wire {
 
@@ -44,7 +45,7 @@ class SecretText {
     kStringEscape,  // behind a backslash, in E''
     kTag,           // behind a $
     kDollar,        // in a dollar-quoted literal
-    kStray,         // a password whose quotes do not match
+    kStray,         // a password whose quotes do not match, to the next one
     kLineComment,
     kBlockComment
   };
@@ -58,7 +59,8 @@ class SecretText {
   };
   // The literals between one pair of brackets.
   struct Run {
-    std::unique_ptr<SecretText> text;  // of the last one
+    std::unique_ptr<SecretText> text;   // of the last one
+    std::unique_ptr<SecretText> first;  // of an argument that ends where a password must follow
     Join join = Join::kNone;
     bool own = true;      // `text` is, and not that of brackets within
     bool masked = false;  // all of them are passwords
@@ -66,14 +68,21 @@ class SecretText {
     bool separated = false;
     bool format = false;
     bool replaced = false;  // and of replace()
+    bool cast = false;
+    bool chr = false;
+    unsigned code = 0;   // given to chr()
+    bool quote = false;  // the operand is chr(39)
   };
 
+  void read(char letter, std::size_t at, SecretMarks& marks);
   void sql(char letter, std::size_t at, SecretMarks& marks);
   void word_ended(char next, SecretMarks& marks);
   void symbol(char before, char letter, SecretMarks& marks);
+  void stray(char letter, std::size_t at, SecretMarks& marks);
   void separator(char letter, SecretMarks& marks);
   void comment(char letter);
   void tag(char letter, std::size_t at, SecretMarks& marks);
+  void behind_string(char letter, std::size_t at, SecretMarks& marks);
   void string_letter(char letter, std::size_t at, SecretMarks& marks);
   void dollar_letter(char letter, std::size_t at, SecretMarks& marks);
   void begin_literal(SecretMarks& marks);
@@ -82,6 +91,7 @@ class SecretText {
   void statement_ended(SecretMarks& marks);
   void operand();
   void concatenated(SecretMarks& marks);
+  static void operand_ended(Run& run, SecretMarks& marks);
   void open_bracket();
   void close_bracket(SecretMarks& marks);
   void comma(SecretMarks& marks);
@@ -112,6 +122,8 @@ class SecretText {
   bool formats_ = false;    // format(), RAISE
   bool has_place_ = false;  // which somebody else has to fill
   FormatPlace place_;
+  bool role_password_ = false;  // the last word was PASSWORD of CREATE or ALTER ROLE
+  StraySecrets strays_;
   unsigned comments_ = 0;  // block comments, open
 
   std::vector<Run> runs_;
@@ -119,6 +131,8 @@ class SecretText {
 
   // The literal at hand
   bool escapes_ = false;
+  bool escaped_ = false;        // the one before has escapes, and it may go on
+  bool backslash_ = false;      // before, where it is no escape
   bool masked_ = false;         // is a password
   bool direct_ = false;         // behind PASSWORD
   bool undecided_ = false;      // or begins with a quoted one

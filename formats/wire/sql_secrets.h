@@ -4,8 +4,9 @@
 // such a statement or string is put together: in bodies of DO and functions, in quoted quotes, in what
 // follows 'ALTER ROLE x PASSWORD ' || or 'password=' ||, in what format() and concat() are given.
 //
-// A scanner, not a parser: statements that are not valid SQL hold secrets too, and text comes in pieces. It
-// errs on the side of hiding. (PostgreSQL documentation, "Lexical Structure", "Connection Strings".)
+// A scanner, not a parser: statements that are not valid SQL hold secrets too (PASSWORD secret, PASSWORD
+// 'it's'), settings such as standard_conforming_strings are not known, and text comes in pieces. It errs on
+// the side of hiding. (PostgreSQL documentation, "Lexical Structure", "Connection Strings".)
 //
 // Not found: secrets that are parameters (Bind), that a server computes or returns, those of applications'
 // own tables, and those put together from variables that several statements set.

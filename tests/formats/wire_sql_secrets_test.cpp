@@ -236,6 +236,109 @@ const char* const kNone[] = {
     "SELECT '$q$ password $q$', 'b'",
 };
 
+// Functions that a text goes through before the password follows it.
+const Case kCalls[] = {
+    {"select dblink_connect('c', CAST('host=h password=' AS text) || 's3cret')",
+     "select dblink_connect('c', CAST('host=h password=' AS text) || 'xxxxxx')"},
+    {"select dblink_connect(CAST('host=h password=' AS text) || CAST('s3cret' AS text) || ' port=1')",
+     "select dblink_connect(CAST('host=h password=' AS text) || CAST('xxxxxx' AS text) || ' port=1')"},
+    {"select dblink_connect(rtrim('host=h password='::text, ' ') || 's3cret'), 'b'",
+     "select dblink_connect(rtrim('host=h password='::text, 'x') || 'xxxxxx'), 'b'"},
+    {"select dblink_connect(overlay('host=h password=xxxxx' placing 's3cret' from 17)), 'b'",
+     "select dblink_connect(overlay('host=h password=xxxxx' placing 'xxxxxx' from 17)), 'b'"},
+    {"DO $$ BEGIN EXECUTE 'ALTER ROLE a PASSWORD ' || chr(39) || 's3cret' || chr(39) || ' VALID UNTIL "
+     "''2030'''; END $$; select 'b'",
+     "DO $$ BEGIN EXECUTE 'ALTER ROLE a PASSWORD ' || chr(39) || 'xxxxxx' || chr(39) || ' VALID UNTIL "
+     "''2030'''; END $$; select 'b'"},
+    {"EXECUTE concat('ALTER ROLE a PASSWORD ', pg_catalog.chr( 39 ), 's3', 'cret', chr(39))",
+     "EXECUTE concat('ALTER ROLE a PASSWORD ', pg_catalog.chr( 39 ), 'xx', 'xxxx', chr(39))"},
+};
+const char* const kCallsOfOthers[] = {
+    "SELECT CAST('a' AS text) AS password, 'b', CAST('password' AS text) || 'c'",
+    "SELECT overlay('abc' placing 'd' from 2), 'b'",
+    "SELECT made_of('host=h password=', a) FROM t WHERE b = 'c'",
+    "SELECT dblink_connect(rtrim('host=h port=', ' ') || '5432'), 'b'",
+    "EXECUTE 'ALTER ROLE a PASSWORD ' || chr(39) || p || chr(39) || ' VALID UNTIL ''2030'''",
+    "EXECUTE 'ALTER ROLE a PASSWORD ' || chr(10) || ' LOGIN'",
+};
+
+TEST(SqlSecrets, AreFoundBehindCalls) {
+  for (const Case& each : kCalls) EXPECT_EQ(hidden(each.sql), each.shown);
+  for (const char* const sql : kCallsOfOthers) EXPECT_EQ(hidden(sql), sql);
+}
+
+// What keeps a quote from closing, and what is not seen at once: escapes that go on, comments' ends.
+const Case kQuoting[] = {
+    // with standard_conforming_strings off
+    {"ALTER ROLE a PASSWORD 'back\\'s3cret'", "ALTER ROLE a PASSWORD 'xxxxx'xxxxxx'"},
+    {"ALTER ROLE a PASSWORD 'b\\'a''s3\\'s3' VALID UNTIL '2030'",
+     "ALTER ROLE a PASSWORD 'xx'x''xxx'xx' VALID UNTIL '2030'"},
+    {"ALTER ROLE a PASSWORD 'b\\' s3cret' LOGIN", "ALTER ROLE a PASSWORD 'xx'xxxxxxx'xxxxxx"},
+    {"select dblink_connect('host=h password=it\\'s3cret'), 'b'",
+     "select dblink_connect('host=h password=xxx'xxxxxx'), 'b'"},
+    // and on
+    {"ALTER ROLE a PASSWORD 's3cret\\'; select 'b'", "ALTER ROLE a PASSWORD 'xxxxxxx'; select 'b'"},
+    {"ALTER ROLE a PASSWORD 's3cret\\' VALID UNTIL '2030'",
+     "ALTER ROLE a PASSWORD 'xxxxxxx' VALID UNTIL '2030'"},
+    {"ALTER ROLE a PASSWORD 'b\\'; ALTER ROLE b PASSWORD 's3cret'; select 'c'",
+     "ALTER ROLE a PASSWORD 'xx'; ALTER ROLE b PASSWORD 'xxxxxx'; select 'c'"},
+    {"ALTER ROLE a PASSWORD 'b\\'; ALTER ROLE b PASSWORD $$s3cret$$; select 'c'",
+     "ALTER ROLE a PASSWORD 'xx'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx$$xxxxxxxxx'c'"},
+    {"DO $$ BEGIN ALTER ROLE a PASSWORD 's3cret\\'; END $$; select 'b'",
+     "DO $$ BEGIN ALTER ROLE a PASSWORD 'xxxxxxx'; END $$; select 'b'"},
+    {"ALTER ROLE a PASSWORD E'b'\n's\\'s3cret'; select 'b'",
+     "ALTER ROLE a PASSWORD E'x'\n'x\\xxxxxxx'; select 'b'"},
+    {"-- it's\rALTER ROLE a PASSWORD 's3cret'", "-- it's\rALTER ROLE a PASSWORD 'xxxxxx'"},
+    {"ALTER ROLE a PASSWORD -- it's\r's3cret'", "ALTER ROLE a PASSWORD -- it's\r'xxxxxx'"},
+};
+
+// Of no use to the server, and passwords all the same.
+const Case kMistakes[] = {
+    {"ALTER ROLE a PASSWORD 'it's3cret'", "ALTER ROLE a PASSWORD 'xx'xxxxxx'"},
+    {"CREATE USER a PASSWORD \"s3cret\" LOGIN", "CREATE USER a PASSWORD \"xxxxxx\" LOGIN"},
+    {"ALTER ROLE a PASSWORD s3cret; select 'b'", "ALTER ROLE a PASSWORD xxxxxx; select 'b'"},
+    {"ALTER USER a PASSWORD 2-s3cret! LOGIN", "ALTER USER a PASSWORD xxxxxxxxx LOGIN"},
+    {"ALTER ROLE a PASSWORD = 's3cret'", "ALTER ROLE a PASSWORD = 'xxxxxx'"},
+    {"ALTER ROLE a PASSWORD = s3cret", "ALTER ROLE a PASSWORD = xxxxxx"},
+    {"ALTER ROLE a PASSWORD ('s3cret') LOGIN", "ALTER ROLE a PASSWORD ('xxxxxx') LOGIN"},
+};
+
+// Seldom written, and no mistakes.
+const Case kUnusual[] = {
+    {"ALTER ROLE a PASSWORD 's3'VALID UNTIL '2030'", "ALTER ROLE a PASSWORD 'xx'VALID UNTIL '2030'"},
+    {"ALTER ROLE a PASSWORD NULL; select 'b'", "ALTER ROLE a PASSWORD NULL; select 'b'"},
+    {"SELECT 'ALTER USER a PASSWORD changed', 'b'", "SELECT 'ALTER USER a PASSWORD changed', 'b'"},
+    {"EXECUTE 'ALTER ROLE a PASSWORD ''s3''' || p || ' VALID UNTIL ''2030'''",
+     "EXECUTE 'ALTER ROLE a PASSWORD ''xx''' || p || ' VALID UNTIL ''2030'''"},
+    {"ALTER ROLE password LOGIN", "ALTER ROLE password LOGIN"},
+    {"ALTER ROLE a RENAME TO password;", "ALTER ROLE a RENAME TO password;"},
+    {"ALTER ROLE a SET my.password = 'theirs'", "ALTER ROLE a SET my.password = 'theirs'"},
+    {"CREATE TABLE t (password text, b text DEFAULT 'b')",
+     "CREATE TABLE t (password text, b text DEFAULT 'b')"},
+    {"SELECT password FROM t WHERE password IS NULL", "SELECT password FROM t WHERE password IS NULL"},
+};
+
+TEST(SqlSecrets, EndWhereTheirQuotesDoAsTheServerReadsThem) {
+  using namespace std::string_literals;
+  for (const Case& each : kQuoting) EXPECT_EQ(hidden(each.sql), each.shown);
+  EXPECT_EQ(hidden("ALTER ROLE a PASSWORD NULL\0"s), "ALTER ROLE a PASSWORD NULL\0"s);
+  EXPECT_EQ(hidden("ALTER ROLE a PASSWORD 's3cret\\' LOGIN\0"s), "ALTER ROLE a PASSWORD 'xxxxxxx' LOGIN\0"s);
+}
+
+TEST(SqlSecrets, AreFoundWhereTheirQuotesAreMissingOrWrong) {
+  for (const Case& each : kMistakes) EXPECT_EQ(hidden(each.sql), each.shown);
+  for (const Case& each : kUnusual) EXPECT_EQ(hidden(each.sql), each.shown);
+}
+
+TEST(SqlSecrets, ADollarTagMayBeOfAnyLength) {
+  for (const std::size_t length : {1U, 64U, 65U, 1023U, 1024U, 1025U, 100'000U}) {
+    const std::string tag = "$" + std::string(length, 't') + "$";
+    EXPECT_EQ(hidden("ALTER ROLE a PASSWORD " + tag + "s3cret" + tag + "; select 'b'"),
+              "ALTER ROLE a PASSWORD " + tag + "xxxxxx" + tag + "; select 'b'")
+        << length;
+  }
+}
+
 TEST(SqlSecrets, AreFoundAndNothingElseIs) {
   for (const Case& each : kSecrets) {
     EXPECT_EQ(hidden(each.sql), each.shown);
@@ -293,6 +396,9 @@ TEST(SqlSecrets, WhereverATextIsCutNoLessIsHidden) {
   expect_no_less_is_hidden(kSecrets);
   expect_no_less_is_hidden(kConnectionStrings);
   expect_no_less_is_hidden(kBehindPasswords);
+  expect_no_less_is_hidden(kQuoting);
+  expect_no_less_is_hidden(kMistakes);
+  expect_no_less_is_hidden(kCalls);
 }
 
 TEST(SqlSecrets, AZeroByteEndsAText) {
@@ -305,10 +411,12 @@ TEST(SqlSecrets, AZeroByteEndsAText) {
 
 TEST(SqlSecrets, WhateverComesItIsReadToItsEnd) {
   std::mt19937 random(20261128);
-  constexpr std::string_view kPieces[] = {"'",  "\"",     "$",     "$a$", "password", " ",   "\\",       "--",
-                                          "\n", "/*",     "*/",    "e",   "=",        "://", "postgres", ":",
-                                          "@",  "%",      ";",     "x",   "U&",       "||",  "(",        ")",
-                                          ",",  "concat", "host=", "%s",  "$$",       "''"};
+  constexpr std::string_view kPieces[] = {
+      "'",        "\"", "$",  "$a$",   "password", " ",     "\\",
+      "--",       "\n", "/*", "*/",    "e",        "=",     "://",
+      "postgres", ":",  "@",  "%",     ";",        "x",     "U&",
+      "||",       "(",  ")",  ",",     "concat",   "host=", "%s",
+      "$$",       "''", "\r", "cast(", "chr(39)",  "null",  "alter role a password "};
   for (int round = 0; round < 5000; ++round) {
     std::string text;
     for (auto n = random() % 30; n > 0; --n) text += kPieces[random() % std::size(kPieces)];
