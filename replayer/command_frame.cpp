@@ -84,6 +84,7 @@ std::string where_option(const cxxopts::ParseResult& given) {
   const std::string text = option(given, "where");
   if (given.count("where") > 0 && text.empty())
     usage("--where is empty: leave it out, and everything is meant");
+  if (given.count("where") > 1) usage("--where is given more than once: join the conditions by \"and\"");
   return text;
 }
 

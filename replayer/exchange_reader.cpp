@@ -5,6 +5,7 @@
 #include "formats/wire/backend_messages.h"
 #include "formats/wire/content_hash.h"
 #include "formats/wire/message_types.h"
+#include "replayer/object_creation.h"
 #include "replayer/readable.h"
 #include "replayer/recording_lookup.h"
 
@@ -154,15 +155,37 @@ void ExchangeReader::query(const wire::Message& message, TimeNs time) {
   std::string_view sql = as_text(message.payload);
   sql = sql.substr(0, sql.find('\0'));
   request.keep_text(sql);
-  request.add_step(message.type, catalog_.identify(sql), time);
-  request.add_to_hash(message);
+  add_statement(request, message, sql, time);
+}
+
+// `sql` is in the message's payload. A replay names the OID of a large object that the recorded server chose:
+// that makes it no other request.
+StatementId ExchangeReader::add_statement(Request& request, const wire::Message& message,
+                                          std::string_view sql, TimeNs time) {
+  const auto same = message.truncated ? std::nullopt : without_object_oid(sql);
+  const StatementId id = catalog_.identify(same ? *same : sql);
+  request.add_step(message.type, id, time);
+  if (!same) {
+    request.add_to_hash(message);
+    return id;
+  }
+  std::string payload(as_text(message.payload));
+  const auto sql_at = static_cast<std::size_t>(sql.data() - as_text(message.payload).data());
+  payload.replace(sql_at, sql.size(), *same);
+  request.add_to_hash(message.type, wire::content_hash(as_bytes(payload)));
+  return id;
 }
 
 void ExchangeReader::function_call(const wire::Message& message, TimeNs time) {
   Request& request = open_request(Request::Kind::kFunctionCall, time);
   request.whole = true;
   ByteReader in(message.payload);
-  const std::string text = "(call of function " + std::to_string(in.be32()) + ")";
+  const std::uint32_t function = in.be32();
+  if (creates_object(function)) {
+    request.add_step(message.type, catalog_.identify("(call that creates a large object)"), time);
+    return request.add_to_hash(message.type, 0);
+  }
+  const std::string text = "(call of function " + std::to_string(function) + ")";
   request.add_step(message.type, catalog_.identify(text), time);
   request.add_to_hash(message);
 }
@@ -172,11 +195,7 @@ void ExchangeReader::parse(const wire::Message& message, TimeNs time) {
   const std::string_view name = in.c_string();
   std::string_view sql = as_text(message.payload.subspan(in.failed() ? message.payload.size() : in.offset()));
   sql = sql.substr(0, sql.find('\0'));
-  const StatementId id = catalog_.identify(sql);
-  remember(statements_, name, id);
-  Request& request = pipeline(time);
-  request.add_step(message.type, id, time);
-  request.add_to_hash(message);
+  remember(statements_, name, add_statement(pipeline(time), message, sql, time));
 }
 
 void ExchangeReader::bind(const wire::Message& message, TimeNs time) {

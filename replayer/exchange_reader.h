@@ -95,6 +95,8 @@ class ExchangeReader {
   void query(const wire::Message& message, TimeNs time);
   void function_call(const wire::Message& message, TimeNs time);
   void parse(const wire::Message& message, TimeNs time);
+  StatementId add_statement(Request& request, const wire::Message& message, std::string_view sql,
+                            TimeNs time);
   void bind(const wire::Message& message, TimeNs time);
   void named(const wire::Message& message, TimeNs time);
   void copy_end(TimeNs time);

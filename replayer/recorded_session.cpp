@@ -16,6 +16,9 @@ constexpr std::string_view kCancelled("C57014\0", 7);
 // Where in a message it is said, at the latest: behind the severity, in some language.
 constexpr std::size_t kTailBytes = 256;
 
+// An answer that tells a large object's OID is looked for in so many bytes.
+constexpr std::size_t kMaxAheadBytes = std::size_t{16} << 20;
+
 }  // namespace
 
 RecordedSession::RecordedSession(const Recording& recording, const SessionSummary& summary, bool continuing)
@@ -26,7 +29,12 @@ RecordedSession::RecordedSession(const Recording& recording, const SessionSummar
   checkpoint_.logged_in = checkpoint_.quiescent = true;
 }
 
+std::optional<TimeNs> RecordedSession::next_time_lower_bound() {
+  return ahead_.empty() ? cursor_.next_time_lower_bound() : ahead_.front().step.time;
+}
+
 std::optional<TimeNs> RecordedSession::next_time() {
+  if (!ahead_.empty()) return ahead_.front().step.time;
   const auto event = cursor_.peek();
   if (!event) return std::nullopt;
   return event->time;
@@ -41,6 +49,35 @@ TimeNs RecordedSession::next_turn(TimeNs at_least) {
 }
 
 RecordedStep RecordedSession::next() {
+  if (ahead_.empty()) {
+    RecordedStep step = read();
+    if (const auto creation = std::exchange(creation_, std::nullopt)) name_object(step, *creation);
+    return step;
+  }
+  RecordedStep step = ahead_.front().step;
+  bytes_ = std::move(ahead_.front().bytes);
+  ahead_.pop_front();
+  step.bytes = bytes_;
+  return step;
+}
+
+// Reads on to the end of the answer, which tells the OID.
+void RecordedSession::name_object(RecordedStep& sent, const ObjectCreation& creation) {
+  bytes_.assign(sent.bytes.begin(), sent.bytes.end());
+  answer_.emplace();
+  for (std::size_t read_bytes = 0; !answer_->complete() && read_bytes < kMaxAheadBytes;) {
+    const RecordedStep step = read();
+    creation_.reset();
+    ahead_.push_back({step, ByteBuffer(step.bytes.begin(), step.bytes.end())});
+    read_bytes += sizeof(Ahead) + step.bytes.size();
+    if (step.kind == Kind::kEnd) break;
+  }
+  if (const auto oid = answer_->oid()) bytes_ = creation.with_oid(bytes_, *oid);
+  answer_.reset();
+  sent.bytes = bytes_;
+}
+
+RecordedStep RecordedSession::read() {
   if (held_) return *std::exchange(held_, std::nullopt);
   if (ended_) return end(*ended_);
   const auto event = cursor_.next();
@@ -83,7 +120,9 @@ RecordedStep RecordedSession::take(const Event& event) {
 RecordedStep RecordedSession::take_client_bytes(const Event& event) {
   // What a client sends before its login is done belongs to the login, and ours are our own.
   if (!checkpoint_.logged_in) return {Kind::kNothing, event.time, {}, checkpoint_, {}, {}};
+  const bool anew = checkpoint_.quiescent && tracker_.client_at_boundary();
   if (!tracker_.client_bytes(event.data)) return end(RecordedEnd::kHole);
+  if (anew) creation_ = ObjectCreation::in(event.data);
   checkpoint_.quiescent = tracker_.state() == proxy::SessionState::kReady;
   asked_at_ = event.time;
   return {Kind::kSend, event.time, event.data, checkpoint_, {}, {}};
@@ -127,6 +166,7 @@ RecordedStep RecordedSession::end(RecordedEnd why) {
 }
 
 void RecordedSession::follow_server(ByteView bytes) {
+  if (answer_) answer_->feed(bytes);
   if (!progress_.feed(bytes)) broken_ = true;
   if (!checkpoint_.logged_in) return follow_login(bytes);
   broken_ = broken_ || !tracker_.server_bytes(bytes);

@@ -3,12 +3,14 @@
 // replay's thread.
 #pragma once
 
+#include <deque>
 #include <optional>
 
 #include "formats/transcript/recording.h"
 #include "formats/wire/server_progress.h"
 #include "proxy/protocol_tracker.h"
 #include "replayer/idle_moment.h"
+#include "replayer/object_creation.h"
 
 namespace understudy::replayer {
 
@@ -65,10 +67,11 @@ class RecordedSession {
   [[nodiscard]] RecordedStep logged_in_before() const {
     return {RecordedStep::Kind::kReply, last_time_, {}, checkpoint_, {}, {}};
   }
-  // Takes the next event. Once kEnd was returned it is returned again.
+  // Takes the next event. Once kEnd was returned it is returned again. What makes a large object asks for the
+  // OID that it was given (object_creation.h).
   RecordedStep next();
   // When the next event happened; none at the end. The first is known without reading it and may be earlier.
-  [[nodiscard]] std::optional<TimeNs> next_time_lower_bound() { return cursor_.next_time_lower_bound(); }
+  [[nodiscard]] std::optional<TimeNs> next_time_lower_bound();
   [[nodiscard]] std::optional<TimeNs> next_time();
   // The same, of what is not before `at_least`: also of the end, which comes without delay. Decodes nothing
   // to tell that it is later.
@@ -79,6 +82,14 @@ class RecordedSession {
   [[nodiscard]] const Checkpoint& checkpoint() const { return checkpoint_; }
 
  private:
+  // A step that was read before its turn.
+  struct Ahead {
+    RecordedStep step;
+    ByteBuffer bytes;
+  };
+
+  RecordedStep read();
+  void name_object(RecordedStep& sent, const ObjectCreation& creation);
   RecordedStep take(const Event& event);
   RecordedStep take_client_bytes(const Event& event);
   RecordedStep take_server_bytes(const Event& event);
@@ -97,10 +108,14 @@ class RecordedSession {
   Checkpoint checkpoint_;
   TimeNs last_time_ = 0;
   bool broken_ = false;
-  std::optional<TimeNs> cancelled_at_;  // and its error has not been seen
-  std::string reply_tail_;              // of the server's bytes, while they end inside a message
-  std::optional<RecordedStep> held_;    // comes next
-  TimeNs asked_at_ = 0;                 // the client's last bytes
+  std::optional<TimeNs> cancelled_at_;      // and its error has not been seen
+  std::string reply_tail_;                  // of the server's bytes, while they end inside a message
+  std::optional<RecordedStep> held_;        // of read(): comes next
+  TimeNs asked_at_ = 0;                     // the client's last bytes
+  std::optional<ObjectCreation> creation_;  // in the step just read
+  std::optional<CreationAnswer> answer_;    // while it is looked for
+  std::deque<Ahead> ahead_;
+  ByteBuffer bytes_;  // of the step last returned, when it is not the event's
   std::optional<RecordedEnd> ended_;
 };
 

@@ -175,6 +175,7 @@ ReplayOptions replay_options(const cxxopts::ParseResult& given, const Recording&
   const TimeNs start = recording.time_range().first;
   if (given.count("from") > 0) options.from = moment(given, "from", start);
   if (given.count("until") > 0) options.until = moment(given, "until", start);
+  if (given.count("where") > 1) usage("--where is given more than once: join the conditions by \"and\"");
   if (given.count("where") > 0) {
     const auto scope = std::make_shared<ConditionScope>(recording, given["where"].as<std::string>());
     scope->prepare();

@@ -68,8 +68,11 @@ void Request::keep_bind(ByteView payload) {
 }
 
 void Request::add_to_hash(const wire::Message& message) {
-  const std::uint64_t payload = message.truncated ? message.hash : wire::content_hash(message.payload);
-  hash_ = (hash_ * kFnvPrime) + ((payload ^ static_cast<unsigned char>(message.type)) * 0x9E3779B97F4A7C15);
+  add_to_hash(message.type, message.truncated ? message.hash : wire::content_hash(message.payload));
+}
+
+void Request::add_to_hash(char type, std::uint64_t payload_hash) {
+  hash_ = (hash_ * kFnvPrime) + ((payload_hash ^ static_cast<unsigned char>(type)) * 0x9E3779B97F4A7C15);
 }
 
 void Request::append(const Request& next) {

@@ -34,6 +34,7 @@ class Request {
   void keep_text(std::string_view sql) { text_.assign(sql.substr(0, kTextBytes + 4)); }
   // Adds a message to the hash: parameters and COPY data included; Sync, Flush and CopyDone are not.
   void add_to_hash(const wire::Message& message);
+  void add_to_hash(char type, std::uint64_t payload_hash);
   // Takes over what `next` asked, as part of this request.
   void append(const Request& next);
   // Forgets the first steps; those left move to the front.

@@ -199,28 +199,85 @@ def test_copy_as_jdbc_does_it(pair, scratch):
     assert len(pair.assert_same("jdbc")) == 7
 
 
+class LargeObjects:
+    """A libpq connection for its lo_... functions, which send FunctionCall messages."""
+
+    def __init__(self, port):
+        import ctypes
+        import ctypes.util
+        self.libpq = ctypes.CDLL(ctypes.util.find_library("pq"))
+        self.libpq.PQconnectdb.restype = self.libpq.PQexec.restype = ctypes.c_void_p
+        self.size, self.pointer = ctypes.c_size_t, ctypes.c_void_p
+        self.connection = self.pointer(self.libpq.PQconnectdb(
+            f"host=127.0.0.1 port={port} user=postgres dbname=postgres sslmode=disable".encode()))
+
+    def execute(self, sql):
+        self.libpq.PQclear(self.pointer(self.libpq.PQexec(self.connection, sql)))
+
+    def write(self, oid, data):
+        handle = self.libpq.lo_open(self.connection, oid, 0x60000)
+        assert self.libpq.lo_write(self.connection, handle, data, self.size(len(data))) == len(data)
+        self.libpq.lo_close(self.connection, handle)
+
+    def close(self):
+        self.libpq.PQfinish(self.connection)
+
+
 def test_large_objects_by_function_call_and_by_sql(pair, scratch):
-    import ctypes
-    import ctypes.util
-    libpq = ctypes.CDLL(ctypes.util.find_library("pq"))
-    libpq.PQconnectdb.restype = libpq.PQexec.restype = ctypes.c_void_p
     data = bytes(range(256)) * 1000
     with recorded(pair.production, scratch / "recording") as proxy:
-        connection = ctypes.c_void_p(libpq.PQconnectdb(
-            f"host=127.0.0.1 port={proxy.port} user=postgres dbname=postgres sslmode=disable".encode()))
-        libpq.PQclear(ctypes.c_void_p(libpq.PQexec(connection, b"BEGIN")))
-        assert libpq.lo_create(connection, 770001) == 770001
-        handle = libpq.lo_open(connection, 770001, 0x60000)
-        assert libpq.lo_write(connection, handle, data, ctypes.c_size_t(len(data))) == len(data)
-        libpq.lo_close(connection, handle)
-        libpq.PQclear(ctypes.c_void_p(libpq.PQexec(connection, b"COMMIT")))
-        libpq.PQfinish(connection)
+        objects = LargeObjects(proxy.port)
+        objects.execute(b"BEGIN")
+        assert objects.libpq.lo_create(objects.connection, 770001) == 770001
+        objects.write(770001, data)
+        objects.execute(b"COMMIT")
+        objects.close()
         with proxy.connect() as other:
             other.execute("SELECT lo_from_bytea(770002, %s)", [data])
             other.execute("SELECT lo_put(770002, 10, 'changed')")
     replay_whole(scratch / "recording", pair.uri)
     contents = pair.assert_same("SELECT loid, pageno, data FROM pg_largeobject WHERE loid IN (770001, 770002)")
     assert len(contents) > 100
+
+
+@pytest.mark.parametrize("order", (("causal", "--speed", "max"), ("time", "--speed", "1")))
+def test_large_objects_whose_oids_production_chose(pair, scratch, order):
+    """Wherever the target's own counter stands: later requests, of any session, mean the same object there."""
+    for server in (pair.production, pair.target):
+        server.execute("CREATE TABLE IF NOT EXISTS document (name text, content oid); TRUNCATE document")
+    pair.target.execute("SELECT lo_unlink(lo_create(0)) FROM generate_series(1, 1000)")
+    (scratch / "file").write_bytes(b"imported" * 10_000)
+    with recorded(pair.production, scratch / "recording") as proxy:
+        objects = LargeObjects(proxy.port)
+        objects.execute(b"BEGIN")
+        made = objects.libpq.lo_creat(objects.connection, 0x60000)
+        objects.write(made, b"by lo_creat" * 1000)
+        objects.write(objects.libpq.lo_create(objects.connection, 0), b"by lo_create")
+        objects.execute(b"COMMIT")
+        environment = {**os.environ, "PGHOST": "127.0.0.1", "PGPORT": str(proxy.port), "PGUSER": "postgres",
+                       "PGDATABASE": "postgres", "PGSSLMODE": "disable"}
+        subprocess.run([str(BIN / "psql"), "-X", "-v", "ON_ERROR_STOP=1", "-c", f"\\lo_import {scratch / 'file'} 'a comment'",
+                        "-c", f"INSERT INTO document SELECT 'from a file', lo_import('{scratch / 'file'}') RETURNING content"],
+                       env=environment, check=True, capture_output=True, timeout=60)
+        with proxy.connect() as client:
+            oids = [client.execute("SELECT lo_creat(-1)").fetchone()[0],
+                    client.execute("SELECT lo_from_bytea(0, %s) AS it", [b"\0\xff" * 100_000]).fetchone()[0],
+                    client.execute("SELECT lo_from_bytea(0, '\\x" + "ab" * 100_000 + "')").fetchone()[0]]
+            for oid in (made, *oids):
+                client.execute("INSERT INTO document VALUES ('known by its OID', %s)", [oid])
+                client.execute("SELECT lo_put(%s, 3, 'changed')", [oid])
+                client.execute("SELECT name, length(lo_get(content)) FROM document WHERE content = %s", [oid])
+        objects.execute(b"BEGIN")
+        objects.libpq.lo_unlink(objects.connection, oids[0])
+        objects.execute(b"COMMIT")
+        objects.close()
+    replay_whole(scratch / "recording", pair.uri, "--order", *order, "--record", scratch / "again")
+    pair.assert_same("document")
+    contents = pair.assert_same("SELECT loid, pageno, data FROM pg_largeobject")
+    assert len({oid for oid, _, _ in contents} - {770001, 770002}) >= 6
+    pair.assert_same("SELECT oid, obj_description(oid, 'pg_largeobject') FROM pg_largeobject_metadata")
+    diff = run_understudy("diff", scratch / "recording", scratch / "again")
+    assert diff.returncode == 0, diff.stdout
 
 
 def test_a_cancelled_statement_is_cancelled_again_and_nothing_else(pair, scratch):

@@ -120,6 +120,14 @@ def test_bad_usage_is_told_with_exit_status_2(pair, scratch, arguments, words):
     assert result.returncode == 2 and words in result.stderr, result.stderr
 
 
+def test_a_second_condition_does_not_replace_the_first_unsaid(pair, scratch):
+    with recorded(pair.production, scratch / "recording") as proxy, proxy.connect():
+        pass
+    refused = run_understudy("replay", scratch / "recording", "--to", pair.uri, "--where", "user = a", "--where", "user = b")
+    assert refused.returncode == 2
+    assert 'join the conditions by "and"' in refused.stderr
+
+
 def test_a_replay_is_not_recorded_where_a_recording_is(pair, scratch):
     with recorded(pair.production, scratch / "recording") as proxy, proxy.connect() as connection:
         connection.execute("SELECT 1")

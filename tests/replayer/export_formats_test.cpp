@@ -336,6 +336,17 @@ TEST_F(ExportFormatsTest, TopCountsAFailedPrepareAsAnErrorOfItsStatement) {
   EXPECT_THAT(one.out, Not(HasSubstr("select from where")));
 }
 
+TEST_F(ExportFormatsTest, ASecondConditionDoesNotReplaceTheFirstUnsaid) {
+  say(query("select 1"), complete("SELECT 1") + ready());
+  finish_and_save();
+  for (const Outcome& outcome :
+       {run("show", {"--where", "user = a", "--where", "user = b"}),
+        run("export", {"--format", "jsonl", "--where", "user = a", "--where", "user = b"})}) {
+    EXPECT_EQ(outcome.code, 2);
+    EXPECT_THAT(outcome.err, HasSubstr("--where is given more than once: join the conditions by \"and\""));
+  }
+}
+
 TEST_F(ExportFormatsTest, AConditionChoosesSessions) {
   say(query("select 1"), complete("SELECT 1") + ready());
   SessionDescriptor other = descriptor(kB, 50'000'000);
