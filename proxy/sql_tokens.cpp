@@ -186,12 +186,6 @@ std::optional<std::vector<SqlToken>> read_sql_tokens(std::string_view sql) {
   return lexer.take();
 }
 
-std::vector<SqlToken> read_leading_sql_tokens(std::string_view sql) {
-  Lexer lexer(sql);
-  (void)lexer.run();
-  return lexer.take();
-}
-
 std::size_t nesting_bound(std::string_view sql, std::span<const SqlToken> tokens) {
   std::vector<Level> levels(1);
   for (const SqlToken& token : tokens) {

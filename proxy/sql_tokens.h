@@ -38,8 +38,6 @@ struct SqlToken {
 // Blanks and comments left out. Nothing where this takes the server's own lexer: what is never closed, U&'',
 // a number that runs into a word, E'' continued on the next line, a character that begins nothing.
 [[nodiscard]] std::optional<std::vector<SqlToken>> read_sql_tokens(std::string_view sql);
-// The same of a text that may end in the middle: those before what is not told.
-[[nodiscard]] std::vector<SqlToken> read_leading_sql_tokens(std::string_view sql);
 
 // At most how deep a parser could nest what it makes of these: the longest way through them without a comma.
 [[nodiscard]] std::size_t nesting_bound(std::string_view sql, std::span<const SqlToken> tokens);

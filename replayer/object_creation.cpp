@@ -1,6 +1,5 @@
 #include "replayer/object_creation.h"
 
-#include <algorithm>
 #include <charconv>
 #include <vector>
 
@@ -12,7 +11,6 @@
 namespace understudy::replayer {
 namespace {
 
-namespace frontend = wire::frontend;
 namespace backend = wire::backend;
 using proxy::SqlToken;
 using Kind = proxy::SqlTokenKind;
@@ -22,13 +20,11 @@ constexpr std::uint32_t kLoCreate = 715;
 constexpr std::uint32_t kLoCreat = 957;
 constexpr std::uint32_t kOidType = 26;
 constexpr std::size_t kHeaderBytes = 5;  // type and length
+constexpr std::size_t kLongestText = std::size_t{8} << 10;
+// Parse, Bind, Describe, Execute, Sync: as libpq's PQexecParams and the drivers send a statement.
+constexpr std::string_view kPipeline = "PBDES";
 
 bool is_zero(std::string_view number) { return number.find_first_not_of('0') == std::string_view::npos; }
-
-std::string_view up_to_nul(ByteView bytes) {
-  const std::string_view text = as_text(bytes);
-  return text.substr(0, text.find('\0'));
-}
 
 void store_be32(Byte* at, std::uint32_t value) {
   for (int shift = 24; shift >= 0; shift -= 8) *at++ = static_cast<Byte>(value >> shift);
@@ -42,98 +38,100 @@ struct OidPlace {
   bool given;  // it is there
 };
 
-// Finds the calls that make an object and tell its OID as a number, or not at all.
-class CallReader {
+// Reads SELECT [pg_catalog.]lo_...(...) [[AS] name] [;] and nothing else.
+class CreationReader {
  public:
-  explicit CallReader(std::string_view sql) : sql_(sql), tokens_(proxy::read_leading_sql_tokens(sql)) {}
+  CreationReader(std::string_view sql, const std::vector<SqlToken>& tokens) : sql_(sql), tokens_(tokens) {}
 
-  std::optional<OidPlace> next() {
-    while (at_ < tokens_.size()) {
-      const std::size_t name = at_++;
-      if (tokens_[name].kind != Kind::kWord || !symbol(name + 1, '(')) continue;
-      if (auto place = call(name)) return place;
-    }
-    return std::nullopt;
+  std::optional<OidPlace> read() {
+    if (!word("select")) return std::nullopt;
+    if (word("pg_catalog") && !symbol('.')) return std::nullopt;
+    const auto place = call();
+    if (!place || !symbol(')')) return std::nullopt;
+    (void)word("as");
+    (void)take(Kind::kWord);
+    (void)symbol(';');
+    return at_ == tokens_.size() ? place : std::nullopt;
   }
 
  private:
-  [[nodiscard]] bool symbol(std::size_t at, char c) const {
-    return at < tokens_.size() && tokens_[at].is(sql_, c);
+  [[nodiscard]] const SqlToken* take(Kind kind) {
+    return at_ < tokens_.size() && tokens_[at_].kind == kind ? &tokens_[at_++] : nullptr;
   }
-  [[nodiscard]] const SqlToken* token(std::size_t at, Kind kind) const {
-    return at < tokens_.size() && tokens_[at].kind == kind ? &tokens_[at] : nullptr;
+  bool symbol(char c) {
+    const bool found = at_ < tokens_.size() && tokens_[at_].is(sql_, c);
+    if (found) ++at_;
+    return found;
+  }
+  bool word(std::string_view lower) {
+    const bool found = at_ < tokens_.size() && tokens_[at_].kind == Kind::kWord &&
+                       proxy::to_lower(tokens_[at_].of(sql_)) == lower;
+    if (found) ++at_;
+    return found;
   }
 
-  [[nodiscard]] std::optional<OidPlace> call(std::size_t name) const {
-    const std::string word = proxy::to_lower(tokens_[name].of(sql_));
-    if (word == "lo_creat") return of_creat(name);
-    if (word == "lo_create") return of_create(name + 2, ')');
-    if (word == "lo_from_bytea") return of_create(name + 2, ',');
-    return word == "lo_import" ? of_import(name + 2) : std::nullopt;
+  std::optional<OidPlace> call() {
+    const std::size_t begin = at_ < tokens_.size() ? tokens_[at_].begin : 0;
+    if (word("lo_creat")) return of_creat(begin);
+    if (word("lo_create")) return of_create();
+    if (!word("lo_from_bytea")) return std::nullopt;
+    const auto place = of_create();
+    return symbol(',') && contents() ? place : std::nullopt;
   }
 
   // Its argument, a mode that is ignored, gives way to lo_create's.
-  [[nodiscard]] std::optional<OidPlace> of_creat(std::size_t name) const {
-    const std::size_t at = name + (symbol(name + 2, '-') ? 3 : 2);
-    const SqlToken* const mode = token(at, Kind::kNumber);
-    if (mode == nullptr || !symbol(at + 1, ')')) return std::nullopt;
-    const std::size_t begin = tokens_[name].begin;
+  std::optional<OidPlace> of_creat(std::size_t begin) {
+    if (!symbol('(')) return std::nullopt;
+    (void)symbol('-');
+    const SqlToken* const mode = take(Kind::kNumber);
+    if (mode == nullptr) return std::nullopt;
     return OidPlace{begin, mode->end - begin, "lo_create(", false};
   }
 
-  [[nodiscard]] std::optional<OidPlace> of_create(std::size_t at, char behind) const {
-    const SqlToken* const oid = token(at, Kind::kNumber);
-    if (oid == nullptr || !symbol(at + 1, behind)) return std::nullopt;
+  std::optional<OidPlace> of_create() {
+    const SqlToken* const oid = symbol('(') ? take(Kind::kNumber) : nullptr;
+    if (oid == nullptr) return std::nullopt;
     return OidPlace{oid->begin, oid->end - oid->begin, "", !is_zero(oid->of(sql_))};
   }
 
-  [[nodiscard]] std::optional<OidPlace> of_import(std::size_t at) const {
-    if (token(at, Kind::kString) == nullptr) return std::nullopt;
-    if (symbol(at + 1, ')')) return OidPlace{tokens_[at].end, 0, ", ", false};
-    const SqlToken* const oid = token(at + 2, Kind::kNumber);
-    if (!symbol(at + 1, ',') || oid == nullptr || !symbol(at + 3, ')')) return std::nullopt;
-    return OidPlace{tokens_[at].end, oid->end - tokens_[at].end, ", ", !is_zero(oid->of(sql_))};
+  bool contents() {
+    if (take(Kind::kParameter) == nullptr && take(Kind::kString) == nullptr) return false;
+    return !symbol(':') || (symbol(':') && take(Kind::kWord) != nullptr);
   }
 
   std::string_view sql_;
-  std::vector<SqlToken> tokens_;
+  const std::vector<SqlToken>& tokens_;
   std::size_t at_ = 0;
 };
 
-// Most texts are let go at once.
-bool may_create(std::string_view sql) {
-  return sql.find("lo_") != std::string_view::npos || sql.find("LO_") != std::string_view::npos;
+std::optional<OidPlace> find_oid(std::string_view sql) {
+  // Most texts are let go at once.
+  if (sql.size() > kLongestText) return std::nullopt;
+  if (sql.find("lo_") == std::string_view::npos && sql.find("LO_") == std::string_view::npos)
+    return std::nullopt;
+  const auto tokens = proxy::read_sql_tokens(sql);
+  return tokens ? CreationReader(sql, *tokens).read() : std::nullopt;
 }
 
 }  // namespace
 
 std::optional<ObjectCreation> ObjectCreation::in(ByteView piece) {
-  std::optional<ObjectCreation> found;
-  unsigned count = 0;
+  std::string types;
+  ByteView payload;
+  bool whole = false;  // the first, which is the one
   wire::FrameScanner scanner;
   (void)scanner.feed(piece, [&](const wire::FrameHeader& frame) {
-    auto creation = in_message(frame);
-    if (!creation) return true;
-    creation->message_at_ = static_cast<std::size_t>(frame.payload_here.data() - piece.data()) - kHeaderBytes;
-    found = std::move(creation);
-    return ++count < 2;
+    types += frame.type;
+    if (types.size() > 1) return types.size() <= kPipeline.size();
+    payload = frame.payload_here;
+    whole = payload.size() == frame.payload_length;
+    return whole;
   });
-  return count == 1 ? found : std::nullopt;
-}
-
-std::optional<ObjectCreation> ObjectCreation::in_message(const wire::FrameHeader& frame) {
-  const ByteView payload = frame.payload_here;
-  switch (frame.type) {
-    case frontend::kFunctionCall:
-      return in_call(payload);
-    case frontend::kQuery:
-      return in_text(up_to_nul(payload), 0);
-    case frontend::kParse:
-      if (payload.empty() || payload[0] != 0) return std::nullopt;  // it has a name
-      return in_text(up_to_nul(payload.subspan(1)), 1);
-    default:
-      return std::nullopt;
-  }
+  if (!whole) return std::nullopt;
+  if (types == "F") return in_call(payload);
+  if (types == "Q") return in_text(payload, 0);
+  const bool pipeline = types.starts_with("PB") && kPipeline.starts_with(types);
+  return pipeline && !payload.empty() && payload[0] == 0 ? in_text(payload, 1) : std::nullopt;
 }
 
 std::optional<ObjectCreation> ObjectCreation::in_call(ByteView payload) {
@@ -148,35 +146,31 @@ std::optional<ObjectCreation> ObjectCreation::in_call(ByteView payload) {
   return out;
 }
 
-std::optional<ObjectCreation> ObjectCreation::in_text(std::string_view sql, std::size_t sql_at) {
-  if (!may_create(sql)) return std::nullopt;
-  std::optional<ObjectCreation> out;
-  CallReader calls(sql);
-  while (const auto place = calls.next()) {
-    if (place->given) continue;
-    if (out) return std::nullopt;
-    out.emplace();
-    out->at_ = sql_at + place->at;
-    out->bytes_ = place->bytes;
-    out->before_ = place->before;
-  }
+std::optional<ObjectCreation> ObjectCreation::in_text(ByteView payload, std::size_t sql_at) {
+  std::string_view sql = as_text(payload.subspan(sql_at));
+  sql = sql.substr(0, sql.find('\0'));
+  const auto place = find_oid(sql);
+  if (!place || place->given) return std::nullopt;
+  ObjectCreation out;
+  out.at_ = sql_at + place->at;
+  out.bytes_ = place->bytes;
+  out.before_ = place->before;
   return out;
 }
 
 ByteBuffer ObjectCreation::with_oid(ByteView piece, std::uint32_t oid) const {
-  const std::size_t payload_at = message_at_ + kHeaderBytes;
   if (call_) {
     ByteBuffer out(piece.begin(), piece.end());
-    store_be32(out.data() + payload_at, kLoCreate);
-    store_be32(out.data() + payload_at + at_, oid);
+    store_be32(out.data() + kHeaderBytes, kLoCreate);
+    store_be32(out.data() + kHeaderBytes + at_, oid);
     return out;
   }
   const std::string said = std::string(before_) + std::to_string(oid);
-  ByteBuffer out(piece.begin(), piece.begin() + static_cast<std::ptrdiff_t>(payload_at + at_));
+  ByteBuffer out(piece.begin(), piece.begin() + static_cast<std::ptrdiff_t>(kHeaderBytes + at_));
   append_bytes(out, as_bytes(said));
-  append_bytes(out, piece.subspan(payload_at + at_ + bytes_));
-  const std::uint32_t length = load_be32(piece.data() + message_at_ + 1);
-  store_be32(out.data() + message_at_ + 1, static_cast<std::uint32_t>(length + said.size() - bytes_));
+  append_bytes(out, piece.subspan(kHeaderBytes + at_ + bytes_));
+  const std::uint32_t length = load_be32(piece.data() + 1);
+  store_be32(out.data() + 1, static_cast<std::uint32_t>(length + said.size() - bytes_));
   return out;
 }
 
@@ -185,7 +179,7 @@ void CreationAnswer::feed(ByteView server_bytes) {
 }
 
 std::optional<std::uint32_t> CreationAnswer::oid() const {
-  return found_ == 1 ? std::optional(oid_) : std::nullopt;
+  return found_ == 1 && oid_ != 0 ? std::optional(oid_) : std::nullopt;
 }
 
 void CreationAnswer::take(const wire::Message& message) {
@@ -195,7 +189,8 @@ void CreationAnswer::take(const wire::Message& message) {
     case backend::kDataRow:
       return take_row(message.payload);
     case backend::kFunctionCallResponse:
-      if (message.payload.size() > 4) add(message.payload.subspan(4));
+      // Text has five digits or more: of users, OIDs begin at 16384.
+      if (message.payload.size() > 4) add(message.payload.subspan(4), message.payload.size() == 8);
       return;
     case backend::kReadyForQuery:
       complete_ = true;
@@ -206,53 +201,35 @@ void CreationAnswer::take(const wire::Message& message) {
 }
 
 void CreationAnswer::take_columns(ByteView payload) {
-  oid_column_ = SIZE_MAX;
+  format_.reset();
   const auto row = wire::RowDescription::decode(payload);
-  if (!row) return;
-  std::size_t index = 0;
-  std::size_t count = 0;
-  for (const wire::FieldDescription& field : row->fields) {
-    if (field.type_oid == kOidType && ++count == 1) oid_column_ = index;
-    ++index;
-  }
-  if (count > 1) oid_column_ = SIZE_MAX;
+  if (!row || row->fields.size() != 1) return;
+  const wire::FieldDescription field = *row->fields.begin();
+  if (field.type_oid == kOidType) format_ = field.format;
 }
 
 void CreationAnswer::take_row(ByteView payload) {
   const auto row = wire::DataRow::decode(payload);
-  if (!row) return;
-  std::size_t index = 0;
-  for (const wire::Value& value : row->columns) {
-    if (index++ == oid_column_ && !value.is_null) add(value.bytes);
-  }
+  if (!row || !format_ || row->columns.size() != 1) return;
+  add((*row->columns.begin()).bytes, *format_ == 1);
 }
 
-// In text or binary format: user's OIDs, from 16384 on, have five digits or more.
-void CreationAnswer::add(ByteView value) {
+void CreationAnswer::add(ByteView value, bool binary) {
   ++found_;
   oid_ = 0;
-  if (value.size() == 4) {
-    oid_ = load_be32(value.data());
+  if (binary) {
+    if (value.size() == 4) oid_ = load_be32(value.data());
   } else {
     const std::string_view digits = as_text(value);
     (void)std::from_chars(digits.data(), digits.data() + digits.size(), oid_);
   }
-  if (oid_ == 0) found_ = 2;  // no OID at all
 }
 
 std::optional<std::string> without_object_oid(std::string_view sql) {
-  if (!may_create(sql)) return std::nullopt;
-  std::string out;
-  std::size_t copied = 0;
-  CallReader calls(sql);
-  while (const auto place = calls.next()) {
-    out += sql.substr(copied, place->at - copied);
-    // Said as it is when the server is to choose: lo_create(0), lo_import('file').
-    if (place->before != ", ") out += std::string(place->before) + "0";
-    copied = place->at + place->bytes;
-  }
-  if (copied == 0) return std::nullopt;
-  return out + std::string(sql.substr(copied));
+  const auto place = find_oid(sql);
+  if (!place) return std::nullopt;
+  std::string out(sql);
+  return out.replace(place->at, place->bytes, std::string(place->before) + "0");
 }
 
 bool creates_object(std::uint32_t function_oid) {

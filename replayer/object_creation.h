@@ -1,8 +1,8 @@
-// Requests that make a large object under an OID of the server's choice: lo_creat(), lo_create(0),
-// lo_from_bytea(0, ...), lo_import(file), by function call ("Function Call") or in SQL (PostgreSQL
-// documentation, "Large Objects"). A replay asks for the very OID that the recorded server chose, so that
-// what names it later, in calls, statements and rows of any session, names the same object; to a diff both
-// ways to ask are one request. Any thread.
+// Requests that make a large object under an OID of the server's choice, and nothing else: lo_creat() and
+// lo_create(0) by function call ("Function Call"), as libpq, psql and JDBC make them, and in statements like
+// SELECT lo_from_bytea(0, $1) (PostgreSQL documentation, "Large Objects"). A replay asks for the very OID
+// that the recorded server chose, so that what names it later, in calls, statements and rows of any session,
+// names the same object; to a diff both ways to ask are one request. Any thread.
 #pragma once
 
 #include <cstdint>
@@ -16,20 +16,18 @@ namespace understudy::replayer {
 
 class ObjectCreation {
  public:
-  // The one in what a client sent, which begins with a message; the last message may end later. None when it
-  // has none or several, and when it is in a named statement, which may be run again.
+  // The one that is all of what a client sent: a call, a Query, or a Parse of the unnamed statement with its
+  // Bind, of which the end may be missing, and what follows that. A named statement may be run again.
   [[nodiscard]] static std::optional<ObjectCreation> in(ByteView piece);
   // The same piece, asking for this OID.
   [[nodiscard]] ByteBuffer with_oid(ByteView piece, std::uint32_t oid) const;
 
  private:
-  [[nodiscard]] static std::optional<ObjectCreation> in_message(const wire::FrameHeader& frame);
   [[nodiscard]] static std::optional<ObjectCreation> in_call(ByteView payload);
-  [[nodiscard]] static std::optional<ObjectCreation> in_text(std::string_view sql, std::size_t sql_at);
+  [[nodiscard]] static std::optional<ObjectCreation> in_text(ByteView payload, std::size_t sql_at);
 
-  std::size_t message_at_ = 0;  // its type byte, in the piece
-  bool call_ = false;           // by function call: its argument is replaced
-  std::size_t at_ = 0;          // in the payload; so many bytes are replaced by before_ and the OID
+  bool call_ = false;   // by function call: its argument is replaced
+  std::size_t at_ = 0;  // in the payload; so many bytes are replaced by before_ and the OID
   std::size_t bytes_ = 0;
   std::string_view before_;
 };
@@ -40,23 +38,23 @@ class CreationAnswer {
   void feed(ByteView server_bytes);
   // ReadyForQuery was seen.
   [[nodiscard]] bool complete() const { return complete_; }
-  // Of the object that was made, when the answer tells of one, and only one.
+  // Of the object that was made: the answer to a call, or the one row of the one column.
   [[nodiscard]] std::optional<std::uint32_t> oid() const;
 
  private:
   void take(const wire::Message& message);
   void take_columns(ByteView payload);
   void take_row(ByteView payload);
-  void add(ByteView value);
+  void add(ByteView value, bool binary);
 
   wire::MessageAssembler messages_{std::size_t{64} << 10};
-  std::size_t oid_column_ = SIZE_MAX;  // of the rows that follow
+  std::optional<std::int16_t> format_;  // of the rows that follow, when they are one OID each
   std::size_t found_ = 0;
   std::uint32_t oid_ = 0;
   bool complete_ = false;
 };
 
-// A statement that makes one with the OID left out, whatever it was; none when it makes none.
+// A statement that makes one, and nothing else, with the OID left out, whatever it was; none of others.
 [[nodiscard]] std::optional<std::string> without_object_oid(std::string_view sql);
 // Whether a function call is of lo_creat or lo_create.
 [[nodiscard]] bool creates_object(std::uint32_t function_oid);

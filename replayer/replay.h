@@ -75,6 +75,7 @@ class Replay final : private Audience {
   [[nodiscard]] bool read_on(Actor& actor);
   void queue_step(Actor& actor, Step step);
   void note_reply(Actor& actor, Step& reply);
+  static void note_answer(Actor& actor, std::uint64_t number);
   [[nodiscard]] std::optional<TimeNs> earliest();
   [[nodiscard]] std::optional<TimeNs> next_time(SessionId session, TimeNs at_least);
   void admit_next();
@@ -110,6 +111,8 @@ class Replay final : private Audience {
   void release_idle();
   [[nodiscard]] static bool waits_for_reply(const Actor& actor);
   void ask_about_locks();
+  void let_first_through();
+  void let_through(Actor& actor);
   void rescue(const std::vector<BackendActivity>& activities);
   void end_stuck(const std::vector<BackendActivity>& activities);
   void end_lock_waits(const std::vector<BackendActivity>& activities);

@@ -132,6 +132,8 @@ void Replay::queue_step(Actor& actor, Step step) {
     Footprint closing;
     closing.closing = true;
     if (reader_) step.answered_as = precedence_.reply_recorded(actor.id, std::move(closing));
+    // What its server never answered waits for nothing that was recorded behind its end.
+    note_answer(actor, step.answered_as);
   }
   actor.queue.push_back(std::move(step));
 }
@@ -140,10 +142,14 @@ void Replay::queue_step(Actor& actor, Step step) {
 void Replay::note_reply(Actor& actor, Step& reply) {
   if (!reader_) return;
   reply.sent_after = precedence_.reply_recorded(actor.id, std::move(reply.footprint));
-  if (!reply.checkpoint.quiescent) return;
+  if (reply.checkpoint.quiescent) note_answer(actor, reply.sent_after);
+}
+
+// What was sent since everything was answered is answered by this reply.
+void Replay::note_answer(Actor& actor, std::uint64_t number) {
   for (auto step = actor.queue.rbegin(); step != actor.queue.rend(); ++step) {
     if (step->kind == Step::Kind::kReply && step->checkpoint.quiescent) break;
-    if (step->kind == Step::Kind::kSend) step->answered_as = reply.sent_after;
+    if (step->kind == Step::Kind::kSend) step->answered_as = number;
   }
 }
 

@@ -89,7 +89,8 @@ void Replay::ask_about_locks() {
     waiting = true;
     (void)actor->nudge();
   }
-  if (!waiting || pids.empty()) return;
+  if (!waiting) return let_first_through();
+  if (pids.empty()) return;
   const auto deliver = [this](std::function<void()> task) { worker_.loop().post(std::move(task)); };
   part_.monitor.ask(std::move(pids), deliver, [this](const std::vector<BackendActivity>& activities) {
     if (finished_ || stopping_) return;
@@ -113,13 +114,33 @@ void Replay::rescue(const std::vector<BackendActivity>& activities) {
     if (pid == 0 || !holding.contains(pid) || waiting.contains(pid) || !actor->open() || actor->ahead)
       continue;
     if (waits_for_reply(*actor)) continue;
-    ++result_.rescues;
-    progress_.rescues.store(result_.rescues, std::memory_order_relaxed);
-    actor->ahead = true;
-    actor->ahead_moved = false;
-    actor->waits_in_line = false;
-    make_ready(*actor);
+    let_through(*actor);
   }
+}
+
+void Replay::let_through(Actor& actor) {
+  ++result_.rescues;
+  progress_.rescues.store(result_.rescues, std::memory_order_relaxed);
+  actor.ahead = true;
+  actor.ahead_moved = false;
+  actor.waits_in_line = false;
+  make_ready(actor);
+}
+
+// The target owes nobody anything, and sessions wait in line for each other: no order on record is kept by
+// waiting on. The one that was recorded first goes.
+void Replay::let_first_through() {
+  if (stopping_ || !waiting_to_open_.empty()) return;
+  Actor* first = nullptr;
+  for (const auto& [id, actor] : actors_) {
+    const bool owed = actor->open() && !actor->quiescent() && !actor->waits_in_line;
+    if (owed || actor->timer_set || actor->cancelling()) return;
+    if (!actor->waits_in_line || actor->queue.empty()) continue;
+    if (first == nullptr || actor->queue.front().time < first->queue.front().time) first = actor.get();
+  }
+  if (first == nullptr) return;
+  let_through(*first);
+  advance();
 }
 
 // Nothing has moved for long. Where the target waits for us an exchange went another way, and its session

@@ -256,13 +256,13 @@ def test_large_objects_whose_oids_production_chose(pair, scratch, order):
         objects.execute(b"COMMIT")
         environment = {**os.environ, "PGHOST": "127.0.0.1", "PGPORT": str(proxy.port), "PGUSER": "postgres",
                        "PGDATABASE": "postgres", "PGSSLMODE": "disable"}
-        subprocess.run([str(BIN / "psql"), "-X", "-v", "ON_ERROR_STOP=1", "-c", f"\\lo_import {scratch / 'file'} 'a comment'",
-                        "-c", f"INSERT INTO document SELECT 'from a file', lo_import('{scratch / 'file'}') RETURNING content"],
-                       env=environment, check=True, capture_output=True, timeout=60)
+        subprocess.run([str(BIN / "psql"), "-X", "-v", "ON_ERROR_STOP=1"], env=environment, check=True, capture_output=True,
+                       input=f"\\lo_import {scratch / 'file'} 'a comment'\nINSERT INTO document VALUES ('a file', :LASTOID);",
+                       text=True, timeout=60)
         with proxy.connect() as client:
             oids = [client.execute("SELECT lo_creat(-1)").fetchone()[0],
                     client.execute("SELECT lo_from_bytea(0, %s) AS it", [b"\0\xff" * 100_000]).fetchone()[0],
-                    client.execute("SELECT lo_from_bytea(0, '\\x" + "ab" * 100_000 + "')").fetchone()[0]]
+                    client.execute("SELECT lo_from_bytea(0, '\\x" + "ab" * 1000 + "')").fetchone()[0]]
             for oid in (made, *oids):
                 client.execute("INSERT INTO document VALUES ('known by its OID', %s)", [oid])
                 client.execute("SELECT lo_put(%s, 3, 'changed')", [oid])
@@ -274,7 +274,7 @@ def test_large_objects_whose_oids_production_chose(pair, scratch, order):
     replay_whole(scratch / "recording", pair.uri, "--order", *order, "--record", scratch / "again")
     pair.assert_same("document")
     contents = pair.assert_same("SELECT loid, pageno, data FROM pg_largeobject")
-    assert len({oid for oid, _, _ in contents} - {770001, 770002}) >= 6
+    assert len({oid for oid, _, _ in contents} - {770001, 770002}) >= 5
     pair.assert_same("SELECT oid, obj_description(oid, 'pg_largeobject') FROM pg_largeobject_metadata")
     diff = run_understudy("diff", scratch / "recording", scratch / "again")
     assert diff.returncode == 0, diff.stdout

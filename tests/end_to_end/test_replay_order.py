@@ -11,6 +11,7 @@ import pytest
 
 from postgres_server import BIN
 from replaying import Speaker, query, recorded, replay, replay_whole
+from understudy_process import run_understudy
 from waiting import await_condition, scaled
 
 SECOND = 1_000_000_000
@@ -143,6 +144,43 @@ def test_a_lock_queue_that_formed_the_other_way_round_is_resolved_and_counted(pa
     summary = replay_whole(scratch / "recording", pair.uri.replace("postgres@", "ordinary@"))
     assert summary["rescues"] == 1
     pair.assert_same("contended")
+
+
+@pytest.mark.parametrize("ended", ("its server", "its client", "the proxy"))
+def test_what_was_never_answered_does_not_stop_the_replay(pair, scratch, make_proxy, ended):
+    """An UPDATE that waits for a lock when it ends; others write the table later, also some that log in later."""
+    for server in (pair.production, pair.target):
+        server.execute("CREATE TABLE IF NOT EXISTS unanswered (id int PRIMARY KEY, n int); TRUNCATE unanswered;"
+                       "INSERT INTO unanswered VALUES (1, 0), (2, 0)")
+    stuck_update = "UPDATE unanswered SET n = 1 WHERE id = 1"
+    waiting = f"FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query = '{stuck_update}'"
+    proxy = make_proxy(pair.production.tcp, record=scratch / "recording")
+    with pair.production.connect(autocommit=False) as holder, Speaker(proxy.port) as stuck, Speaker(proxy.port) as other:
+        holder.execute("SELECT FROM unanswered WHERE id = 1 FOR UPDATE")
+        stuck.send(query(stuck_update))
+        await_condition(lambda: pair.production.value(f"SELECT count(*) {waiting}") == 1, "the lock to be waited for")
+        if ended == "its server":
+            pair.production.execute(f"SELECT pg_terminate_backend(pid) {waiting}")
+            while stuck.read_message():
+                pass
+        elif ended == "its client":
+            stuck.socket.close()
+        other.send(query("SELECT pg_sleep(0)"))
+        other.read_until("Z")
+        with Speaker(proxy.port) as late:
+            for n, client in enumerate((other, late, other, late), 3):
+                client.send(query(f"INSERT INTO unanswered VALUES ({n}, 0)"))
+                client.read_until("Z")
+                client.send(query("UPDATE unanswered SET n = n + 1 WHERE id = 2"))
+                client.read_until("Z")
+        await_condition(lambda: "(6, 0)" in run_understudy("export", scratch / "recording", "--format", "jsonl").stdout,
+                        "the last INSERT to be on disk")
+        if ended == "the proxy":
+            proxy.kill()
+    assert ended == "the proxy" or proxy.stop() == 0
+    summary = replay(scratch / "recording", pair.uri, "--speed", "max")
+    assert summary["sessions_stuck"] == 0 and summary["rescues"] == 0
+    pair.assert_same("SELECT * FROM unanswered WHERE id > 1")
 
 
 @pytest.mark.parametrize("order", ("session", "causal"))
