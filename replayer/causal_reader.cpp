@@ -53,6 +53,18 @@ void CausalReader::played(const Step& step) {
   bytes_ -= step.bytes.size();
 }
 
+void CausalReader::ran_out(SessionId session) {
+  const auto found = sessions_.find(session);
+  if (found != sessions_.end() && !std::exchange(found->second->ran_out, true)) ++ran_out_;
+}
+
+void CausalReader::leave(SessionId session) {
+  const auto found = sessions_.find(session);
+  if (found == sessions_.end()) return;
+  if (found->second->ran_out) --ran_out_;
+  sessions_.erase(found);
+}
+
 void CausalReader::count(const Step& step) {
   ++steps_;
   bytes_ += step.bytes.size();
@@ -110,6 +122,7 @@ StatementFootprints* CausalReader::statements_of(const std::string& database) {
 std::optional<Step> CausalReader::read_event(SessionId id, Session& session) {
   std::optional<Step> step = step_of(session.recorded.next());
   if (!step) return std::nullopt;
+  if (std::exchange(session.ran_out, false)) --ran_out_;
   complete(session, *step);
   if (step->kind == Step::Kind::kEnd) sessions_.erase(id);
   return step;

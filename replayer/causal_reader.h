@@ -24,8 +24,10 @@ class CausalReader {
     Step step;
     std::optional<SessionDirectory::Entry> opening;  // with kOpen, the first step of a session
   };
-  // So much that was read and not played is enough.
+  // So much that was read and not played is enough; while a session has run out of steps, more is. Sessions
+  // that nothing holds back drift apart by thousands, and what is not needed yet only crowds the caches.
   static constexpr std::size_t kWindowSteps = 1024;
+  static constexpr std::size_t kWidestWindowSteps = 32'768;
   static constexpr std::size_t kWindowBytes = std::size_t{8} << 20;
 
   // `read_tables`: of a database of the target, asked once when its first session is opened.
@@ -43,8 +45,10 @@ class CausalReader {
   [[nodiscard]] std::optional<Step> read_on(SessionId session);
   // A step that was read is done with, played or not.
   void played(const Step& step);
+  // All that was read of this session has been played.
+  void ran_out(SessionId session);
   // Nothing more of this session is wanted.
-  void leave(SessionId session) { sessions_.erase(session); }
+  void leave(SessionId session);
   // Idle sessions pin no decoded chunks; those in use come back from the recording's cache.
   void release();
 
@@ -61,9 +65,12 @@ class CausalReader {
     RecordedSession recorded;
     SessionFootprint footprints;
     Footprint exchange;  // of what its client has asked since everything was answered
+    bool ran_out = false;
   };
 
-  [[nodiscard]] bool room() const { return steps_ < kWindowSteps && bytes_ < kWindowBytes; }
+  [[nodiscard]] bool room() const {
+    return steps_ < (ran_out_ > 0 ? kWidestWindowSteps : kWindowSteps) && bytes_ < kWindowBytes;
+  }
   void open_next(std::vector<Item>& items);
   void add(std::vector<Item>& items, SessionId session, Step step);
   [[nodiscard]] StatementFootprints* statements_of(const std::string& database);
@@ -79,8 +86,9 @@ class CausalReader {
   std::unordered_map<SessionId, std::unique_ptr<Session>> sessions_;
   std::unordered_map<std::string, std::unique_ptr<StatementFootprints>> statements_;  // by database
   Turns turns_;
-  std::size_t steps_ = 0;  // read, and not played
-  std::size_t bytes_ = 0;  // sent by them
+  std::size_t ran_out_ = 0;  // sessions
+  std::size_t steps_ = 0;    // read, and not played
+  std::size_t bytes_ = 0;    // sent by them
   std::uint64_t left_out_ = 0;
   bool has_more_ = false;
   bool over_ = false;

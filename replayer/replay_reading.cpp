@@ -89,7 +89,11 @@ void Replay::tell_how_far() {
 // True when there is a step to be played now.
 bool Replay::read_own(Actor& actor) {
   if (actor.over) return false;
-  if (reader_) return actor.ahead && read_on(actor);
+  if (reader_ && actor.ahead) return read_on(actor);
+  if (reader_) {
+    reader_->ran_out(actor.id);
+    return false;
+  }
   for (int events = 0; events < kEventsPerTurn; ++events) {
     const RecordedStep recorded = actor.recorded->next();
     actor.read = recorded.checkpoint;

@@ -72,18 +72,18 @@ class CausalReaderTest : public RecordingTest {
     return names;
   }
   // Two sessions that ask in turn, with more steps than are read ahead, and one that asks when all is over.
-  void write_long_one() {
+  void write_long_one(int exchanges = kExchanges) {
     login(kA, 10);
     login(kB, 20);
     login(kC, 30);
-    for (int i = 1; i <= kExchanges; ++i) {
+    for (int i = 1; i <= exchanges; ++i) {
       exchange(kA, i * 100, i * 100 + 10);
       exchange(kB, i * 100 + 20, i * 100 + 30);
     }
-    close_session(kA, (kExchanges + 1) * 100);
-    close_session(kB, (kExchanges + 1) * 100 + 1);
-    exchange(kC, (kExchanges + 2) * 100, (kExchanges + 2) * 100 + 10);
-    close_session(kC, (kExchanges + 3) * 100);
+    close_session(kA, (exchanges + 1) * 100);
+    close_session(kB, (exchanges + 1) * 100 + 1);
+    exchange(kC, (exchanges + 2) * 100, (exchanges + 2) * 100 + 10);
+    close_session(kC, (exchanges + 3) * 100);
     write();
   }
   static constexpr int kExchanges = static_cast<int>(CausalReader::kWindowSteps);
@@ -91,10 +91,19 @@ class CausalReaderTest : public RecordingTest {
 
   // Reads, and plays nothing, until the window is full.
   void fill_window() {
-    do {
-      for (CausalReader::Item& item : reader_->read()) held_.push_back(std::move(item.step));
-    } while (reader_->has_more());
+    (void)read_until_full();
     EXPECT_EQ(held_.size(), CausalReader::kWindowSteps);
+  }
+  // Returns whose step came last.
+  SessionId read_until_full() {
+    SessionId last;
+    do {
+      for (CausalReader::Item& item : reader_->read()) {
+        last = item.session;
+        held_.push_back(std::move(item.step));
+      }
+    } while (reader_->has_more());
+    return last;
   }
   void play_window() {
     for (const Step& step : held_) reader_->played(step);
@@ -187,6 +196,38 @@ TEST_F(CausalReaderTest, OneSessionIsReadOnThoughTheWindowIsFull) {
   play_window();
   EXPECT_EQ(held_.size() + all().size(), kSteps);
   EXPECT_FALSE(reader_->read_on(kC).has_value());  // it is over
+}
+
+TEST_F(CausalReaderTest, WhileASessionHasRunOutOfStepsTheWindowIsWider) {
+  write_long_one();
+  read();
+  fill_window();
+  reader_->ran_out(kC);
+  EXPECT_EQ(read_until_full(), kC);
+  EXPECT_EQ(held_.back().kind, Step::Kind::kSend);
+  EXPECT_TRUE(reader_->read().empty());  // it has a step
+  EXPECT_FALSE(reader_->over());
+  play_window();
+  EXPECT_EQ(held_.size() + all().size(), kSteps);
+}
+
+TEST_F(CausalReaderTest, TheWidestWindowHasAnEnd) {
+  write_long_one(static_cast<int>(CausalReader::kWidestWindowSteps / 4));
+  read();
+  fill_window();
+  reader_->ran_out(kC);
+  (void)read_until_full();
+  EXPECT_EQ(held_.size(), CausalReader::kWidestWindowSteps);
+  EXPECT_TRUE(reader_->read().empty());
+}
+
+TEST_F(CausalReaderTest, NothingIsReadForASessionThatWasLeft) {
+  write_long_one();
+  read();
+  fill_window();
+  reader_->ran_out(kC);
+  reader_->leave(kC);
+  EXPECT_TRUE(reader_->read().empty());
 }
 
 TEST_F(CausalReaderTest, ASessionThatWasLeftComesNoMore) {
