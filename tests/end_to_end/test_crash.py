@@ -43,7 +43,7 @@ def test_a_kill_under_load_loses_only_the_unsealed_tail(servers, make_proxy, scr
                             env=proxy.environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                             stderr=subprocess.DEVNULL)
     # The moment: somewhere after so many bytes are on disk.
-    least = source.randrange(1, 3_000_000)
+    least = source.randrange(1, 1_600_000)
     await_condition(lambda: recorded_bytes(recording) >= least, f"{least} bytes to be recorded")
     proxy.kill()
     load.wait(60)
