@@ -30,6 +30,9 @@ struct Actor final : TranscriptClient {
   // Let through to the end of its transaction, out of turn, because others wait for its locks.
   bool ahead = false;
   bool ahead_moved = false;
+  // When the target first said that it waits for this session, and received_bytes() then.
+  TimeNs idle_since = 0;
+  std::uint64_t idle_at = UINT64_MAX;
   std::uint64_t lock_wait_ended = UINT64_MAX;  // answered(), when its wait for a lock was last ended
   TimeNs may_go_since = 0;                     // when the last thing it waited for arrived
   TimeNs asked_at = 0;                         // when it was last sent something

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 
 #include "proxy/clock.h"
 #include "replayer/replay.h"
@@ -22,6 +23,8 @@ constexpr TimeNs kCancelDelay = 10 * kMillisecond;
 constexpr TimeNs kCancelPatience = 500 * kMillisecond;  // since the server took the last one
 constexpr TimeNs kPatience = 1000 * kMillisecond;
 constexpr TimeNs kCancelInterval = 50 * kMillisecond;
+// So long an answer may take from the target to here.
+constexpr TimeNs kAnswerPatience = 1000 * kMillisecond;
 
 }  // namespace
 
@@ -147,13 +150,18 @@ void Replay::let_first_through() {
 // waits for an answer that will not come. Where it waits for the lock of somebody who is none of us, nothing
 // that is played will free it.
 void Replay::end_stuck(const std::vector<BackendActivity>& activities) {
-  if (proxy::now_ns() - part_.ensemble.last_progress() < options_.stall_timeout) return;
+  const TimeNs now = proxy::now_ns();
+  if (now - part_.ensemble.last_progress() < options_.stall_timeout) return;
   std::unordered_set<std::uint32_t> idle;
   for (const BackendActivity& activity : activities) {
     if (!activity.active && activity.blocked_by.empty()) idle.insert(activity.process_id);
   }
   for (const auto& [id, actor] : actors_) {
     if (!waits_for_reply(*actor) || !idle.contains(actor->process_id())) continue;
+    // Its answer may be on its way: the target was asked on another connection.
+    if (std::exchange(actor->idle_at, actor->received_bytes()) != actor->received_bytes())
+      actor->idle_since = now;
+    if (now - actor->idle_since < kAnswerPatience) continue;
     ++result_.sessions_stuck;
     actor->hang_up();
   }

@@ -120,6 +120,7 @@ bool TranscriptClient::nudge() {
 }
 
 void TranscriptClient::on_bytes(ByteView bytes) {
+  received_bytes_ += bytes.size();
   if (!logged_in()) log_in(bytes);
   const std::uint64_t ready_before = progress_.ready_count();
   (void)progress_.feed(bytes);  // the session has checked the lengths

@@ -84,6 +84,7 @@ class TranscriptClient : public proxy::InProcessClient {
   [[nodiscard]] char transaction_status() const { return progress_.transaction_status(); }
   [[nodiscard]] wire::ServerProgress::Mark mark() const { return progress_.mark(); }
   [[nodiscard]] std::uint64_t errors() const { return progress_.errors(); }
+  [[nodiscard]] std::uint64_t received_bytes() const { return received_bytes_; }
   [[nodiscard]] std::uint32_t process_id() const { return process_id_; }
   // SQLSTATE and message of an error during the login; empty when there was none.
   [[nodiscard]] const std::string& login_error() const { return login_error_; }
@@ -108,6 +109,7 @@ class TranscriptClient : public proxy::InProcessClient {
   wire::ServerProgress progress_;
   // ReadyForQuery messages the live server is ahead by since the last alignment.
   std::int64_t ready_ahead_;
+  std::uint64_t received_bytes_ = 0;
   std::uint64_t answer_bytes_ = 0;  // since the last ReadyForQuery, or a little more
   wire::ServerProgress::Mark nudged_at_;
   // Shared with the cancel requests under way, which may outlive this client.

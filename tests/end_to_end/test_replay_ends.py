@@ -13,6 +13,7 @@ import subprocess
 import psycopg
 import pytest
 
+from late_relay import late_relay
 from processes import until_parent_ends
 from replaying import Speaker, query, recorded, replay, replay_whole
 from understudy_process import binary, run_understudy
@@ -41,14 +42,17 @@ def test_a_session_is_replayed_up_to_a_damaged_chunk_and_not_behind_it(pair, scr
     segment.write_bytes(contents)
     result = run_understudy("replay", scratch / "recording", "--to", pair.uri, "--speed", "max")
     assert result.returncode == 3 and "Replayed in part: " in result.stdout, result.stdout + result.stderr
-    cut = re.search(r"sessions cut at a hole in the recording +3\n", result.stdout)
-    assert cut, f"{len(contents)} bytes\n{result.stdout}\n{result.stderr}"
     assert re.search(rf"{segment}, offset \d+: .*passed over", result.stderr)
+    cut = 0
     for session in range(3):
         ask = f"SELECT array_agg(n ORDER BY n) FROM chunked WHERE session = {session}"
         every, replayed = pair.production.value(ask), pair.target.value(ask)
-        assert 0 < len(replayed) < len(every)
-        assert replayed == every[:len(replayed)]
+        assert replayed and replayed == every[:len(replayed)]
+        cut += len(replayed) < len(every)
+    # On a slow machine, where chunks are sealed by the second, one may not hold all of them.
+    assert cut > 0
+    told = re.search(rf"sessions cut at a hole in the recording +{cut}\n", result.stdout)
+    assert told, f"{len(contents)} bytes\n{result.stdout}\n{result.stderr}"
 
 
 def test_a_session_whose_opening_is_damaged_is_counted_and_the_others_are_replayed(pair, scratch):
@@ -172,9 +176,22 @@ def test_a_statement_that_waits_for_a_strangers_lock_is_cancelled_in_the_end(mak
     assert (summary["lock_waits_ended"], summary["errors_new"], summary["exchanges"]) == (1, 1, 2)
 
 
+@pytest.mark.parametrize("order", ("causal", "session"))
+def test_a_session_whose_answer_is_on_its_way_is_not_taken_for_stuck(pair, scratch, order):
+    """The target says on another connection that it waits for the session, before its answer has come."""
+    with recorded(pair.production, scratch / "recording") as proxy:
+        with proxy.connect(application_name="comes late") as session:
+            session.execute("SELECT pg_sleep(1.2)")
+            session.execute("SELECT 1")
+    with late_relay(pair.target.port, b"comes late", 0.2) as port:
+        uri = f"postgresql://postgres@127.0.0.1:{port}/postgres"
+        # When nothing has moved for a second, the target is asked every ten milliseconds.
+        replay_whole(scratch / "recording", uri, "--order", order, "--stall-timeout", "1s")
+
+
 @pytest.fixture
 def long_recording(pair, scratch):
-    """A recording of half a minute, most of which nothing happens in."""
+    """A recording in which nothing happens for at least a second after its first INSERT, but for what comes in between."""
     for server in (pair.production, pair.target):
         server.execute("DROP TABLE IF EXISTS stopped; CREATE TABLE stopped (n int)")
     with recorded(pair.production, scratch / "recording") as proxy, proxy.connect() as one, proxy.connect() as other:
@@ -190,12 +207,15 @@ def long_recording(pair, scratch):
 def test_a_signal_stops_a_replay_with_a_summary_and_a_whole_recording(pair, scratch, long_recording, order, number):
     process = start(long_recording, pair.uri, "--order", order, "--speed", "0.01", "--record", scratch / "replay",
                     stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    await_condition(lambda: pair.target.value("SELECT count(*) FROM stopped") > 0, "the replay to have begun")
+    # A hundred times as late as it was recorded.
+    await_condition(lambda: pair.target.value("SELECT count(*) FROM stopped") > 0, "the replay to have begun", 300)
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 1
-    told = re.match(r"Replay stopped early, after ([\d.]+) ms of the ([\d.]+) s of recorded time in ", out)
-    assert told and float(told.group(1)) < 500 < 1000 * float(told.group(2)), out + err
+    told = re.match(r"Replay stopped early, after (.+) of the (.+) of recorded time in ", out)
+    assert told, out + err
+    played, of = (float(value) * {"ms": 1e-3, "s": 1}[unit] for value, unit in map(str.split, told.groups()))
+    assert played < of - 0.5  # four INSERTs, 0.2 s apart, were to come
     assert re.search(r"\n  sessions +2\n", out)
     assert run_understudy("verify", scratch / "replay").returncode == 0
     pair.target.execute("TRUNCATE stopped")
