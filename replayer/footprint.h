@@ -23,13 +23,13 @@ struct Access {
 };
 
 struct Footprint {
-  bool anything = false;          // nothing is known: it is ordered with everything
+  bool anything = false;          // not all is known: it is ordered with everything
   bool catalog = false;           // depends on what tables there are, and the like
   bool login = false;             // opens a session
   bool closing = false;           // ends one: a slot of the server's becomes free
   bool ends_transaction = false;  // what it and its transaction wrote becomes visible, or vanishes
   bool takes_locks = false;       // on what it writes; COMMIT lets go of those its transaction had
-  std::vector<Access> writes;     // locked until the transaction ends
+  std::vector<Access> writes;     // locked until the transaction ends; of `anything`, those that are known
   std::vector<Access> reads;
 
   [[nodiscard]] bool empty() const {

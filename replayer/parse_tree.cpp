@@ -122,6 +122,9 @@ const std::unordered_set<std::string_view> kLeaveTables = {
 const std::unordered_set<std::string_view> kUnfollowedParts = {"lockingClause", "intoClause", "withClause",
                                                                "onConflictClause"};
 
+// Rows that one text is seen to lock; beyond, tables.
+constexpr std::size_t kMaxLocks = 16;
+
 std::uint64_t hash_of(const std::string& name) {
   const std::uint64_t hash = wire::content_hash(as_bytes(name));
   return hash == 0 ? 1 : hash;  // 0 stands for none
@@ -157,6 +160,11 @@ class Reader {
     }
     if (count == 0) tree_.shape.kind = Kind::kNothing;  // an empty query
     if (count == 1) read_one(statements->getObject(0)->getObject("stmt"));
+    if (tree_.shape.kind == Kind::kAnything) {
+      tree_.shape.reads.clear();
+      tree_.shape.writes.clear();
+      if (count > 0) collect_locks(Var(statements));
+    }
     return std::move(tree_);
   }
 
@@ -311,6 +319,90 @@ class Reader {
     key_name_ = name;
     rows.column = hash_of(name);
     rows.placeholder = value->getValue<std::uint32_t>("number");
+  }
+
+  // Of statements that are not followed: rows, tables and advisory locks that they plainly lock.
+  void collect_locks(const Var& var) {
+    if (var.type() == typeid(Array::Ptr)) {
+      for (const Var& item : *var.extract<Array::Ptr>()) collect_locks(item);
+    }
+    if (var.type() != typeid(Object::Ptr)) return;
+    for (const auto& [key, member] : *var.extract<Object::Ptr>()) {
+      if (member.type() == typeid(Object::Ptr)) note_locks(key, member.extract<Object::Ptr>());
+      collect_locks(member);
+    }
+  }
+
+  void note_locks(const std::string& type, const Object::Ptr& body) {
+    if (type == "InsertStmt" || type == "UpdateStmt" || type == "DeleteStmt" || type == "MergeStmt") {
+      lock_written(type, body);
+    } else if (type == "SelectStmt" && body->has("lockingClause")) {
+      lock_tables(body->get("fromClause"), body);
+    } else if (type == "LockStmt" || type == "TruncateStmt") {
+      lock_tables(body->get("relations"), nullptr);
+    } else if (type == "FuncCall") {
+      lock_advisory(body);
+    }
+  }
+
+  void lock_written(const std::string& type, const Object::Ptr& body) {
+    const std::string name = text_of(body->getObject("relation"), "relname");
+    // One that finds its row there already updates it.
+    StatementShape::Rows rows{.table = hash_of(name),
+                              .adds = type == "InsertStmt" && !body->has("onConflictClause")};
+    const TableFacts* const facts = tables_.find(name);
+    const bool by_itself = !body->has("fromClause") && !body->has("usingClause");
+    if (facts != nullptr && by_itself && (type == "DeleteStmt" || type == "UpdateStmt"))
+      find_key(body, *facts, rows);
+    add_lock(rows);
+  }
+
+  // All tables below; of one by itself, the rows that are selected.
+  void lock_tables(const Var& var, const Object::Ptr& select) {
+    if (var.type() == typeid(Array::Ptr)) {
+      const Array::Ptr items = var.extract<Array::Ptr>();
+      for (const Var& item : *items) lock_tables(item, items->size() == 1 ? select : nullptr);
+    }
+    if (var.type() != typeid(Object::Ptr)) return;
+    for (const auto& [key, member] : *var.extract<Object::Ptr>()) {
+      if (key != "RangeVar") {
+        lock_tables(member, nullptr);
+        continue;
+      }
+      const std::string name = text_of(member.extract<Object::Ptr>(), "relname");
+      StatementShape::Rows rows{.table = hash_of(name)};
+      const TableFacts* const facts = tables_.find(name);
+      if (facts != nullptr && select) find_key(select, *facts, rows);
+      add_lock(rows);
+    }
+  }
+
+  // pg_advisory_lock(1) and the like.
+  void lock_advisory(const Object::Ptr& call) {
+    const std::string name = last_string(call->getArray("funcname"));
+    if (!name.starts_with("pg_advisory_") && !name.starts_with("pg_try_advisory_")) return;
+    StatementShape::Rows rows{.table = hash_of("pg_advisory_lock")};
+    const Array::Ptr arguments = call->getArray("args");
+    const Object::Ptr key =
+        arguments && arguments->size() == 1 ? node(arguments->get(0), "ParamRef") : nullptr;
+    if (key && key->has("number")) {
+      rows.column = 1;
+      rows.placeholder = key->getValue<std::uint32_t>("number");
+    }
+    add_lock(rows);
+  }
+
+  void add_lock(StatementShape::Rows rows) {
+    auto& locks = tree_.shape.writes;
+    if (locks.size() < kMaxLocks) {
+      locks.push_back(rows);
+      return;
+    }
+    rows.column = 0;
+    const bool there = std::any_of(locks.begin(), locks.end(), [&](const StatementShape::Rows& other) {
+      return other.table == rows.table && other.column == 0 && other.adds == rows.adds;
+    });
+    if (!there) locks.push_back(rows);
   }
 
   // Every name in a statement that is not followed, if it may be that of a table.

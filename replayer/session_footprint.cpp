@@ -165,7 +165,10 @@ void SessionFootprint::run(const StatementShape& shape, Footprint rows) {
       statements_ = nullptr;
       return may_touch_anything();
     case Kind::kAnything:
-      return may_touch_anything();
+      may_touch_anything();
+      now_.takes_locks = now_.takes_locks || !rows.writes.empty();
+      rows.reads.clear();
+      return now_.merge(rows);
     case Kind::kNothing:
       return;
     case Kind::kBegin:

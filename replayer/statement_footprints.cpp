@@ -58,7 +58,7 @@ KnownStatement StatementFootprints::identify(std::string_view sql) {
     if (shapes_.size() >= kMaxShapes) shapes_.clear();
     shapes_.emplace(std::move(text), known.shape);
   }
-  if (!split || known.shape->kind != Kind::kRows) return known;
+  if (!split || (known.shape->kind != Kind::kRows && known.shape->writes.empty())) return known;
   known.parameters = split->parameters;
   known.constants.assign(split->constants.begin(), split->constants.end());
   return known;

@@ -35,7 +35,7 @@ struct StatementShape {
     bool freely = false;  // as in Access
   };
   Kind kind = Kind::kAnything;
-  std::vector<Rows> writes;
+  std::vector<Rows> writes;  // of kAnything, what it is seen to lock
   std::vector<Rows> reads;
 };
 

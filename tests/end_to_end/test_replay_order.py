@@ -1,10 +1,12 @@
 """Do sessions that depend on each other come out the same, is a lock queue that formed the other way round resolved,
 and does a paced replay keep to its pace?"""
 
+import concurrent.futures
 import contextlib
 import os
 import random
 import subprocess
+import threading
 
 import psycopg
 import pytest
@@ -104,16 +106,55 @@ def test_a_session_that_was_idle_for_long_does_not_run_ahead(pair, scratch):
     assert pair.assert_same("witness") == [(n + 1,) for n in range(31, 40)]
 
 
+@pytest.mark.parametrize("lock", (
+    "SELECT n FROM hot WHERE id = 1 FOR UPDATE",
+    "SELECT hot.n FROM hot JOIN watched USING (id) ORDER BY id FOR NO KEY UPDATE OF hot",
+    "LOCK TABLE hot IN EXCLUSIVE MODE",
+    "SELECT pg_advisory_xact_lock(7)",
+    "WITH locked AS (UPDATE hot SET n = n WHERE id = 1 RETURNING n) SELECT * FROM locked",
+    "INSERT INTO hot VALUES (1, 0) ON CONFLICT (id) DO UPDATE SET n = hot.n",
+    "UPDATE watched SET n = n WHERE id = 1",
+    "UPDATE hot SET n = n WHERE id = 1; SELECT 'two statements'"),
+    ids=("for-update", "of-a-join", "lock-table", "advisory", "with", "upsert", "trigger", "two-statements"))
+def test_who_gets_a_lock_when_many_want_it_at_once_is_as_it_was(pair, scratch, lock):
+    """None of these is understood wholly. The answer comes while the lock is held, so that its order is on record."""
+    for server in (pair.production, pair.target):
+        server.execute("DROP TABLE IF EXISTS hot, watched; CREATE TABLE hot (id int PRIMARY KEY, n bigint);"
+                       "CREATE TABLE watched (LIKE hot); INSERT INTO hot VALUES (1, 1); INSERT INTO watched VALUES (1, 1);"
+                       "CREATE OR REPLACE FUNCTION watch() RETURNS trigger LANGUAGE plpgsql AS"
+                       " 'BEGIN new.n = new.n * 3 % 1009; RETURN new; END';"
+                       "CREATE TRIGGER watch BEFORE UPDATE ON watched FOR EACH ROW EXECUTE FUNCTION watch()")
+    with recorded(pair.production, scratch / "recording") as proxy:
+        start = threading.Barrier(4)
+
+        def want(who):
+            with proxy.connect(autocommit=False) as session:
+                start.wait(60)
+                for _ in range(scaled(40, least=8)):
+                    session.execute(lock)
+                    session.execute(f"UPDATE hot SET n = (n * 31 + {who}) % 1000003 WHERE id = 1 RETURNING n")
+                    session.commit()
+
+        with concurrent.futures.ThreadPoolExecutor(4) as clients:
+            list(clients.map(want, range(4)))
+    summary = replay_whole(scratch / "recording", pair.uri, "--record", scratch / "replay")
+    assert summary["rescues"] == 0
+    pair.assert_same("hot", "watched")
+    compared = run_understudy("diff", scratch / "recording", scratch / "replay")
+    assert compared.returncode == 0, compared.stdout + compared.stderr
+
+
 def test_a_lock_queue_that_formed_the_other_way_round_is_resolved_and_counted(pair, scratch):
     """B asked first but dawdled in production, so A got the lock. On the target A dawdles instead: it waits for B, whose
     COMMIT waits for A's answer."""
     for server, dawdler in ((pair.production, "b"), (pair.target, "a")):
         server.execute("CREATE TABLE contended (id int, n int); INSERT INTO contended VALUES (1, 1), (2, 2);"
-                       f"CREATE TABLE dawdles (who text, s float); INSERT INTO dawdles VALUES ('{dawdler}', 0.5)")
+                       f"CREATE TABLE dawdles (who text, s float); INSERT INTO dawdles VALUES ('{dawdler}', 0.5);"
+                       "CREATE FUNCTION change(text, int) RETURNS void LANGUAGE sql AS 'UPDATE contended SET n = n + $2"
+                       " WHERE id = (SELECT count(pg_sleep(s)) - count(*) + 1 FROM dawdles WHERE who = $1)'")
 
-    def update(who, by):
-        return query(f"UPDATE contended SET n = n + {by} WHERE id = (SELECT count(pg_sleep(s)) - count(*) + 1 FROM dawdles"
-                     f" WHERE who = '{who}')")
+    def update(who, by):  # out of sight: of a statement that is seen to lock, the order of the answers is kept
+        return query(f"SELECT change('{who}', {by})")
 
     with recorded(pair.production, scratch / "recording") as proxy, \
             Speaker(proxy.port) as a, Speaker(proxy.port) as b:

@@ -108,6 +108,16 @@ TEST(Footprint, ACommitWaitsForNobodysLock) {
   EXPECT_FALSE(lock_conflict(anything(), writes(rows(kOrders, 1))));
 }
 
+TEST(Footprint, WhatIsNotAllUnderstoodHasLocksAllTheSame) {
+  Footprint locked = writes(rows(kOrders, 1));
+  locked.anything = true;
+  EXPECT_TRUE(lock_conflict(locked, writes(rows(kOrders, 1))));
+  EXPECT_TRUE(lock_conflict(locked, locked));
+  EXPECT_FALSE(lock_conflict(locked, writes(rows(kOrders, 2))));
+  EXPECT_FALSE(lock_conflict(locked, commit(rows(kOrders, 1))));
+  EXPECT_TRUE(conflict(locked, writes(rows(kItems, 1))));
+}
+
 TEST(Footprint, ASessionOpensWhenThoseThatHadEndedHaveEnded) {
   Footprint opens, closes;
   opens.login = closes.closing = true;

@@ -129,6 +129,14 @@ TEST_F(SessionFootprintTest, CopyAndFunctionCallsMayTouchAnything) {
   EXPECT_TRUE(exchange(test::function_call(957)).anything);
 }
 
+TEST_F(SessionFootprintTest, RowsSelectedForUpdateAreLockedThoughMoreMayBeTouched) {
+  const Footprint locked = exchange(query("SELECT n FROM item WHERE id = 5 FOR UPDATE"));
+  EXPECT_TRUE(locked.anything);
+  EXPECT_TRUE(locked.takes_locks);
+  EXPECT_EQ(keys(locked.writes), Keys{5});
+  EXPECT_FALSE(exchange(query("SELECT my_function(5)")).takes_locks);
+}
+
 TEST_F(SessionFootprintTest, AnotherIsolationLevelMakesAllThatFollowsOpaque) {
   exchange(query("BEGIN ISOLATION LEVEL SERIALIZABLE"), 'T');
   exchange(query("COMMIT"));

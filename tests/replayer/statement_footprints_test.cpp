@@ -50,6 +50,15 @@ class StatementFootprintsTest : public testing::Test {
     return all.empty() ? "nothing" : all;
   }
 
+  // What a text that is not understood is seen to lock.
+  std::string locked(std::string_view sql) {
+    const StatementShape& found = shape(sql);
+    if (found.kind != Kind::kAnything) return "understood";
+    std::string all;
+    for (const auto& rows : found.writes) all += (all.empty() ? "" : ", ") + describe(rows);
+    return all;
+  }
+
   StatementFootprints statements_{shop()};
 
  private:
@@ -150,6 +159,53 @@ TEST_F(StatementFootprintsTest, WhatIsNotKnownToBeHarmlessMayTouchAnything) {
                           "EXPLAIN SELECT 1"}) {
     EXPECT_EQ(kind(sql), Kind::kAnything) << sql;
   }
+}
+
+TEST_F(StatementFootprintsTest, WhatIsNotUnderstoodIsSeenToLockRows) {
+  EXPECT_EQ(locked("SELECT price FROM item WHERE id = 7 FOR UPDATE"), "rows of 7");
+  EXPECT_EQ(locked("SELECT price FROM item WHERE id = $1 FOR NO KEY UPDATE NOWAIT"), "rows of $1");
+  EXPECT_EQ(locked("SELECT price FROM item WHERE price > 3 LIMIT 1 FOR UPDATE SKIP LOCKED"), "all rows");
+  EXPECT_EQ(locked("SELECT * FROM item JOIN log ON n = id WHERE id = 3 FOR SHARE"), "all rows, all rows");
+  EXPECT_EQ(locked("SELECT * FROM (SELECT * FROM item FOR UPDATE) i WHERE id = 3"), "all rows");
+  EXPECT_EQ(locked("UPDATE watched SET n = 1 WHERE n = 3"), "all rows");
+  EXPECT_EQ(locked("UPDATE item SET stock = my_function(1) WHERE id = 3"), "rows of 3");
+  EXPECT_EQ(locked("UPDATE no_such_table SET n = 1 WHERE id = 3"), "all rows");
+  EXPECT_EQ(locked("UPDATE item SET stock = 1 FROM a_view WHERE id = 3"), "all rows");
+  EXPECT_EQ(locked("WITH gone AS (DELETE FROM item WHERE id = 8 RETURNING id) SELECT * FROM gone"),
+            "rows of 8");
+  EXPECT_EQ(locked("UPDATE item SET stock = 1 WHERE id = 3; DELETE FROM log"), "rows of 3, all rows");
+  EXPECT_EQ(locked("INSERT INTO watched VALUES (1)"), "new rows");
+  EXPECT_EQ(locked("INSERT INTO item VALUES (1) ON CONFLICT (id) DO UPDATE SET stock = 1"), "all rows");
+  EXPECT_EQ(locked("LOCK TABLE log, item"), "all rows, all rows");
+  EXPECT_EQ(locked("TRUNCATE log"), "all rows");
+}
+
+TEST_F(StatementFootprintsTest, AdvisoryLocksAreLocksByTheirKeys) {
+  EXPECT_EQ(locked("SELECT pg_advisory_lock(42)"), "rows of 42");
+  EXPECT_EQ(locked("SELECT pg_catalog.pg_try_advisory_xact_lock($1)"), "rows of $1");
+  EXPECT_EQ(locked("SELECT pg_advisory_unlock(42)"), "rows of 42");
+  EXPECT_EQ(locked("SELECT pg_advisory_xact_lock(1, 2)"), "all rows");
+  EXPECT_EQ(locked("SELECT pg_advisory_xact_lock(hashtext('x'))"), "all rows");
+  EXPECT_NE(shape("SELECT pg_advisory_lock(42)").writes.front().table,
+            shape("SELECT price FROM item FOR UPDATE").writes.front().table);
+}
+
+TEST_F(StatementFootprintsTest, WhatLocksNothingThatIsSeenLocksNothing) {
+  for (const char* sql : {"SELECT nextval('s')", "SELECT my_function(1)", "SELECT * FROM a_view", "CALL p()",
+                          "DO $$ BEGIN UPDATE item SET stock = 1; END $$", "COPY log FROM STDIN", "EXECUTE p",
+                          "SELECT 1; SELECT 2"})
+    EXPECT_EQ(locked(sql), "") << sql;
+}
+
+TEST_F(StatementFootprintsTest, ManyRowsLockedByOneTextAreTheirTables) {
+  std::string sql;
+  for (int id = 0; id < 1000; ++id) sql += "DELETE FROM item WHERE id = " + std::to_string(id) + ";";
+  sql.resize(5000);
+  sql.resize(sql.rfind(';') + 1);
+  EXPECT_EQ(kind(sql), Kind::kAnything);
+  const auto& locks = shape(sql).writes;
+  ASSERT_EQ(locks.size(), 17U);
+  EXPECT_EQ(locks.back().column, 0U);
 }
 
 TEST_F(StatementFootprintsTest, TransactionsAndSettings) {
