@@ -91,7 +91,8 @@ class AdminClient {
       }
       return answer;
     } catch (const Poco::Exception& error) {
-      throw Unreachable("cannot reach the admin port " + where + ": " + error.displayText());
+      throw Unreachable("cannot reach the admin port " + where + ": " + error.displayText() +
+                        " (it is the proxy's --admin-listen; --admin says another here)");
     }
   }
 

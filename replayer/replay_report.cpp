@@ -100,7 +100,8 @@ void print_summary(std::ostream& out, const ReplayResult& result, bool paced) {
 }
 
 std::string failed_logins_in_words(const ReplayResult& result) {
-  constexpr const char* kNames = "see --user-map, PGPASSWORD and pgpass in --help";
+  constexpr const char* kNames =
+      "see --user-map, --database-map, PGPASSWORD and pgpass in --help, and the target's max_connections";
   constexpr const char* kUnreached = "the target (does it run, and accept connections?)";
   std::uint64_t unreached = 0;
   for (const auto& [error, count] : result.login_errors) {

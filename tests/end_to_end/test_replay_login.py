@@ -151,7 +151,7 @@ def test_where_nobody_can_log_in_it_says_so(guarded, users):
     assert summary["sessions_failed"] == len(METHODS)
     assert sum(summary["login_errors"].values()) == len(METHODS)
     result = run_understudy("replay", users, "--to", guarded.uri, env=environment())
-    assert "no session could log in; see --user-map, PGPASSWORD and pgpass" in result.stderr
+    assert "no session could log in; see --user-map, --database-map, PGPASSWORD and pgpass" in result.stderr
     assert result.stdout.count("the server asks for a password") == len(METHODS)
 
 

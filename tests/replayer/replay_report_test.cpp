@@ -63,7 +63,8 @@ TEST(ReplayReport, ThatSessionsWereCutAtHolesIsInPartAndSaysHowMuchWasLeftOut) {
 }
 
 TEST(ReplayReport, AFailedLoginIsExplainedByItsErrors) {
-  const std::string names = "see --user-map, PGPASSWORD and pgpass in --help";
+  const std::string names =
+      "see --user-map, --database-map, PGPASSWORD and pgpass in --help, and the target's max_connections";
   ReplayResult result;
   result.sessions = result.sessions_failed = 2;
   result.login_errors["28P01 no"] = 2;
