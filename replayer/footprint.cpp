@@ -54,7 +54,7 @@ bool in_conflict(const Footprint& one, const Footprint& other) {
 bool lock_in_conflict(const Footprint& one, const Footprint& other) {
   if (!one.takes_locks || !other.takes_locks) return false;
   return any_pair(one.writes, other.writes, [](const Access& mine, const Access& theirs) {
-    return mine.overlaps(theirs) && !(mine.adds && theirs.adds);
+    return mine.overlaps(theirs) && !(mine.adds && theirs.adds) && !(mine.shared && theirs.shared);
   });
 }
 

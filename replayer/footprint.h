@@ -14,6 +14,7 @@ struct Access {
   std::int64_t key = 0;
   bool adds = false;    // only rows that were not there before
   bool freely = false;  // and nothing of them must be unique: they wait for no other's outcome
+  bool shared = false;  // locked as others may at the same time: FOR SHARE
   bool operator==(const Access&) const = default;
   [[nodiscard]] bool overlaps(const Access& other) const {
     if (table != other.table) return false;

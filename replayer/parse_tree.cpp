@@ -122,6 +122,9 @@ const std::unordered_set<std::string_view> kLeaveTables = {
 const std::unordered_set<std::string_view> kUnfollowedParts = {"lockingClause", "intoClause", "withClause",
                                                                "onConflictClause"};
 
+// LOCK TABLE in a mode up to ROW EXCLUSIVE lets others have it, too (lockdefs.h).
+constexpr int kStrongestWritersShare = 3;
+
 // Rows that one text is seen to lock; beyond, tables.
 constexpr std::size_t kMaxLocks = 16;
 
@@ -337,9 +340,11 @@ class Reader {
     if (type == "InsertStmt" || type == "UpdateStmt" || type == "DeleteStmt" || type == "MergeStmt") {
       lock_written(type, body);
     } else if (type == "SelectStmt" && body->has("lockingClause")) {
-      lock_tables(body->get("fromClause"), body);
-    } else if (type == "LockStmt" || type == "TruncateStmt") {
-      lock_tables(body->get("relations"), nullptr);
+      lock_tables(body->get("fromClause"), body, shares_rows(body->getArray("lockingClause")));
+    } else if (type == "LockStmt") {
+      lock_tables(body->get("relations"), nullptr, body->getValue<int>("mode") <= kStrongestWritersShare);
+    } else if (type == "TruncateStmt") {
+      lock_tables(body->get("relations"), nullptr, false);
     } else if (type == "FuncCall") {
       lock_advisory(body);
     }
@@ -352,36 +357,45 @@ class Reader {
                               .adds = type == "InsertStmt" && !body->has("onConflictClause")};
     const TableFacts* const facts = tables_.find(name);
     const bool by_itself = !body->has("fromClause") && !body->has("usingClause");
-    if (facts != nullptr && by_itself && (type == "DeleteStmt" || type == "UpdateStmt"))
+    // Triggers write more than the row.
+    if (facts != nullptr && facts->writable && by_itself && (type == "DeleteStmt" || type == "UpdateStmt"))
       find_key(body, *facts, rows);
     add_lock(rows);
   }
 
+  // FOR SHARE and FOR KEY SHARE.
+  static bool shares_rows(const Array::Ptr& clauses) {
+    return std::all_of(clauses->begin(), clauses->end(), [](const Var& clause) {
+      return text_of(node(clause, "LockingClause"), "strength").ends_with("SHARE");
+    });
+  }
+
   // All tables below; of one by itself, the rows that are selected.
-  void lock_tables(const Var& var, const Object::Ptr& select) {
+  void lock_tables(const Var& var, const Object::Ptr& select, bool shared) {
     if (var.type() == typeid(Array::Ptr)) {
       const Array::Ptr items = var.extract<Array::Ptr>();
-      for (const Var& item : *items) lock_tables(item, items->size() == 1 ? select : nullptr);
+      for (const Var& item : *items) lock_tables(item, items->size() == 1 ? select : nullptr, shared);
     }
     if (var.type() != typeid(Object::Ptr)) return;
     for (const auto& [key, member] : *var.extract<Object::Ptr>()) {
       if (key != "RangeVar") {
-        lock_tables(member, nullptr);
+        lock_tables(member, nullptr, shared);
         continue;
       }
       const std::string name = text_of(member.extract<Object::Ptr>(), "relname");
-      StatementShape::Rows rows{.table = hash_of(name)};
+      StatementShape::Rows rows{.table = hash_of(name), .shared = shared};
       const TableFacts* const facts = tables_.find(name);
       if (facts != nullptr && select) find_key(select, *facts, rows);
       add_lock(rows);
     }
   }
 
-  // pg_advisory_lock(1) and the like.
+  // pg_advisory_lock(1) and the like. What lets one go waits for nobody, least of all for who gets it then.
   void lock_advisory(const Object::Ptr& call) {
     const std::string name = last_string(call->getArray("funcname"));
     if (!name.starts_with("pg_advisory_") && !name.starts_with("pg_try_advisory_")) return;
-    StatementShape::Rows rows{.table = hash_of("pg_advisory_lock")};
+    if (name.starts_with("pg_advisory_unlock")) return;
+    StatementShape::Rows rows{.table = hash_of("pg_advisory_lock"), .shared = name.ends_with("_shared")};
     const Array::Ptr arguments = call->getArray("args");
     const Object::Ptr key =
         arguments && arguments->size() == 1 ? node(arguments->get(0), "ParamRef") : nullptr;
@@ -400,7 +414,8 @@ class Reader {
     }
     rows.column = 0;
     const bool there = std::any_of(locks.begin(), locks.end(), [&](const StatementShape::Rows& other) {
-      return other.table == rows.table && other.column == 0 && other.adds == rows.adds;
+      return other.table == rows.table && other.column == 0 && other.adds == rows.adds &&
+             other.shared == rows.shared;
     });
     if (!there) locks.push_back(rows);
   }

@@ -73,7 +73,7 @@ bool Replay::play_step(Actor& actor, const Step& step) {
 }
 
 bool Replay::play_open(Actor& actor, const Step& step) {
-  if (!in_turn(actor, step) || !due(actor, step.time)) return false;
+  if (!due(actor, step.time) || !in_turn(actor, step)) return false;
   if (leaving_ >= std::max<std::size_t>(1, kLeavingAtOnce / part_.ensemble.size())) {
     waiting_to_open_.push_back(actor.id);
     return false;
@@ -88,7 +88,7 @@ bool Replay::play_open(Actor& actor, const Step& step) {
 
 bool Replay::play_send(Actor& actor, const Step& step) {
   if (actor.cancelling() || actor.congested()) return false;
-  if (!in_turn(actor, step) || !due(actor, step.time)) return false;
+  if (!due(actor, step.time) || !in_turn(actor, step)) return false;
   note_lag(actor, step.time);
   result_.bytes_sent += step.bytes.size();
   ++result_.events_sent;
@@ -119,7 +119,7 @@ bool Replay::play_end(Actor& actor, const Step& step) {
   const bool closed = step.end == RecordedEnd::kClientLeft || step.end == RecordedEnd::kServerLeft;
   // Refused, or gone before it was admitted: the target is to answer, too.
   if (closed && !step.checkpoint.logged_in && !actor.logged_in()) return false;
-  if (closed && (!in_turn(actor, step) || !due(actor, step.time))) return false;
+  if (closed && (!due(actor, step.time) || !in_turn(actor, step))) return false;
   if (step.end == RecordedEnd::kHole) {
     ++result_.sessions_cut_at_gap;
     result_.cut_at_gap.insert(actor.id);
@@ -187,7 +187,7 @@ TimeNs Replay::due_time(TimeNs recorded) const {
 }
 
 bool Replay::due(Actor& actor, TimeNs recorded) {
-  if (options_.speed <= 0 || actor.ahead) return true;
+  if (options_.speed <= 0) return true;
   const TimeNs when = due_time(recorded);
   if (proxy::now_ns() >= when) return true;
   if (actor.timer_set) return false;

@@ -116,7 +116,8 @@ void Replay::rescue(const std::vector<BackendActivity>& activities) {
     const std::uint32_t pid = actor->process_id();
     if (pid == 0 || !holding.contains(pid) || waiting.contains(pid) || !actor->open() || actor->ahead)
       continue;
-    if (waits_for_reply(*actor)) continue;
+    // Its time will come.
+    if (waits_for_reply(*actor) || actor->timer_set) continue;
     let_through(*actor);
   }
 }
@@ -157,6 +158,7 @@ void Replay::end_stuck(const std::vector<BackendActivity>& activities) {
     if (!activity.active && activity.blocked_by.empty()) idle.insert(activity.process_id);
   }
   for (const auto& [id, actor] : actors_) {
+    if (!idle.contains(actor->process_id())) actor->idle_at = UINT64_MAX;
     if (!waits_for_reply(*actor) || !idle.contains(actor->process_id())) continue;
     // Its answer may be on its way: the target was asked on another connection.
     if (std::exchange(actor->idle_at, actor->received_bytes()) != actor->received_bytes())

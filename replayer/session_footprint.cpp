@@ -37,7 +37,12 @@ std::optional<std::int64_t> parameter(const wire::Bind& bind, std::uint32_t numb
 }
 
 Access resolve(const StatementShape::Rows& rows, const KnownStatement& statement, const wire::Bind* bind) {
-  Access access{.table = rows.table, .column = 0, .key = 0, .adds = rows.adds, .freely = rows.freely};
+  Access access{.table = rows.table,
+                .column = 0,
+                .key = 0,
+                .adds = rows.adds,
+                .freely = rows.freely,
+                .shared = rows.shared};
   if (rows.column == 0 || rows.placeholder == 0) return access;
   std::optional<std::int64_t> key;
   if (rows.placeholder > statement.parameters) {

@@ -33,6 +33,7 @@ struct StatementShape {
     std::uint32_t placeholder = 0;  // $n of the text without its constants
     bool adds = false;
     bool freely = false;  // as in Access
+    bool shared = false;  // as in Access
   };
   Kind kind = Kind::kAnything;
   std::vector<Rows> writes;  // of kAnything, what it is seen to lock

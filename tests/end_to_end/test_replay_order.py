@@ -187,6 +187,32 @@ def test_a_lock_queue_that_formed_the_other_way_round_is_resolved_and_counted(pa
     pair.assert_same("contended")
 
 
+def test_a_holder_of_a_lock_that_only_waits_for_its_time_is_not_let_through(pair, scratch):
+    for server in (pair.production, pair.target):
+        server.execute("DROP TABLE IF EXISTS hot; CREATE TABLE hot (id int PRIMARY KEY, n int);"
+                       "INSERT INTO hot VALUES (1, 1), (2, 1)")
+    with recorded(pair.production, scratch / "recording") as proxy, \
+            Speaker(proxy.port) as holder, Speaker(proxy.port) as waiter, Speaker(proxy.port) as other:
+        for sql in ("BEGIN", "UPDATE hot SET n = n + 1 WHERE id = 1"):
+            holder.send(query(sql))
+            holder.read_until("Z")
+        waiter.send(query("UPDATE hot SET n = n * 3 WHERE id = 1"))
+        await_condition(lambda: pair.production.value(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'") == 1, "the lock to be waited for")
+        pair.production.execute("SELECT pg_sleep(0.4)")
+        other.send(query("UPDATE hot SET n = n + 7 WHERE id = 2"))
+        other.read_until("Z")
+        for sql in ("UPDATE hot SET n = n * 2 WHERE id = 2", "COMMIT"):
+            holder.send(query(sql))
+            holder.read_until("Z")
+        waiter.read_until("Z")
+        for session in (holder, waiter, other):
+            session.close()
+    summary = replay_whole(scratch / "recording", pair.uri, "--speed", "1")
+    assert summary["rescues"] == 0
+    assert pair.assert_same("hot") == [(1, 6), (2, 16)]
+
+
 @pytest.mark.parametrize("ended", ("its server", "its client", "the proxy"))
 def test_what_was_never_answered_does_not_stop_the_replay(pair, scratch, make_proxy, ended):
     """An UPDATE that waits for a lock when it ends; others write the table later, also some that log in later."""

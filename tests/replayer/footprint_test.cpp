@@ -108,6 +108,13 @@ TEST(Footprint, ACommitWaitsForNobodysLock) {
   EXPECT_FALSE(lock_conflict(anything(), writes(rows(kOrders, 1))));
 }
 
+TEST(Footprint, SharedLocksWaitForExclusiveOnesOnly) {
+  Access shared = rows(kOrders, 1);
+  shared.shared = true;
+  EXPECT_FALSE(lock_conflict(writes(shared), writes(shared)));
+  EXPECT_TRUE(lock_conflict(writes(shared), writes(rows(kOrders, 1))));
+}
+
 TEST(Footprint, WhatIsNotAllUnderstoodHasLocksAllTheSame) {
   Footprint locked = writes(rows(kOrders, 1));
   locked.anything = true;

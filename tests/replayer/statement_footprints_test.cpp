@@ -21,6 +21,7 @@ TargetTables shop() {
   tables.add("a_view", view);
   TableFacts watched;
   watched.writable = false;
+  watched.integer_columns = {"id"};
   tables.add("watched", watched);
   TableFacts lower_unique = item;
   lower_unique.opaque_uniqueness = true;
@@ -55,7 +56,8 @@ class StatementFootprintsTest : public testing::Test {
     const StatementShape& found = shape(sql);
     if (found.kind != Kind::kAnything) return "understood";
     std::string all;
-    for (const auto& rows : found.writes) all += (all.empty() ? "" : ", ") + describe(rows);
+    for (const auto& rows : found.writes)
+      all += (all.empty() ? "" : ", ") + std::string(rows.shared ? "shared " : "") + describe(rows);
     return all;
   }
 
@@ -165,9 +167,9 @@ TEST_F(StatementFootprintsTest, WhatIsNotUnderstoodIsSeenToLockRows) {
   EXPECT_EQ(locked("SELECT price FROM item WHERE id = 7 FOR UPDATE"), "rows of 7");
   EXPECT_EQ(locked("SELECT price FROM item WHERE id = $1 FOR NO KEY UPDATE NOWAIT"), "rows of $1");
   EXPECT_EQ(locked("SELECT price FROM item WHERE price > 3 LIMIT 1 FOR UPDATE SKIP LOCKED"), "all rows");
-  EXPECT_EQ(locked("SELECT * FROM item JOIN log ON n = id WHERE id = 3 FOR SHARE"), "all rows, all rows");
+  EXPECT_EQ(locked("SELECT * FROM item JOIN log ON n = id WHERE id = 3 FOR UPDATE"), "all rows, all rows");
   EXPECT_EQ(locked("SELECT * FROM (SELECT * FROM item FOR UPDATE) i WHERE id = 3"), "all rows");
-  EXPECT_EQ(locked("UPDATE watched SET n = 1 WHERE n = 3"), "all rows");
+  EXPECT_EQ(locked("UPDATE watched SET n = 1 WHERE id = 3"), "all rows");  // and what its triggers write
   EXPECT_EQ(locked("UPDATE item SET stock = my_function(1) WHERE id = 3"), "rows of 3");
   EXPECT_EQ(locked("UPDATE no_such_table SET n = 1 WHERE id = 3"), "all rows");
   EXPECT_EQ(locked("UPDATE item SET stock = 1 FROM a_view WHERE id = 3"), "all rows");
@@ -183,11 +185,20 @@ TEST_F(StatementFootprintsTest, WhatIsNotUnderstoodIsSeenToLockRows) {
 TEST_F(StatementFootprintsTest, AdvisoryLocksAreLocksByTheirKeys) {
   EXPECT_EQ(locked("SELECT pg_advisory_lock(42)"), "rows of 42");
   EXPECT_EQ(locked("SELECT pg_catalog.pg_try_advisory_xact_lock($1)"), "rows of $1");
-  EXPECT_EQ(locked("SELECT pg_advisory_unlock(42)"), "rows of 42");
+  EXPECT_EQ(locked("SELECT pg_advisory_unlock(42)"), "");
   EXPECT_EQ(locked("SELECT pg_advisory_xact_lock(1, 2)"), "all rows");
   EXPECT_EQ(locked("SELECT pg_advisory_xact_lock(hashtext('x'))"), "all rows");
   EXPECT_NE(shape("SELECT pg_advisory_lock(42)").writes.front().table,
             shape("SELECT price FROM item FOR UPDATE").writes.front().table);
+}
+
+TEST_F(StatementFootprintsTest, LocksThatOthersMayHaveAtTheSameTimeAreShared) {
+  EXPECT_EQ(locked("SELECT price FROM item WHERE id = 7 FOR SHARE"), "shared rows of 7");
+  EXPECT_EQ(locked("SELECT price FROM item FOR KEY SHARE"), "shared all rows");
+  EXPECT_EQ(locked("SELECT * FROM item, log FOR UPDATE OF item FOR SHARE OF log"), "all rows, all rows");
+  EXPECT_EQ(locked("SELECT pg_try_advisory_xact_lock_shared(4)"), "shared rows of 4");
+  EXPECT_EQ(locked("LOCK TABLE log IN ROW EXCLUSIVE MODE"), "shared all rows");
+  EXPECT_EQ(locked("LOCK TABLE log IN SHARE ROW EXCLUSIVE MODE"), "all rows");
 }
 
 TEST_F(StatementFootprintsTest, WhatLocksNothingThatIsSeenLocksNothing) {
