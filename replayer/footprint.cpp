@@ -1,14 +1,15 @@
 #include "replayer/footprint.h"
 
 #include <algorithm>
+#include <functional>
 
 namespace understudy::replayer {
 namespace {
 
-template <typename Meet>
-bool any_pair(const std::vector<Access>& some, const std::vector<Access>& others, Meet meet) {
-  return std::any_of(some.begin(), some.end(), [&](const Access& one) {
-    return std::any_of(others.begin(), others.end(), [&](const Access& other) { return meet(one, other); });
+template <typename T, typename Meet>
+bool any_pair(const std::vector<T>& some, const std::vector<T>& others, Meet meet) {
+  return std::any_of(some.begin(), some.end(), [&](const T& one) {
+    return std::any_of(others.begin(), others.end(), [&](const T& other) { return meet(one, other); });
   });
 }
 
@@ -40,6 +41,9 @@ void Footprint::merge(const Footprint& other) {
   ends_transaction = ends_transaction || other.ends_transaction;
   merge_accesses(writes, other.writes);
   merge_accesses(reads, other.reads);
+  const std::size_t room = kMaxUniqueKeys - std::min(kMaxUniqueKeys, unique_keys.size());
+  const auto taken = static_cast<std::ptrdiff_t>(std::min(room, other.unique_keys.size()));
+  unique_keys.insert(unique_keys.end(), other.unique_keys.begin(), other.unique_keys.begin() + taken);
 }
 
 bool in_conflict(const Footprint& one, const Footprint& other) {
@@ -53,9 +57,14 @@ bool in_conflict(const Footprint& one, const Footprint& other) {
 
 bool lock_in_conflict(const Footprint& one, const Footprint& other) {
   if (!one.takes_locks || !other.takes_locks) return false;
-  return any_pair(one.writes, other.writes, [](const Access& mine, const Access& theirs) {
-    return mine.overlaps(theirs) && !(mine.adds && theirs.adds) && !(mine.shared && theirs.shared);
-  });
+  return same_key_in(one, other) ||
+         any_pair(one.writes, other.writes, [](const Access& mine, const Access& theirs) {
+           return mine.overlaps(theirs) && !(mine.adds && theirs.adds) && !(mine.shared && theirs.shared);
+         });
+}
+
+bool same_key_in(const Footprint& one, const Footprint& other) {
+  return any_pair(one.unique_keys, other.unique_keys, std::equal_to<>());
 }
 
 }  // namespace understudy::replayer

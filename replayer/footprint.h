@@ -1,6 +1,7 @@
 // What an exchange may touch, and so which exchanges must keep their recorded order. A value; any thread.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -23,6 +24,9 @@ struct Access {
   }
 };
 
+// Of an exchange that adds more rows, the first keys are kept.
+constexpr std::size_t kMaxUniqueKeys = 64;
+
 struct Footprint {
   bool anything = false;          // not all is known: it is ordered with everything
   bool catalog = false;           // depends on what tables there are, and the like
@@ -32,6 +36,9 @@ struct Footprint {
   bool takes_locks = false;       // on what it writes; COMMIT lets go of those its transaction had
   std::vector<Access> writes;     // locked until the transaction ends; of `anything`, those that are known
   std::vector<Access> reads;
+  // Of rows that are added: hashes of what must be unique of them. Of two that add the same the later waits
+  // for the outcome of the earlier's transaction.
+  std::vector<std::uint64_t> unique_keys;
 
   [[nodiscard]] bool empty() const {
     return !anything && !catalog && !login && !closing && writes.empty() && reads.empty();
@@ -47,5 +54,7 @@ struct Footprint {
 // Whether one of the two gets a lock that the other waits for: even if they overlapped, the one that was
 // answered first must be answered first again.
 [[nodiscard]] bool lock_in_conflict(const Footprint& one, const Footprint& other);
+// Whether both add a row with the same unique key.
+[[nodiscard]] bool same_key_in(const Footprint& one, const Footprint& other);
 
 }  // namespace understudy::replayer

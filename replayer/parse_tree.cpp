@@ -166,6 +166,7 @@ class Reader {
     if (tree_.shape.kind == Kind::kAnything) {
       tree_.shape.reads.clear();
       tree_.shape.writes.clear();
+      tree_.shape.unique_keys.clear();
       if (count > 0) collect_locks(Var(statements));
     }
     return std::move(tree_);
@@ -262,6 +263,7 @@ class Reader {
     if (facts == nullptr || !facts->writable) return false;
     StatementShape::Rows rows{.table = hash_of(name), .adds = type == "InsertStmt"};
     rows.freely = rows.adds && facts->unique_columns.empty() && !facts->opaque_uniqueness;
+    if (rows.adds) add_unique_keys(name, body, *facts);
     const bool from_others = body->has("fromClause") || body->has("usingClause");
     if (!rows.adds && !from_others && (type == "DeleteStmt" || stays_apart(body, *facts))) {
       find_key(body, *facts, rows);
@@ -360,7 +362,45 @@ class Reader {
     // Triggers write more than the row.
     if (facts != nullptr && facts->writable && by_itself && (type == "DeleteStmt" || type == "UpdateStmt"))
       find_key(body, *facts, rows);
+    if (facts != nullptr && rows.adds) add_unique_keys(name, body, *facts);
     add_lock(rows);
+  }
+
+  // INSERT ... VALUES: of each row, the values of the columns of each unique index.
+  void add_unique_keys(const std::string& table, const Object::Ptr& body, const TableFacts& facts) {
+    const Object::Ptr select = node(body->get("selectStmt"), "SelectStmt");
+    const Array::Ptr rows = select ? select->getArray("valuesLists") : nullptr;
+    if (!rows) return;
+    std::vector<std::string> columns = facts.columns;
+    if (const Array::Ptr named = body->getArray("cols")) {
+      columns.clear();
+      for (const Var& column : *named) columns.push_back(text_of(node(column, "ResTarget"), "name"));
+    }
+    for (const Var& row : *rows) {
+      const Object::Ptr list = node(row, "List");
+      if (!list) continue;
+      for (const auto& index : facts.unique) add_unique_key(table, index, columns, list->getArray("items"));
+    }
+  }
+
+  void add_unique_key(const std::string& table, const std::vector<std::string>& index,
+                      const std::vector<std::string>& columns, const Array::Ptr& values) {
+    if (tree_.shape.unique_keys.size() >= kMaxUniqueKeys) return;
+    std::string identity = table;
+    StatementShape::UniqueKey key;
+    for (const std::string& column : index) {
+      const auto found = std::find(columns.begin(), columns.end(), column);
+      const auto at = static_cast<unsigned>(found - columns.begin());
+      if (found == columns.end() || at >= values->size()) return;
+      Object::Ptr value = node(values->get(at), "ParamRef");
+      if (const Object::Ptr cast = node(values->get(at), "TypeCast"))
+        value = node(cast->get("arg"), "ParamRef");
+      if (!value || !value->has("number")) return;
+      key.placeholders.push_back(value->getValue<std::uint32_t>("number"));
+      identity += '\0' + column;
+    }
+    key.index = hash_of(identity);
+    tree_.shape.unique_keys.push_back(std::move(key));
   }
 
   // FOR SHARE and FOR KEY SHARE.

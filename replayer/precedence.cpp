@@ -5,10 +5,13 @@
 
 namespace understudy::replayer {
 
-std::uint64_t Precedence::reply_recorded(SessionId session, Footprint footprint) {
+std::uint64_t Precedence::reply_recorded(SessionId session, Footprint footprint, std::uint64_t asked_after) {
   index(recorded(), footprint);
-  replies_.push_back(
-      {.session = session, .arrived = false, .footprint = std::move(footprint), .waiters = {}});
+  replies_.push_back({.session = session,
+                      .arrived = false,
+                      .footprint = std::move(footprint),
+                      .asked_after = asked_after,
+                      .waiters = {}});
   return recorded() - 1;
 }
 
@@ -38,11 +41,10 @@ void Precedence::arrived(std::uint64_t number, std::vector<SessionId>& woken) {
   }
 }
 
-bool Precedence::may_go(SessionId session, const Footprint& footprint, std::uint64_t sent_after,
-                        std::uint64_t answered_as) {
+bool Precedence::may_go(SessionId session, const Footprint& footprint, const Place& place) {
   if (footprint.empty()) return true;
-  const Request request{session, footprint, sent_after,
-                        std::min(std::max(sent_after, answered_as), recorded())};
+  const std::uint64_t end = place.key_taken ? recorded() : std::max(place.sent_after, place.answered_as);
+  const Request request{session, footprint, place, std::min(end, recorded())};
   if (footprint.anything) {  // of all that has not arrived, the last of another session
     for (std::uint64_t number = request.end; number > first_; --number) {
       if (waits_for(number - 1, request)) return false;
@@ -60,8 +62,15 @@ bool Precedence::may_go(SessionId session, const Footprint& footprint, std::uint
 bool Precedence::waits_for(std::uint64_t number, const Request& request) {
   Reply& reply = replies_[number - first_];
   if (reply.arrived || reply.session == request.session) return false;
-  const bool in_the_way = number < request.sent_after ? in_conflict(reply.footprint, request.footprint)
-                                                      : lock_in_conflict(reply.footprint, request.footprint);
+  bool in_the_way = false;
+  if (number < request.place.sent_after) {
+    in_the_way = in_conflict(reply.footprint, request.footprint);
+  } else if (number < request.place.answered_as) {
+    in_the_way = lock_in_conflict(reply.footprint, request.footprint);
+  } else {
+    in_the_way =
+        reply.asked_after <= request.place.answered_as && same_key_in(reply.footprint, request.footprint);
+  }
   if (in_the_way) reply.waiters.push_back(request.session);
   return in_the_way;
 }

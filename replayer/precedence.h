@@ -16,8 +16,16 @@ namespace understudy::replayer {
 
 class Precedence {
  public:
-  // A reply of this session was recorded next; returns its number.
-  std::uint64_t reply_recorded(SessionId session, Footprint footprint);
+  // Where a request was on record.
+  struct Place {
+    std::uint64_t sent_after;   // so many replies had been recorded
+    std::uint64_t answered_as;  // its own reply's number, or later than any recorded so far
+    bool key_taken = false;     // what it adds was there already
+  };
+
+  // A reply of this session was recorded next, to what was asked after `asked_after` others; returns its
+  // number.
+  std::uint64_t reply_recorded(SessionId session, Footprint footprint, std::uint64_t asked_after);
   // How many were recorded so far: a request sent now has all below this number before it.
   [[nodiscard]] std::uint64_t recorded() const { return first_ + replies_.size(); }
 
@@ -27,17 +35,17 @@ class Precedence {
   // It has arrived on stage. Whoever waited for it is appended to `woken`.
   void arrived(std::uint64_t number, std::vector<SessionId>& woken);
 
-  // Whether a request of `session` may go. It was sent when `sent_after` replies had been recorded, and its
-  // own reply was to be number `answered_as` (or later than any recorded so far). If it may not, the session
-  // is woken when the last reply in its way has arrived: it is likely then that all have.
-  [[nodiscard]] bool may_go(SessionId session, const Footprint& footprint, std::uint64_t sent_after,
-                            std::uint64_t answered_as);
+  // Whether a request of `session` may go. If it may not, the session is woken when the last reply in its way
+  // has arrived: it is likely then that all have. Whose key was taken waits for who took it, also where that
+  // one's answer came a little later: the server had let go of the key before it was read.
+  [[nodiscard]] bool may_go(SessionId session, const Footprint& footprint, const Place& place);
 
  private:
   struct Reply {
     SessionId session;
     bool arrived = false;
     Footprint footprint;
+    std::uint64_t asked_after = 0;
     std::vector<SessionId> waiters;
   };
   // Of replies, ascending; some may have arrived.
@@ -47,7 +55,7 @@ class Precedence {
   struct Request {
     SessionId session;
     const Footprint& footprint;
-    std::uint64_t sent_after;
+    Place place;
     std::uint64_t end;  // replies from here on do not matter
   };
   bool waits_for(std::uint64_t number, const Request& request);

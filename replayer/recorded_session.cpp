@@ -11,8 +11,11 @@ namespace {
 using proxy::SessionEvent;
 using Kind = RecordedStep::Kind;
 
-// How an ErrorResponse says query_canceled in its code field ("Error and Notice Message Fields").
+// How an ErrorResponse says it in its code field ("Error and Notice Message Fields").
 constexpr std::string_view kCancelled("C57014\0", 7);
+constexpr std::string_view kDeadlock("C40P01\0", 7);
+constexpr std::string_view kLockNotAvailable("C55P03\0", 7);
+constexpr std::string_view kUniqueViolation("C23505\0", 7);
 // Where in a message it is said, at the latest: behind the severity, in some language.
 constexpr std::size_t kTailBytes = 256;
 
@@ -30,11 +33,13 @@ RecordedSession::RecordedSession(const Recording& recording, const SessionSummar
 }
 
 std::optional<TimeNs> RecordedSession::next_time_lower_bound() {
-  return ahead_.empty() ? cursor_.next_time_lower_bound() : ahead_.front().step.time;
+  if (!ahead_.empty()) return ahead_.front().step.time;
+  return held_ ? held_->time : cursor_.next_time_lower_bound();
 }
 
 std::optional<TimeNs> RecordedSession::next_time() {
   if (!ahead_.empty()) return ahead_.front().step.time;
+  if (held_) return held_->time;
   const auto event = cursor_.peek();
   if (!event) return std::nullopt;
   return event->time;
@@ -140,12 +145,17 @@ RecordedStep RecordedSession::take_server_bytes(const Event& event) {
   checkpoint_.answer_bytes = ready ? 0 : before.answer_bytes + event.data.size();
   const bool moved = checkpoint_.logged_in && (!before.logged_in || before.mark != checkpoint_.mark ||
                                                before.fatal != checkpoint_.fatal);
-  const bool stopped = before.logged_in && before.errors != checkpoint_.errors && says_cancelled(event.data);
+  const bool failed = before.logged_in && before.errors != checkpoint_.errors;
+  const bool stopped = failed && says(kCancelled, event.data);
   if (!stopped && cancelled_at_ && checkpoint_.quiescent) {
     cancelled_at_.reset();
     ++checkpoint_.late_cancels;
   }
   RecordedStep step{moved ? Kind::kReply : Kind::kNothing, event.time, {}, checkpoint_, {}, {}};
+  if (failed && says(kUniqueViolation, event.data)) step.refusal = Refusal::kKeyTaken;
+  if (failed && says(kDeadlock, event.data)) step.refusal = Refusal::kDeadlock;
+  if (stopped || step.refusal == Refusal::kDeadlock || (failed && says(kLockNotAvailable, event.data)))
+    step.ran_for = event.time - asked_at_;
   keep_tail(event.data);
   if (stopped) {
     held_ = step;
@@ -189,12 +199,12 @@ void RecordedSession::follow_login(ByteView bytes) {
       broken_ || !tracker_.advance(SessionEvent::kReady) || !tracker_.server_bytes(bytes.subspan(login_end));
 }
 
-// Whether these bytes, or a message that began before them and ends in them, say so.
-bool RecordedSession::says_cancelled(ByteView bytes) const {
-  if (as_text(bytes).find(kCancelled) != std::string_view::npos) return true;
+// Whether these bytes, or a message that began before them and ends in them, tell this code.
+bool RecordedSession::says(std::string_view code, ByteView bytes) const {
+  if (as_text(bytes).find(code) != std::string_view::npos) return true;
   if (reply_tail_.empty()) return false;
-  const std::string across = reply_tail_ + std::string(as_text(bytes).substr(0, kCancelled.size()));
-  return across.find(kCancelled) != std::string::npos;
+  const std::string across = reply_tail_ + std::string(as_text(bytes).substr(0, code.size()));
+  return across.find(code) != std::string::npos;
 }
 
 // Of a message that goes on in the next event, its beginning: an error's code is there.

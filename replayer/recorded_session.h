@@ -36,6 +36,13 @@ enum class RecordedEnd : std::uint8_t {
   kHole         // something is missing here: a gap, a damaged chunk, bytes that make no sense
 };
 
+// Of requests that met those of other sessions: why this one was the one to fail.
+enum class Refusal : std::uint8_t {
+  kNone,
+  kKeyTaken,  // a value that must be unique was there already
+  kDeadlock   // of those that waited for each other, it was ended
+};
+
 // What one event of the recording means to a replay.
 struct RecordedStep {
   enum class Kind : std::uint8_t {
@@ -51,9 +58,11 @@ struct RecordedStep {
   Checkpoint checkpoint;  // after this step
   RecordedEnd end = RecordedEnd::kClientLeft;
   // kCancel: none when a client of the recording asked for it. Else somebody out of sight did, or a time-out
-  // that this server may have as well: for so long it had run. kEnd: the client left in the middle of an
-  // answer, so long after it had asked; none otherwise.
+  // that this server may have as well: for so long it had run. kReply: a wait for a lock may have come to
+  // nothing (a time-out, a deadlock, a cancel), so long after it was asked for; none otherwise. kEnd: the
+  // client left in the middle of an answer, so long after it had asked; none otherwise.
   std::optional<TimeNs> ran_for;
+  Refusal refusal = Refusal::kNone;  // kReply
 };
 
 class RecordedSession {
@@ -96,7 +105,7 @@ class RecordedSession {
   RecordedStep end(RecordedEnd why);
   void follow_server(ByteView bytes);
   void follow_login(ByteView bytes);
-  [[nodiscard]] bool says_cancelled(ByteView bytes) const;
+  [[nodiscard]] bool says(std::string_view code, ByteView bytes) const;
   void keep_tail(ByteView bytes);
 
   SessionCursor cursor_;

@@ -75,7 +75,7 @@ class Replay final : private Audience {
   [[nodiscard]] bool read_on(Actor& actor);
   void queue_step(Actor& actor, Step step);
   void note_reply(Actor& actor, Step& reply);
-  static void note_answer(Actor& actor, std::uint64_t number);
+  static void note_answer(Actor& actor, std::uint64_t number, Refusal refusal);
   [[nodiscard]] std::optional<TimeNs> earliest();
   [[nodiscard]] std::optional<TimeNs> next_time(SessionId session, TimeNs at_least);
   void admit_next();
@@ -96,11 +96,13 @@ class Replay final : private Audience {
   void cancel_again(SessionId session, std::uint64_t answered, TimeNs not_before);
   [[nodiscard]] bool in_turn(Actor& actor, const Step& step);
   [[nodiscard]] bool due(Actor& actor, TimeNs recorded);
+  void go_on_at(Actor& actor, TimeNs when);
   [[nodiscard]] bool opening_due(TimeNs recorded);
   void tell_how_far();
   [[nodiscard]] TimeNs due_time(TimeNs recorded) const;
   void note_lag(const Actor& actor, TimeNs recorded);
   void note_arrival(std::uint64_t reply);
+  void wake(std::vector<SessionId>& sessions);
   void note_alignment(Actor& actor, const Checkpoint& checkpoint);
   void note_leaving(Actor& actor);
   void drop_queue(Actor& actor);
@@ -112,8 +114,13 @@ class Replay final : private Audience {
   [[nodiscard]] static bool waits_for_reply(const Actor& actor);
   void ask_about_locks();
   void let_first_through();
+  void note_victim(const Actor& actor, std::uint64_t answered_as);
+  [[nodiscard]] bool lets_victim_ask_first(Actor& actor, const Step& step);
+  void victim_asked(const Actor& actor, const Step& step);
+  void victim_answered(std::uint64_t reply);
   void let_through(Actor& actor);
   void rescue(const std::vector<BackendActivity>& activities);
+  [[nodiscard]] std::unordered_set<std::uint32_t> waiting_as_recorded() const;
   void end_stuck(const std::vector<BackendActivity>& activities);
   void end_lock_waits(const std::vector<BackendActivity>& activities);
 
@@ -135,8 +142,18 @@ class Replay final : private Audience {
   std::vector<SessionId> waiting_to_open_;
   std::size_t leaving_ = 0;  // actors of that state
 
+  // The request of a session that was ended in a deadlock.
+  struct Victim {
+    SessionId session;
+    std::uint64_t asked_after;  // replies recorded before it was asked
+    std::uint64_t answered_as;
+    TimeNs asked_at;  // 0: not yet
+    std::vector<SessionId> waiting;
+  };
+
   // kCausal.
   Precedence precedence_;
+  std::vector<Victim> victims_;  // not yet answered
   // Ended by the target before it was read what their clients did: whether they went on, and, of those that
   // could not log in (with the reason), whether they could when they were recorded.
   std::unordered_set<SessionId> cut_short_;

@@ -95,6 +95,7 @@ bool Replay::play_send(Actor& actor, const Step& step) {
   actor.ahead_moved = true;
   actor.asked_at = proxy::now_ns();
   actor.send(step.bytes);
+  victim_asked(actor, step);
   if (says_good_bye(step.bytes)) {
     actor.terminated = true;
     note_leaving(actor);
@@ -149,21 +150,30 @@ void Replay::leave_as_recorded(SessionId session, const Checkpoint& recorded, Ti
 
 bool Replay::in_turn(Actor& actor, const Step& step) {
   if (!reader_ || actor.ahead) return true;
-  actor.waits_in_line = !precedence_.may_go(actor.id, step.footprint, step.sent_after, step.answered_as);
-  return !actor.waits_in_line;
+  Precedence::Place place{step.sent_after, step.answered_as, step.refusal == Refusal::kKeyTaken};
+  // It asks for a lock that it does not get, whoever gets it.
+  if (step.refusal == Refusal::kDeadlock) place.answered_as = step.sent_after;
+  actor.waits_in_line = !precedence_.may_go(actor.id, step.footprint, place);
+  return !actor.waits_in_line && lets_victim_ask_first(actor, step);
 }
 
 void Replay::note_arrival(std::uint64_t reply) {
   if (!reader_) return;
-  woken_.clear();
+  victim_answered(reply);
   precedence_.arrived(reply, woken_);
-  for (const SessionId session : woken_) {
+  wake(woken_);
+}
+
+// Those that waited in line.
+void Replay::wake(std::vector<SessionId>& sessions) {
+  for (const SessionId session : sessions) {
     const auto found = actors_.find(session);
     if (found == actors_.end()) continue;
     found->second->waits_in_line = false;
     found->second->may_go_since = last_progress_;
     make_ready(*found->second);
   }
+  sessions.clear();
 }
 
 void Replay::note_leaving(Actor& actor) {
@@ -190,7 +200,12 @@ bool Replay::due(Actor& actor, TimeNs recorded) {
   if (options_.speed <= 0) return true;
   const TimeNs when = due_time(recorded);
   if (proxy::now_ns() >= when) return true;
-  if (actor.timer_set) return false;
+  go_on_at(actor, when);
+  return false;
+}
+
+void Replay::go_on_at(Actor& actor, TimeNs when) {
+  if (actor.timer_set) return;
   actor.timer_set = true;
   worker_.loop().call_at(when, [this, session = actor.id] {
     const auto found = actors_.find(session);
@@ -199,7 +214,6 @@ bool Replay::due(Actor& actor, TimeNs recorded) {
     make_ready(*found->second);
     advance();
   });
-  return false;
 }
 
 bool Replay::opening_due(TimeNs recorded) {

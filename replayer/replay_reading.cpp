@@ -129,15 +129,19 @@ void Replay::go_on_later(SessionId session) {
 
 void Replay::queue_step(Actor& actor, Step step) {
   step.sent_after = precedence_.recorded();
+  if (step.kind == Step::Kind::kSend && actor.read.quiescent) {
+    actor.asked_after = step.sent_after;
+    actor.refusal = Refusal::kNone;
+  }
   actor.read = step.checkpoint;
   if (step.kind == Step::Kind::kReply) note_reply(actor, step);
   if (step.kind == Step::Kind::kEnd) {
     actor.over = true;
     Footprint closing;
     closing.closing = true;
-    if (reader_) step.answered_as = precedence_.reply_recorded(actor.id, std::move(closing));
+    if (reader_) step.answered_as = precedence_.reply_recorded(actor.id, std::move(closing), step.sent_after);
     // What its server never answered waits for nothing that was recorded behind its end.
-    note_answer(actor, step.answered_as);
+    note_answer(actor, step.answered_as, Refusal::kNone);
   }
   actor.queue.push_back(std::move(step));
 }
@@ -145,15 +149,24 @@ void Replay::queue_step(Actor& actor, Step step) {
 // Requests sent from now on have this reply before them.
 void Replay::note_reply(Actor& actor, Step& reply) {
   if (!reader_) return;
-  reply.sent_after = precedence_.reply_recorded(actor.id, std::move(reply.footprint));
-  if (reply.checkpoint.quiescent) note_answer(actor, reply.sent_after);
+  // Whose key was there already has taken none.
+  if (reply.refusal != Refusal::kNone) actor.refusal = reply.refusal;
+  if (actor.refusal == Refusal::kKeyTaken) reply.footprint.unique_keys.clear();
+  // Nor has one that was ended in a deadlock got a lock.
+  if (actor.refusal == Refusal::kDeadlock) reply.footprint.takes_locks = false;
+  reply.sent_after = precedence_.reply_recorded(actor.id, std::move(reply.footprint), actor.asked_after);
+  if (!reply.checkpoint.quiescent) return;
+  note_answer(actor, reply.sent_after, actor.refusal);
+  if (actor.refusal == Refusal::kDeadlock) note_victim(actor, reply.sent_after);
 }
 
 // What was sent since everything was answered is answered by this reply.
-void Replay::note_answer(Actor& actor, std::uint64_t number) {
+void Replay::note_answer(Actor& actor, std::uint64_t number, Refusal refusal) {
   for (auto step = actor.queue.rbegin(); step != actor.queue.rend(); ++step) {
     if (step->kind == Step::Kind::kReply && step->checkpoint.quiescent) break;
-    if (step->kind == Step::Kind::kSend) step->answered_as = number;
+    if (step->kind != Step::Kind::kSend) continue;
+    step->answered_as = number;
+    step->refusal = refusal;
   }
 }
 

@@ -22,7 +22,12 @@ constexpr TimeNs kLongestStall = 1000 * kMillisecond;
 constexpr TimeNs kCancelDelay = 10 * kMillisecond;
 constexpr TimeNs kCancelPatience = 500 * kMillisecond;  // since the server took the last one
 constexpr TimeNs kPatience = 1000 * kMillisecond;
+// A wait that came to nothing in production lasts so much longer than it did there, before it counts as
+// stuck.
+constexpr TimeNs kWaitPatience = 3000 * kMillisecond;
 constexpr TimeNs kCancelInterval = 50 * kMillisecond;
+// So much longer than the others of its deadlock the one that was ended waits at the target.
+constexpr TimeNs kVictimLead = 20 * kMillisecond;
 // So long an answer may take from the target to here.
 constexpr TimeNs kAnswerPatience = 1000 * kMillisecond;
 
@@ -107,8 +112,10 @@ void Replay::rescue(const std::vector<BackendActivity>& activities) {
   if (!reader_) return;
   std::unordered_set<std::uint32_t> waiting;
   std::unordered_set<std::uint32_t> holding;
+  const auto as_recorded = waiting_as_recorded();
   for (const BackendActivity& activity : activities) {
     if (!activity.blocked_by.empty()) waiting.insert(activity.process_id);
+    if (as_recorded.contains(activity.process_id)) continue;
     holding.insert(activity.blocked_by.begin(), activity.blocked_by.end());
   }
   for (const auto& [id, actor] : actors_) {
@@ -120,6 +127,18 @@ void Replay::rescue(const std::vector<BackendActivity>& activities) {
     if (waits_for_reply(*actor) || actor->timer_set) continue;
     let_through(*actor);
   }
+}
+
+// Those whose wait, if it is for a lock, came to nothing in production: it is to come to nothing here.
+std::unordered_set<std::uint32_t> Replay::waiting_as_recorded() const {
+  std::unordered_set<std::uint32_t> processes;
+  const TimeNs now = proxy::now_ns();
+  for (const auto& [id, actor] : actors_) {
+    if (!waits_for_reply(*actor)) continue;
+    const auto waited = actor->queue.front().ran_for;
+    if (waited && now < actor->asked_at + *waited + kWaitPatience) processes.insert(actor->process_id());
+  }
+  return processes;
 }
 
 void Replay::let_through(Actor& actor) {
@@ -145,6 +164,52 @@ void Replay::let_first_through() {
   if (first == nullptr) return;
   let_through(*first);
   advance();
+}
+
+// Who has waited for deadlock_timeout looks for a deadlock and is ended if there is one ("Lock Management",
+// chapter 20.12 of the manual): so it is the one that waits first. In production it had waited first, or so
+// much longer that others had looked already; where that time is not kept, it must ask before them.
+void Replay::note_victim(const Actor& actor, std::uint64_t answered_as) {
+  if (options_.speed > 0 && options_.speed <= 1) return;
+  const bool to_ask = std::any_of(actor.queue.begin(), actor.queue.end(), [&](const Step& step) {
+    return step.kind == Step::Kind::kSend && step.answered_as == answered_as;
+  });
+  victims_.push_back({actor.id, actor.asked_after, answered_as, to_ask ? 0 : actor.asked_at, {}});
+}
+
+bool Replay::lets_victim_ask_first(Actor& actor, const Step& step) {
+  const bool locks = step.footprint.anything || step.footprint.takes_locks;
+  if (!locks || step.refusal == Refusal::kDeadlock) return true;
+  for (Victim& victim : victims_) {
+    const bool together = step.sent_after <= victim.answered_as && victim.asked_after <= step.answered_as;
+    if (!together || victim.session == actor.id) continue;
+    if (victim.asked_at == 0) {
+      actor.waits_in_line = true;
+      victim.waiting.push_back(actor.id);
+      return false;
+    }
+    if (proxy::now_ns() < victim.asked_at + kVictimLead) {
+      go_on_at(actor, victim.asked_at + kVictimLead);
+      return false;
+    }
+  }
+  return true;
+}
+
+void Replay::victim_asked(const Actor& actor, const Step& step) {
+  for (Victim& victim : victims_) {
+    if (victim.session != actor.id || victim.answered_as != step.answered_as) continue;
+    victim.asked_at = actor.asked_at;
+    wake(victim.waiting);
+  }
+}
+
+void Replay::victim_answered(std::uint64_t reply) {
+  const auto victim = std::find_if(victims_.begin(), victims_.end(),
+                                   [&](const Victim& one) { return one.answered_as == reply; });
+  if (victim == victims_.end()) return;
+  wake(victim->waiting);
+  victims_.erase(victim);
 }
 
 // Nothing has moved for long. Where the target waits for us an exchange went another way, and its session

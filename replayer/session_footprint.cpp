@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "formats/wire/content_hash.h"
 #include "formats/wire/frontend_messages.h"
 #include "formats/wire/message_types.h"
 
@@ -25,13 +26,27 @@ std::optional<std::int64_t> binary_integer(ByteView bytes) {
   return static_cast<std::int64_t>(high << 32 | load_be32(bytes.data() + 4));
 }
 
-std::optional<std::int64_t> parameter(const wire::Bind& bind, std::uint32_t number) {
-  std::uint32_t index = 0;
-  for (const wire::Value& value : bind.parameters) {
-    if (++index != number) continue;
+// What a placeholder stands for: a constant of the text, or a parameter. None if that is not known, or null.
+struct Known {
+  std::string_view text;
+  std::optional<std::int64_t> integer;
+};
+
+std::optional<Known> value_of(std::uint32_t placeholder, const KnownStatement& statement,
+                              const wire::Bind* bind) {
+  if (placeholder > statement.parameters) {
+    const std::size_t index = placeholder - statement.parameters - 1;
+    if (index >= statement.constants.size()) return std::nullopt;
+    const std::string_view text = statement.constants[index];
+    return Known{text, integer_of(text)};
+  }
+  std::uint32_t number = 0;
+  if (bind == nullptr) return std::nullopt;
+  for (const wire::Value& value : bind->parameters) {
+    if (++number != placeholder) continue;
     if (value.is_null) return std::nullopt;
-    return bind.parameter_formats.of(number - 1) == 0 ? integer_of(value.text())
-                                                      : binary_integer(value.bytes);
+    const bool in_text = bind->parameter_formats.of(number - 1) == 0;
+    return Known{value.text(), in_text ? integer_of(value.text()) : binary_integer(value.bytes)};
   }
   return std::nullopt;
 }
@@ -44,17 +59,23 @@ Access resolve(const StatementShape::Rows& rows, const KnownStatement& statement
                 .freely = rows.freely,
                 .shared = rows.shared};
   if (rows.column == 0 || rows.placeholder == 0) return access;
-  std::optional<std::int64_t> key;
-  if (rows.placeholder > statement.parameters) {
-    const std::size_t index = rows.placeholder - statement.parameters - 1;
-    if (index < statement.constants.size()) key = integer_of(statement.constants[index]);
-  } else if (bind != nullptr) {
-    key = parameter(*bind, rows.placeholder);
-  }
-  if (!key) return access;
+  const auto value = value_of(rows.placeholder, statement, bind);
+  if (!value || !value->integer) return access;
   access.column = rows.column;
-  access.key = *key;
+  access.key = *value->integer;
   return access;
+}
+
+// None when a value is not known, or null, which is like no other.
+std::optional<std::uint64_t> resolve(const StatementShape::UniqueKey& key, const KnownStatement& statement,
+                                     const wire::Bind* bind) {
+  std::string text = std::to_string(key.index);
+  for (const std::uint32_t placeholder : key.placeholders) {
+    const auto value = value_of(placeholder, statement, bind);
+    if (!value) return std::nullopt;
+    text += '\0' + (value->integer ? std::to_string(*value->integer) : std::string(value->text));
+  }
+  return wire::content_hash(as_bytes(text));
 }
 
 Footprint resolve(const KnownStatement& statement, const wire::Bind* bind) {
@@ -62,6 +83,9 @@ Footprint resolve(const KnownStatement& statement, const wire::Bind* bind) {
   for (const auto& written : statement.shape->writes)
     rows.writes.push_back(resolve(written, statement, bind));
   for (const auto& read : statement.shape->reads) rows.reads.push_back(resolve(read, statement, bind));
+  for (const auto& added : statement.shape->unique_keys) {
+    if (const auto key = resolve(added, statement, bind)) rows.unique_keys.push_back(*key);
+  }
   return rows;
 }
 
@@ -172,7 +196,6 @@ void SessionFootprint::run(const StatementShape& shape, Footprint rows) {
     case Kind::kAnything:
       may_touch_anything();
       now_.takes_locks = now_.takes_locks || !rows.writes.empty();
-      rows.reads.clear();
       return now_.merge(rows);
     case Kind::kNothing:
       return;

@@ -35,9 +35,15 @@ struct StatementShape {
     bool freely = false;  // as in Access
     bool shared = false;  // as in Access
   };
+  // What must be unique of a row that is added.
+  struct UniqueKey {
+    std::uint64_t index = 0;  // a hash of its table and columns
+    std::vector<std::uint32_t> placeholders;
+  };
   Kind kind = Kind::kAnything;
   std::vector<Rows> writes;  // of kAnything, what it is seen to lock
   std::vector<Rows> reads;
+  std::vector<UniqueKey> unique_keys;
 };
 
 // A shape with its constants, ready for parameters.

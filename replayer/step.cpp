@@ -20,6 +20,7 @@ std::optional<Step> step_of(const RecordedStep& recorded) {
   step->checkpoint = recorded.checkpoint;
   step->end = recorded.end;
   step->ran_for = recorded.ran_for;
+  step->refusal = recorded.refusal;
   return step;
 }
 

@@ -16,9 +16,10 @@ struct Step {
   ByteBuffer bytes;       // kSend
   Checkpoint checkpoint;  // kReply; kEnd: of the whole session
   RecordedEnd end = RecordedEnd::kClientLeft;
-  std::optional<TimeNs> ran_for;  // kCancel, kEnd: see RecordedStep
-  Footprint footprint;            // kCausal: what is sent may touch this; kReply: what it answers
-  std::uint64_t sent_after = 0;   // so many replies were recorded before it; kReply: its own number
+  std::optional<TimeNs> ran_for;     // kCancel, kReply, kEnd: see RecordedStep
+  Refusal refusal = Refusal::kNone;  // kReply: see RecordedStep; kSend: so it is answered
+  Footprint footprint;               // kCausal: what is sent may touch this; kReply: what it answers
+  std::uint64_t sent_after = 0;      // so many replies were recorded before it; kReply: its own number
   // The reply that ends the exchange it belongs to; past all numbers while that is not known.
   std::uint64_t answered_as = UINT64_MAX;
 };

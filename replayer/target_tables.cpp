@@ -46,7 +46,14 @@ constexpr const char* kColumns =
     "          and (i.indisunique or i.indisexclusion))"
     " from pg_class c join pg_namespace n on n.oid = c.relnamespace join pg_attribute a on a.attrelid = c.oid"
     " where c.relkind in ('r', 'm') and a.attnum > 0 and not a.attisdropped"
-    "  and n.nspname !~ '^(pg_|information_schema$)'";
+    "  and n.nspname !~ '^(pg_|information_schema$)' order by c.oid, a.attnum";
+
+constexpr const char* kUniqueIndexes =
+    "select c.relname, i.indexrelid, a.attname"
+    " from pg_index i join pg_class c on c.oid = i.indrelid join pg_namespace n on n.oid = c.relnamespace"
+    " join pg_attribute a on a.attrelid = c.oid and a.attnum = any((i.indkey::int2[])[0:i.indnkeyatts - 1])"
+    " where c.relkind in ('r', 'm') and i.indisunique and i.indpred is null and i.indexprs is null"
+    "  and n.nspname !~ '^(pg_|information_schema$)' order by i.indexrelid, a.attnum";
 
 }  // namespace
 
@@ -59,7 +66,8 @@ bool TargetTables::read(pg_conn* connection) {
   if (!committed || PQntuples(committed.get()) != 1) return false;
   const Result tables = query(connection, kTables);
   const Result columns = query(connection, kColumns);
-  if (!tables || !columns) return false;
+  const Result indexes = query(connection, kUniqueIndexes);
+  if (!tables || !columns || !indexes) return false;
   const auto yes = [](const Result& result, int row, int column) {
     return *PQgetvalue(result.get(), row, column) == 't';
   };
@@ -81,6 +89,13 @@ bool TargetTables::read(pg_conn* connection) {
       facts.integer_columns.insert(column);
     }
     if (yes(columns, row, 3)) facts.unique_columns.insert(column);
+    facts.columns.push_back(column);
+  }
+  const auto index_of = [&](int row) { return std::string_view(PQgetvalue(indexes.get(), row, 1)); };
+  for (int row = 0; row < PQntuples(indexes.get()); ++row) {
+    auto& unique = tables_[PQgetvalue(indexes.get(), row, 0)].unique;
+    if (row == 0 || index_of(row) != index_of(row - 1)) unique.emplace_back();
+    unique.back().emplace_back(PQgetvalue(indexes.get(), row, 2));
   }
   return true;
 }

@@ -7,6 +7,7 @@
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
+#include <vector>
 
 struct pg_conn;
 
@@ -21,6 +22,8 @@ struct TableFacts {
   bool opaque_uniqueness = false;
   std::unordered_set<std::string> integer_columns;
   std::unordered_set<std::string> unique_columns;  // in any unique or exclusion index
+  std::vector<std::string> columns;                // in their order
+  std::vector<std::vector<std::string>> unique;    // the columns of each unique index on columns alone
 };
 
 class TargetTables {

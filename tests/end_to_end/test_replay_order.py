@@ -144,6 +144,97 @@ def test_who_gets_a_lock_when_many_want_it_at_once_is_as_it_was(pair, scratch, l
     assert compared.returncode == 0, compared.stdout + compared.stderr
 
 
+@pytest.mark.parametrize("autocommit", (True, False), ids=("autocommit", "transactions"))
+@pytest.mark.parametrize("key", ("int", "text"))
+def test_whose_row_with_a_unique_key_came_first_is_as_it_was(pair, scratch, autocommit, key):
+    """Four sessions add the same key at once; three are refused. The keys that come next depend on who was."""
+    for server in (pair.production, pair.target):
+        server.execute(f"DROP TABLE IF EXISTS taken; CREATE TABLE taken (id {key} PRIMARY KEY, who int, n serial)")
+    with recorded(pair.production, scratch / "recording") as proxy:
+        start = threading.Barrier(4)
+
+        def add(who):
+            with proxy.connect(autocommit=autocommit) as session:
+                for n in range(scaled(60, least=15)):
+                    start.wait(60)
+                    try:
+                        session.execute(f"INSERT INTO taken (id, who) VALUES (%s::{key}, %s)", [str(n), who])
+                        session.commit()
+                    except psycopg.errors.UniqueViolation:
+                        session.rollback()
+
+        with concurrent.futures.ThreadPoolExecutor(4) as clients:
+            list(clients.map(add, range(4)))
+    summary = replay_whole(scratch / "recording", pair.uri, "--record", scratch / "replay")
+    assert summary["rescues"] == 0
+    pair.assert_same("SELECT id, who FROM taken")
+    compared = run_understudy("diff", scratch / "recording", scratch / "replay")
+    assert compared.returncode == 0, compared.stdout + compared.stderr
+
+
+@pytest.mark.parametrize("limit", ("lock_timeout", "statement_timeout"))
+@pytest.mark.parametrize("known", (True, False), ids=("set by the client", "set by production"))
+def test_a_wait_for_a_lock_that_came_to_nothing_comes_to_nothing(pair, scratch, limit, known):
+    """However fast it is played, the holder does not let go before; unless the target has no such limit."""
+    for server in (pair.production, pair.target):
+        server.execute("DROP TABLE IF EXISTS hot; CREATE TABLE hot (id int PRIMARY KEY, n int); INSERT INTO hot VALUES (1, 1);"
+                       f"ALTER ROLE postgres RESET {limit}")
+    if not known:
+        pair.production.execute(f"ALTER ROLE postgres SET {limit} = 200")
+    with recorded(pair.production, scratch / "recording") as proxy, \
+            Speaker(proxy.port) as holder, Speaker(proxy.port) as waiter:
+        holder.send(query(f"BEGIN; SET LOCAL {limit} = 0; UPDATE hot SET n = n + 1 WHERE id = 1"))
+        holder.read_until("Z")
+        waiter.send(query(f"SET {limit} = 200" if known else "SELECT 1"))
+        waiter.read_until("Z")
+        waiter.send(query("UPDATE hot SET n = n * 10 WHERE id = 1"))
+        waiter.read_until("Z")
+        for sql in ("UPDATE hot SET n = n + 1 WHERE id = 1", "COMMIT"):
+            holder.send(query(sql))
+            holder.read_until("Z")
+        for session in (holder, waiter):
+            session.close()
+    pair.production.execute(f"ALTER ROLE postgres RESET {limit}")
+    summary = replay(scratch / "recording", pair.uri, "--speed", "max")
+    gone = 0 if known or limit == "statement_timeout" else 1  # a statement that was stopped is stopped by a cancel
+    assert (summary["errors_gone"], summary["rescues"]) == (gone, gone)
+    assert pair.target.value("SELECT n FROM hot") == (30 if gone else 3)
+
+
+@pytest.mark.parametrize("order", (("victim", "other"), ("other", "victim")), ids=("asks first", "asks second"))
+def test_the_session_that_a_deadlock_ended_is_ended_again(pair, scratch, order):
+    """In production it was the more impatient one; at the target both are as patient."""
+    for server in (pair.production, pair.target):
+        server.execute("DROP TABLE IF EXISTS hot; CREATE TABLE hot (id int PRIMARY KEY, n int);"
+                       "INSERT INTO hot VALUES (1, 1), (2, 1); DROP ROLE IF EXISTS victim, other;"
+                       "CREATE ROLE victim LOGIN SUPERUSER; CREATE ROLE other LOGIN SUPERUSER")
+    pair.production.execute("ALTER ROLE victim SET deadlock_timeout = '300ms'; ALTER ROLE other SET deadlock_timeout = '600s'")
+    with recorded(pair.production, scratch / "recording") as proxy, \
+            Speaker(proxy.port, user="victim") as victim, Speaker(proxy.port, user="other") as other:
+        for n in range(3):
+            rows = {victim: 1, other: 2}
+            for session, row in rows.items():
+                session.send(query(f"BEGIN; UPDATE hot SET n = n * 3 + {row} WHERE id = {row}"))
+                session.read_until("Z")
+            for waiting, name in enumerate(order, 1):
+                session = {"victim": victim, "other": other}[name]
+                session.send(query(f"UPDATE hot SET n = n * 5 + {n} WHERE id = {3 - rows[session]}"))
+                await_condition(lambda least=waiting: pair.production.value(
+                    "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'") >= least or least == 2, "a lock")
+            for session in (victim, other):
+                session.read_until("Z")
+                session.send(query("COMMIT"))
+                session.read_until("Z")
+        for session in (victim, other):
+            session.close()
+    pair.production.execute("ALTER ROLE victim RESET ALL; ALTER ROLE other RESET ALL")
+    summary = replay_whole(scratch / "recording", pair.uri, "--record", scratch / "replay")
+    assert summary["rescues"] == 0
+    pair.assert_same("hot")
+    compared = run_understudy("diff", scratch / "recording", scratch / "replay")
+    assert compared.returncode == 0, compared.stdout + compared.stderr
+
+
 def test_a_lock_queue_that_formed_the_other_way_round_is_resolved_and_counted(pair, scratch):
     """B asked first but dawdled in production, so A got the lock. On the target A dawdles instead: it waits for B, whose
     COMMIT waits for A's answer."""

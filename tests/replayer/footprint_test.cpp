@@ -90,6 +90,20 @@ TEST(Footprint, AddedRowsAreOrderedForTheirSequencesButWaitForNoLock) {
   EXPECT_TRUE(lock_conflict(writes(added(kOrders)), writes(all(kOrders))));
 }
 
+TEST(Footprint, OfRowsWithTheSameUniqueKeyOneWaitsForTheOther) {
+  const auto with_keys = [](std::vector<std::uint64_t> keys) {
+    Footprint footprint = writes(added(kOrders));
+    footprint.unique_keys = std::move(keys);
+    return footprint;
+  };
+  EXPECT_TRUE(lock_in_conflict(with_keys({1, 2}), with_keys({3, 2})));
+  EXPECT_FALSE(lock_in_conflict(with_keys({1, 2}), with_keys({3})));
+  Footprint pipeline;
+  for (std::uint64_t key = 0; key < 10 * kMaxUniqueKeys; ++key) pipeline.merge(with_keys({key}));
+  EXPECT_EQ(pipeline.unique_keys.size(), kMaxUniqueKeys);
+  EXPECT_TRUE(same_key_in(pipeline, with_keys({0})));
+}
+
 TEST(Footprint, RowsAddedFreelyDoNotWaitForTheOutcomeOfOthers) {
   Access freely = added(kOrders);
   freely.freely = true;

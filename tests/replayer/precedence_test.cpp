@@ -22,6 +22,14 @@ Footprint writes(std::int64_t key) {
   return footprint;
 }
 
+Footprint adds(std::uint64_t key) {
+  Footprint footprint;
+  footprint.takes_locks = true;
+  footprint.writes = {{.table = 1, .adds = true}};
+  footprint.unique_keys = {key};
+  return footprint;
+}
+
 class PrecedenceTest : public testing::Test {
  protected:
   std::vector<SessionId> arrive(std::uint64_t number) {
@@ -31,14 +39,14 @@ class PrecedenceTest : public testing::Test {
   }
   bool may_go(SessionId session, const Footprint& footprint, std::uint64_t sent_after,
               std::uint64_t answered_as = kUnknown) {
-    return precedence_.may_go(session, footprint, sent_after, answered_as);
+    return precedence_.may_go(session, footprint, {sent_after, answered_as});
   }
   Precedence precedence_;
 };
 
 TEST_F(PrecedenceTest, ARequestWaitsForEveryReplyRecordedBeforeItWasSent) {
-  const auto first = precedence_.reply_recorded(kA, anything());
-  const auto second = precedence_.reply_recorded(kB, anything());
+  const auto first = precedence_.reply_recorded(kA, anything(), 0);
+  const auto second = precedence_.reply_recorded(kB, anything(), 0);
   EXPECT_FALSE(may_go(kC, anything(), 2));
   EXPECT_EQ(arrive(second), std::vector<SessionId>{kC});
   EXPECT_FALSE(may_go(kC, anything(), 2));
@@ -47,8 +55,8 @@ TEST_F(PrecedenceTest, ARequestWaitsForEveryReplyRecordedBeforeItWasSent) {
 }
 
 TEST_F(PrecedenceTest, ASessionIsWokenOnceWhenRepliesArriveAsTheyWereRecorded) {
-  const auto first = precedence_.reply_recorded(kA, writes(1));
-  const auto second = precedence_.reply_recorded(kB, writes(1));
+  const auto first = precedence_.reply_recorded(kA, writes(1), 0);
+  const auto second = precedence_.reply_recorded(kB, writes(1), 0);
   EXPECT_FALSE(may_go(kC, writes(1), 2));
   EXPECT_EQ(arrive(first), std::vector<SessionId>{});
   EXPECT_EQ(arrive(second), std::vector<SessionId>{kC});
@@ -56,17 +64,17 @@ TEST_F(PrecedenceTest, ASessionIsWokenOnceWhenRepliesArriveAsTheyWereRecorded) {
 }
 
 TEST_F(PrecedenceTest, ARequestDoesNotWaitForRepliesRecordedAfterIt) {
-  precedence_.reply_recorded(kA, anything());
+  precedence_.reply_recorded(kA, anything(), 0);
   EXPECT_TRUE(may_go(kB, anything(), 0));
 }
 
 TEST_F(PrecedenceTest, ASessionDoesNotWaitForItsOwnReplies) {
-  precedence_.reply_recorded(kA, anything());
+  precedence_.reply_recorded(kA, anything(), 0);
   EXPECT_TRUE(may_go(kA, anything(), 1));
 }
 
 TEST_F(PrecedenceTest, WhatDoesNotConflictDoesNotWait) {
-  precedence_.reply_recorded(kA, writes(1));
+  precedence_.reply_recorded(kA, writes(1), 0);
   EXPECT_TRUE(may_go(kB, writes(2), 1));
   EXPECT_FALSE(may_go(kB, writes(1), 1));
   EXPECT_TRUE(may_go(kB, Footprint{}, 1));
@@ -74,23 +82,38 @@ TEST_F(PrecedenceTest, WhatDoesNotConflictDoesNotWait) {
 
 TEST_F(PrecedenceTest, OfTwoThatWantedOneLockAtOnceTheOneAnsweredFirstGoesFirst) {
   // B asked before A was answered, and was itself answered third.
-  const auto a = precedence_.reply_recorded(kA, writes(1));
-  precedence_.reply_recorded(kC, writes(2));
-  const auto b = precedence_.reply_recorded(kB, writes(1));
+  const auto a = precedence_.reply_recorded(kA, writes(1), 0);
+  precedence_.reply_recorded(kC, writes(2), 0);
+  const auto b = precedence_.reply_recorded(kB, writes(1), 0);
   EXPECT_FALSE(may_go(kB, writes(1), 0, b));
   EXPECT_TRUE(may_go(kA, writes(1), 0, a));
   EXPECT_EQ(arrive(a), std::vector<SessionId>{kB});
   EXPECT_TRUE(may_go(kB, writes(1), 0, b));
 }
 
+TEST_F(PrecedenceTest, WhoseKeyWasTakenWaitsForWhoTookItThoughThatOneWasAnsweredLater) {
+  const Precedence::Place refused{0, 0, true};  // B's reply is the first
+  precedence_.reply_recorded(kB, writes(2), 0);
+  precedence_.reply_recorded(kC, adds(8), 0);
+  const auto winner = precedence_.reply_recorded(kA, adds(7), 0);
+  EXPECT_FALSE(precedence_.may_go(kB, adds(7), refused));
+  EXPECT_EQ(arrive(winner), std::vector<SessionId>{kB});
+  EXPECT_TRUE(precedence_.may_go(kB, adds(7), refused));
+  // One that was asked after the refusal did not cause it; and whose key was free waits for nobody behind it.
+  precedence_.reply_recorded(kA, adds(7), 1);
+  EXPECT_TRUE(precedence_.may_go(kB, adds(7), refused));
+  precedence_.reply_recorded(kA, adds(7), 0);
+  EXPECT_TRUE(may_go(kB, adds(7), 0, 0));
+}
+
 TEST_F(PrecedenceTest, OneThatIsAnsweredOutOfSightWaitsForAllInSight) {
-  precedence_.reply_recorded(kA, writes(1));
+  precedence_.reply_recorded(kA, writes(1), 0);
   EXPECT_FALSE(may_go(kB, writes(1), 0, kUnknown));
 }
 
 TEST_F(PrecedenceTest, RepliesThatArriveInAnyOrderAreForgotten) {
   std::vector<std::uint64_t> numbers;
-  for (int i = 0; i < 1000; ++i) numbers.push_back(precedence_.reply_recorded(kA, anything()));
+  for (int i = 0; i < 1000; ++i) numbers.push_back(precedence_.reply_recorded(kA, anything(), 0));
   std::reverse(numbers.begin(), numbers.end());
   for (const std::uint64_t number : numbers) arrive(number);
   EXPECT_EQ(precedence_.waiting(), 0U);

@@ -129,6 +129,32 @@ TEST_F(RecordedSessionTest, AServerThatLeavesInTheMiddleOfAnAnswerIsNotTakenForI
   EXPECT_EQ(left_after_, std::nullopt);
 }
 
+TEST_F(RecordedSessionTest, AWaitThatCameToNothingIsToldWithItsLength) {
+  login();
+  for (const char* const sqlstate : {"55P03", "40P01", "57014"}) {
+    say(query("LOCK TABLE t"));
+    tick();
+    answer(error(sqlstate, "no") + ready());
+  }
+  say(query("INSERT INTO t VALUES (1)"));
+  answer(error("23505", "there already") + ready());
+  say(query("SELECT 1"));
+  answer(complete("SELECT 1") + ready());
+  close_session(kA, tick());
+  read();
+  std::vector<std::optional<TimeNs>> waited;
+  std::vector<Refusal> refusals;
+  for (RecordedStep step = recorded_->next(); step.kind != Kind::kEnd; step = recorded_->next()) {
+    if (step.kind != Kind::kReply) continue;
+    waited.push_back(step.ran_for);
+    refusals.push_back(step.refusal);
+  }
+  constexpr auto kLong = 2 * kMillisecond;
+  EXPECT_EQ(waited, (std::vector<std::optional<TimeNs>>{{}, kLong, kLong, kLong, {}, {}}));
+  using enum Refusal;
+  EXPECT_EQ(refusals, (std::vector<Refusal>{kNone, kNone, kDeadlock, kNone, kKeyTaken, kNone}));
+}
+
 TEST_F(RecordedSessionTest, TheLoginIsNotReplayed) {
   open_session(kA, tick());
   say("p and a secret that was left out");
@@ -227,6 +253,21 @@ TEST_F(RecordedSessionTest, AStatementStoppedOutOfSightIsToldWithTheTimeItHadRun
   read();
   EXPECT_EQ(steps(), "answered send stop answered unfinished");
   EXPECT_EQ(ran_for_, 3 * kMillisecond);
+}
+
+TEST_F(RecordedSessionTest, AnErrorThatACancelIsSentForKeepsItsTurn) {
+  login();
+  say(query("SELECT pg_sleep(600)"));
+  answer(error("57014", "canceling statement due to statement timeout") + ready());
+  const TimeNs failed = now_;
+  for (int later = 0; later < 60; ++later) tick();
+  say(terminate());
+  read();
+  while (recorded_->next().kind != Kind::kCancel) {
+  }
+  EXPECT_EQ(recorded_->next_time_lower_bound(), failed);
+  EXPECT_EQ(recorded_->next_time(), failed);
+  EXPECT_EQ(recorded_->next_turn(failed), failed);
 }
 
 TEST_F(RecordedSessionTest, ACancelsErrorThatSpansPiecesIsFound) {

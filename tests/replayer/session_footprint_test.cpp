@@ -17,7 +17,9 @@ TargetTables shop() {
   TargetTables tables;
   TableFacts item;
   item.integer_columns = {"id"};
-  item.unique_columns = {"id"};
+  item.unique_columns = {"id", "shelf", "place"};
+  item.columns = {"id", "n", "shelf", "place"};
+  item.unique = {{"id"}, {"place", "shelf"}};
   tables.add("item", item);
   tables.add("log", TableFacts());
   return tables;
@@ -135,6 +137,26 @@ TEST_F(SessionFootprintTest, RowsSelectedForUpdateAreLockedThoughMoreMayBeTouche
   EXPECT_TRUE(locked.takes_locks);
   EXPECT_EQ(keys(locked.writes), Keys{5});
   EXPECT_FALSE(exchange(query("SELECT my_function(5)")).takes_locks);
+}
+
+TEST_F(SessionFootprintTest, RowsThatAreAddedHaveTheirUniqueKeys) {
+  const auto keys_of = [this](const std::string& bytes) { return exchange(bytes).unique_keys; };
+  const auto one = keys_of(query("INSERT INTO item (n, id) VALUES (1, 5)"));
+  ASSERT_EQ(one.size(), 1U);
+  EXPECT_EQ(keys_of(query("INSERT INTO item VALUES (5)")), one);
+  EXPECT_EQ(keys_of(query("INSERT INTO item (id) VALUES ('5'::int) RETURNING id")), one);
+  EXPECT_NE(keys_of(query("INSERT INTO item (id) VALUES (6)")), one);
+  exchange(parse("s", "INSERT INTO item (id) VALUES ($1)") + sync());
+  EXPECT_EQ(keys_of(bind("", "s", {{"5"}}) + execute("") + sync()), one);
+  EXPECT_TRUE(keys_of(bind("", "s", {{.bytes = {}, .null = true}}) + execute("") + sync()).empty());
+  // Of several columns, all; of several rows, each; what a default or a query gives is not known.
+  const auto place = keys_of(query("INSERT INTO item (shelf, place) VALUES (1, 'a')"));
+  ASSERT_EQ(place.size(), 1U);
+  EXPECT_NE(keys_of(query("INSERT INTO item (shelf, place) VALUES (2, 'a')")), place);
+  EXPECT_EQ(keys_of(query("INSERT INTO item VALUES (5, 1, 2, 'b'), (7, 1, 1, 'a')")).size(), 4U);
+  EXPECT_TRUE(keys_of(query("INSERT INTO item (shelf, id) VALUES (1, DEFAULT)")).empty());
+  EXPECT_TRUE(keys_of(query("INSERT INTO item (id) SELECT 5")).empty());
+  EXPECT_TRUE(keys_of(query("INSERT INTO log VALUES (5)")).empty());
 }
 
 TEST_F(SessionFootprintTest, AnotherIsolationLevelMakesAllThatFollowsOpaque) {
