@@ -59,6 +59,15 @@ bool Precedence::may_go(SessionId session, const Footprint& footprint, const Pla
   return !(footprint.ends_transaction && waits_for_table(reads_, footprint.writes, request));
 }
 
+bool Precedence::would_miss_its_place(SessionId session, const Footprint& footprint, std::uint64_t sent_after,
+                                      std::uint64_t until) const {
+  for (std::uint64_t number = std::max(sent_after, first_); number < std::min(until, recorded()); ++number) {
+    const Reply& reply = replies_[number - first_];
+    if (!reply.arrived && reply.session != session && in_conflict(reply.footprint, footprint)) return true;
+  }
+  return false;
+}
+
 bool Precedence::waits_for(std::uint64_t number, const Request& request) {
   Reply& reply = replies_[number - first_];
   if (reply.arrived || reply.session == request.session) return false;

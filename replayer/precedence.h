@@ -40,6 +40,12 @@ class Precedence {
   // one's answer came a little later: the server had let go of the key before it was read.
   [[nodiscard]] bool may_go(SessionId session, const Footprint& footprint, const Place& place);
 
+  // Whether a request of `session` that was sent when `sent_after` replies had been recorded, and is kept
+  // back until `until` have arrived, would meet what it had not met: one of those has not arrived, and its
+  // order matters.
+  [[nodiscard]] bool would_miss_its_place(SessionId session, const Footprint& footprint,
+                                          std::uint64_t sent_after, std::uint64_t until) const;
+
  private:
   struct Reply {
     SessionId session;

@@ -183,6 +183,9 @@ bool Replay::lets_victim_ask_first(Actor& actor, const Step& step) {
   for (Victim& victim : victims_) {
     const bool together = step.sent_after <= victim.answered_as && victim.asked_after <= step.answered_as;
     if (!together || victim.session == actor.id) continue;
+    // One that was asked long before and is no part of it, maybe.
+    if (precedence_.would_miss_its_place(actor.id, step.footprint, step.sent_after, victim.asked_after))
+      continue;
     if (victim.asked_at == 0) {
       actor.waits_in_line = true;
       victim.waiting.push_back(actor.id);

@@ -235,6 +235,35 @@ def test_the_session_that_a_deadlock_ended_is_ended_again(pair, scratch, order):
     assert compared.returncode == 0, compared.stdout + compared.stderr
 
 
+def test_who_asked_long_before_a_deadlock_is_not_kept_back_for_it(pair, scratch):
+    """What the slow statement reads changes while it runs, and before the one that will be ended asks."""
+    for server in (pair.production, pair.target):
+        server.execute("DROP TABLE IF EXISTS hot, source, copied; CREATE TABLE hot (id int PRIMARY KEY, n int);"
+                       "INSERT INTO hot VALUES (1, 1), (2, 1); CREATE TABLE source (n int); CREATE TABLE copied (n int)")
+    with recorded(pair.production, scratch / "recording") as proxy, Speaker(proxy.port) as slow, \
+            Speaker(proxy.port) as one, Speaker(proxy.port) as other:
+        slow.send(query("INSERT INTO copied SELECT count(*) FROM source, pg_sleep(3)"))
+        await_condition(lambda: pair.production.value(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'") == 1, "the slow one to run")
+        for sql in ("SELECT pg_sleep(0.5)", "INSERT INTO source VALUES (1)"):
+            one.send(query(sql))
+            one.read_until("Z")
+        for session, row in ((one, 1), (other, 2)):
+            session.send(query(f"BEGIN; UPDATE hot SET n = n + 1 WHERE id = {row}"))
+            session.read_until("Z")
+        for session, row in ((one, 2), (other, 1)):
+            session.send(query(f"UPDATE hot SET n = n + 1 WHERE id = {row}"))
+        for session in (one, other):
+            session.read_until("Z")
+            session.send(query("COMMIT"))
+            session.read_until("Z")
+        slow.read_until("Z")
+        for session in (slow, one, other):
+            session.close()
+    replay_whole(scratch / "recording", pair.uri)
+    pair.assert_same("hot", "copied")
+
+
 def test_a_lock_queue_that_formed_the_other_way_round_is_resolved_and_counted(pair, scratch):
     """B asked first but dawdled in production, so A got the lock. On the target A dawdles instead: it waits for B, whose
     COMMIT waits for A's answer."""

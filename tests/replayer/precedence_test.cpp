@@ -106,6 +106,22 @@ TEST_F(PrecedenceTest, WhoseKeyWasTakenWaitsForWhoTookItThoughThatOneWasAnswered
   EXPECT_TRUE(may_go(kB, adds(7), 0, 0));
 }
 
+TEST_F(PrecedenceTest, WhoIsKeptBackMissesItsPlaceWhereOthersComeBetween) {
+  precedence_.reply_recorded(kA, writes(1), 0);
+  const auto between = precedence_.reply_recorded(kB, writes(1), 0);
+  precedence_.reply_recorded(kA, writes(1), 0);
+  const auto misses = [this](std::int64_t key, std::uint64_t sent_after, std::uint64_t until) {
+    return precedence_.would_miss_its_place(kA, writes(key), sent_after, until);
+  };
+  EXPECT_TRUE(misses(1, 1, 2));
+  EXPECT_TRUE(misses(1, 0, kUnknown));
+  EXPECT_FALSE(misses(2, 0, 3));  // not of the same
+  EXPECT_FALSE(misses(1, 0, 1));  // its own
+  EXPECT_FALSE(misses(1, 2, 3));  // before it was sent
+  arrive(between);
+  EXPECT_FALSE(misses(1, 0, 3));
+}
+
 TEST_F(PrecedenceTest, OneThatIsAnsweredOutOfSightWaitsForAllInSight) {
   precedence_.reply_recorded(kA, writes(1), 0);
   EXPECT_FALSE(may_go(kB, writes(1), 0, kUnknown));
