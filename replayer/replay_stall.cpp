@@ -178,11 +178,12 @@ void Replay::note_victim(const Actor& actor, std::uint64_t answered_as) {
 }
 
 bool Replay::lets_victim_ask_first(Actor& actor, const Step& step) {
-  const bool locks = step.footprint.anything || step.footprint.takes_locks;
-  if (!locks || step.refusal == Refusal::kDeadlock) return true;
+  if (!step.footprint.anything && !step.footprint.takes_locks) return true;
   for (Victim& victim : victims_) {
     const bool together = step.sent_after <= victim.answered_as && victim.asked_after <= step.answered_as;
     if (!together || victim.session == actor.id) continue;
+    // It was itself to be ended in a deadlock, before that one was.
+    if (step.refusal == Refusal::kDeadlock && step.answered_as < victim.answered_as) continue;
     // One that was asked long before and is no part of it, maybe.
     if (precedence_.would_miss_its_place(actor.id, step.footprint, step.sent_after, victim.asked_after))
       continue;
