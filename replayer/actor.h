@@ -36,7 +36,9 @@ struct Actor final : TranscriptClient {
   std::uint64_t lock_wait_ended = UINT64_MAX;  // answered(), when its wait for a lock was last ended
   TimeNs may_go_since = 0;                     // when the last thing it waited for arrived
   TimeNs asked_at = 0;                         // when it was last sent something
-  // Of the exchange that was read last: replies recorded before it was asked; how it was refused.
+  // Of the exchange that was read last: when it was last sent something; replies recorded before it was
+  // asked; how it was refused.
+  TimeNs read_at = 0;
   std::uint64_t asked_after = 0;
   Refusal refusal = Refusal::kNone;
   // Grows whenever a statement is over.

@@ -52,6 +52,16 @@ class Replay final : private Audience {
   [[nodiscard]] const ReplayResult& result() const { return result_; }
 
  private:
+  // The request of a session that was ended in a deadlock.
+  struct Victim {
+    SessionId session;
+    std::uint64_t asked_after;  // replies recorded before it was asked
+    std::uint64_t answered_as;
+    TimeNs recorded_at;  // it was asked
+    TimeNs asked_at;     // 0: not yet
+    std::vector<SessionId> waiting;
+  };
+
   void progressed(TranscriptClient& client) override;
   void ended(TranscriptClient& client) override;
   void count_end(Actor& actor);
@@ -116,6 +126,7 @@ class Replay final : private Audience {
   void let_first_through();
   void note_victim(const Actor& actor, std::uint64_t answered_as);
   [[nodiscard]] bool lets_victim_ask_first(Actor& actor, const Step& step);
+  [[nodiscard]] bool may_have_met(const Victim& victim, const Actor& actor, const Step& step) const;
   void victim_asked(const Actor& actor, const Step& step);
   void victim_answered(std::uint64_t reply);
   void let_through(Actor& actor);
@@ -141,15 +152,6 @@ class Replay final : private Audience {
   std::vector<SessionId> later_;    // are read on after others had their turn
   std::vector<SessionId> waiting_to_open_;
   std::size_t leaving_ = 0;  // actors of that state
-
-  // The request of a session that was ended in a deadlock.
-  struct Victim {
-    SessionId session;
-    std::uint64_t asked_after;  // replies recorded before it was asked
-    std::uint64_t answered_as;
-    TimeNs asked_at;  // 0: not yet
-    std::vector<SessionId> waiting;
-  };
 
   // kCausal.
   Precedence precedence_;

@@ -129,6 +129,7 @@ void Replay::go_on_later(SessionId session) {
 
 void Replay::queue_step(Actor& actor, Step step) {
   step.sent_after = precedence_.recorded();
+  if (step.kind == Step::Kind::kSend) actor.read_at = step.time;
   if (step.kind == Step::Kind::kSend && actor.read.quiescent) {
     actor.asked_after = step.sent_after;
     actor.refusal = Refusal::kNone;

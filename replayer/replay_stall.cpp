@@ -28,6 +28,9 @@ constexpr TimeNs kWaitPatience = 3000 * kMillisecond;
 constexpr TimeNs kCancelInterval = 50 * kMillisecond;
 // So much longer than the others of its deadlock the one that was ended waits at the target.
 constexpr TimeNs kVictimLead = 20 * kMillisecond;
+// Others are kept back for it if on record they had not asked so much sooner.
+constexpr TimeNs kVictimLag = 5000 * kMillisecond;
+constexpr TimeNs kPacedVictimLag = 100 * kMillisecond;
 // So long an answer may take from the target to here.
 constexpr TimeNs kAnswerPatience = 1000 * kMillisecond;
 
@@ -170,23 +173,17 @@ void Replay::let_first_through() {
 // chapter 20.12 of the manual): so it is the one that waits first. In production it had waited first, or so
 // much longer that others had looked already; where that time is not kept, it must ask before them.
 void Replay::note_victim(const Actor& actor, std::uint64_t answered_as) {
-  if (options_.speed > 0 && options_.speed <= 1) return;
-  const bool to_ask = std::any_of(actor.queue.begin(), actor.queue.end(), [&](const Step& step) {
-    return step.kind == Step::Kind::kSend && step.answered_as == answered_as;
-  });
-  victims_.push_back({actor.id, actor.asked_after, answered_as, to_ask ? 0 : actor.asked_at, {}});
+  Victim victim{actor.id, actor.asked_after, answered_as, actor.read_at, actor.asked_at, {}};
+  for (const Step& step : actor.queue) {
+    if (step.kind == Step::Kind::kSend && step.answered_as == answered_as) victim.asked_at = 0;
+  }
+  victims_.push_back(std::move(victim));
 }
 
 bool Replay::lets_victim_ask_first(Actor& actor, const Step& step) {
   if (!step.footprint.anything && !step.footprint.takes_locks) return true;
   for (Victim& victim : victims_) {
-    const bool together = step.sent_after <= victim.answered_as && victim.asked_after <= step.answered_as;
-    if (!together || victim.session == actor.id) continue;
-    // It was itself to be ended in a deadlock, before that one was.
-    if (step.refusal == Refusal::kDeadlock && step.answered_as < victim.answered_as) continue;
-    // One that was asked long before and is no part of it, maybe.
-    if (precedence_.would_miss_its_place(actor.id, step.footprint, step.sent_after, victim.asked_after))
-      continue;
+    if (!may_have_met(victim, actor, step)) continue;
     if (victim.asked_at == 0) {
       actor.waits_in_line = true;
       victim.waiting.push_back(actor.id);
@@ -198,6 +195,18 @@ bool Replay::lets_victim_ask_first(Actor& actor, const Step& step) {
     }
   }
   return true;
+}
+
+// Whether a request may have been another of the victim's deadlock, and is to be kept back for it.
+bool Replay::may_have_met(const Victim& victim, const Actor& actor, const Step& step) const {
+  const bool together = step.sent_after <= victim.answered_as && victim.asked_after <= step.answered_as;
+  if (!together || victim.session == actor.id) return false;
+  // It was itself to be ended in a deadlock, before that one was.
+  if (step.refusal == Refusal::kDeadlock && step.answered_as < victim.answered_as) return false;
+  // Not where it comes to the same without: a pace keeps the long waits apart.
+  const bool paced = options_.speed > 0 && options_.speed <= 1;
+  if (victim.recorded_at - step.time > (paced ? kPacedVictimLag : kVictimLag)) return false;
+  return !precedence_.would_miss_its_place(actor.id, step.footprint, step.sent_after, victim.asked_after);
 }
 
 void Replay::victim_asked(const Actor& actor, const Step& step) {

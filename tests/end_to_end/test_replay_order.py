@@ -201,8 +201,9 @@ def test_a_wait_for_a_lock_that_came_to_nothing_comes_to_nothing(pair, scratch, 
     assert pair.target.value("SELECT n FROM hot") == (30 if gone else 3)
 
 
+@pytest.mark.parametrize("speed", ("max", "1"))
 @pytest.mark.parametrize("order", (("victim", "other"), ("other", "victim")), ids=("asks first", "asks second"))
-def test_the_session_that_a_deadlock_ended_is_ended_again(pair, scratch, order):
+def test_the_session_that_a_deadlock_ended_is_ended_again(pair, scratch, order, speed):
     """In production it was the more impatient one; at the target both are as patient."""
     for server in (pair.production, pair.target):
         server.execute("DROP TABLE IF EXISTS hot; CREATE TABLE hot (id int PRIMARY KEY, n int);"
@@ -228,7 +229,7 @@ def test_the_session_that_a_deadlock_ended_is_ended_again(pair, scratch, order):
         for session in (victim, other):
             session.close()
     pair.production.execute("ALTER ROLE victim RESET ALL; ALTER ROLE other RESET ALL")
-    summary = replay_whole(scratch / "recording", pair.uri, "--record", scratch / "replay")
+    summary = replay_whole(scratch / "recording", pair.uri, "--speed", speed, "--record", scratch / "replay")
     assert summary["rescues"] == 0
     pair.assert_same("hot")
     compared = run_understudy("diff", scratch / "recording", scratch / "replay")
