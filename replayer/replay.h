@@ -59,6 +59,7 @@ class Replay final : private Audience {
     std::uint64_t answered_as;
     TimeNs recorded_at;  // it was asked
     TimeNs asked_at;     // 0: not yet
+    bool waits;          // for a lock at the target, as that was heard to say
     std::vector<SessionId> waiting;
   };
 
@@ -129,6 +130,7 @@ class Replay final : private Audience {
   [[nodiscard]] bool may_have_met(const Victim& victim, const Actor& actor, const Step& step) const;
   void victim_asked(const Actor& actor, const Step& step);
   void victim_answered(std::uint64_t reply);
+  void ask_about_victims();
   void let_through(Actor& actor);
   void rescue(const std::vector<BackendActivity>& activities);
   [[nodiscard]] std::unordered_set<std::uint32_t> waiting_as_recorded() const;

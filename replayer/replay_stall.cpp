@@ -26,8 +26,8 @@ constexpr TimeNs kPatience = 1000 * kMillisecond;
 // stuck.
 constexpr TimeNs kWaitPatience = 3000 * kMillisecond;
 constexpr TimeNs kCancelInterval = 50 * kMillisecond;
-// So much longer than the others of its deadlock the one that was ended waits at the target.
-constexpr TimeNs kVictimLead = 20 * kMillisecond;
+// So long at most the others of its deadlock wait for the one that was ended to wait at the target.
+constexpr TimeNs kVictimLead = 500 * kMillisecond;
 // Others are kept back for it if on record they had not asked so much sooner.
 constexpr TimeNs kVictimLag = 5000 * kMillisecond;
 constexpr TimeNs kPacedVictimLag = 100 * kMillisecond;
@@ -68,6 +68,7 @@ void Replay::cancel_again(SessionId session, std::uint64_t answered, TimeNs not_
 
 void Replay::watch() {
   if (finished_) return;
+  ask_about_victims();
   const TimeNs now = proxy::now_ns();
   if (now - part_.ensemble.last_progress() >= stall_wait_) {
     ask_about_locks();
@@ -173,7 +174,7 @@ void Replay::let_first_through() {
 // chapter 20.12 of the manual): so it is the one that waits first. In production it had waited first, or so
 // much longer that others had looked already; where that time is not kept, it must ask before them.
 void Replay::note_victim(const Actor& actor, std::uint64_t answered_as) {
-  Victim victim{actor.id, actor.asked_after, answered_as, actor.read_at, actor.asked_at, {}};
+  Victim victim{actor.id, actor.asked_after, answered_as, actor.read_at, actor.asked_at, false, {}};
   for (const Step& step : actor.queue) {
     if (step.kind == Step::Kind::kSend && step.answered_as == answered_as) victim.asked_at = 0;
   }
@@ -189,12 +190,35 @@ bool Replay::lets_victim_ask_first(Actor& actor, const Step& step) {
       victim.waiting.push_back(actor.id);
       return false;
     }
-    if (proxy::now_ns() < victim.asked_at + kVictimLead) {
-      go_on_at(actor, victim.asked_at + kVictimLead);
-      return false;
-    }
+    const TimeNs now = proxy::now_ns();
+    if (victim.waits || now >= victim.asked_at + kVictimLead) continue;
+    go_on_at(actor, now + kWatchInterval);
+    return false;
   }
   return true;
+}
+
+void Replay::ask_about_victims() {
+  std::vector<std::uint32_t> pids;
+  for (const Victim& victim : victims_) {
+    const auto found = actors_.find(victim.session);
+    if (victim.asked_at != 0 && !victim.waits && found != actors_.end())
+      pids.push_back(found->second->process_id());
+  }
+  if (pids.empty()) return;
+  const auto deliver = [this](std::function<void()> task) { worker_.loop().post(std::move(task)); };
+  const auto answer = [this, asked = proxy::now_ns()](const std::vector<BackendActivity>& activities) {
+    std::unordered_set<std::uint32_t> waiting;
+    for (const BackendActivity& activity : activities) {
+      if (!activity.blocked_by.empty()) waiting.insert(activity.process_id);
+    }
+    for (Victim& victim : victims_) {
+      const auto found = actors_.find(victim.session);
+      if (victim.asked_at == 0 || victim.asked_at > asked || found == actors_.end()) continue;
+      victim.waits = victim.waits || waiting.contains(found->second->process_id());
+    }
+  };
+  part_.monitor.ask(std::move(pids), deliver, answer);
 }
 
 // Whether a request may have been another of the victim's deadlock, and is to be kept back for it.
