@@ -147,7 +147,7 @@ def test_who_gets_a_lock_when_many_want_it_at_once_is_as_it_was(pair, scratch, l
 @pytest.mark.parametrize("autocommit", (True, False), ids=("autocommit", "transactions"))
 @pytest.mark.parametrize("key", ("int", "text"))
 def test_whose_row_with_a_unique_key_came_first_is_as_it_was(pair, scratch, autocommit, key):
-    """Four sessions add the same key at once; three are refused. The keys that come next depend on who was."""
+    """Four sessions add the same key at once; three are refused."""
     for server in (pair.production, pair.target):
         server.execute(f"DROP TABLE IF EXISTS taken; CREATE TABLE taken (id {key} PRIMARY KEY, who int, n serial)")
     with recorded(pair.production, scratch / "recording") as proxy:
