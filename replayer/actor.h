@@ -4,6 +4,7 @@
 
 #include <deque>
 #include <memory>
+#include <optional>
 
 #include "replayer/recorded_session.h"
 #include "replayer/step.h"
@@ -23,7 +24,8 @@ struct Actor final : TranscriptClient {
   bool over = false;           // kEnd was read
   bool terminated = false;     // it has said good-bye
   bool leaving = false;        // with nothing outstanding; its slot at the server will soon be free
-  bool waits_in_line = false;  // for a reply of another session
+  bool waits_in_line = false;  // for another session
+  std::optional<std::uint64_t> waits_for;  // then: for this reply
   bool timer_set = false;
   bool known = false;    // its process, to the others
   bool counted = false;  // as logged in, by the others
@@ -41,6 +43,7 @@ struct Actor final : TranscriptClient {
   TimeNs read_at = 0;
   std::uint64_t asked_after = 0;
   Refusal refusal = Refusal::kNone;
+  Unanswered unanswered{id};
   // Grows whenever a statement is over.
   [[nodiscard]] std::uint64_t answered() const { return mark().ready_count + errors(); }
   // The recorded client never logged in, so it is no matter whether this one does.

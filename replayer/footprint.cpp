@@ -63,6 +63,14 @@ bool lock_in_conflict(const Footprint& one, const Footprint& other) {
          });
 }
 
+bool snapshot_in_conflict(const Footprint& statement, const Footprint& end) {
+  if (statement.anything || end.anything || overlap(statement.reads, end.writes)) return true;
+  return any_pair(statement.writes, end.writes, [](const Access& mine, const Access& theirs) {
+    const bool same_row = mine.column != 0 && mine.column == theirs.column && !mine.some && !theirs.adds;
+    return !mine.adds && mine.overlaps(theirs) && !same_row;
+  });
+}
+
 bool same_key_in(const Footprint& one, const Footprint& other) {
   return any_pair(one.unique_keys, other.unique_keys, std::equal_to<>());
 }

@@ -16,6 +16,7 @@ struct Access {
   bool adds = false;    // only rows that were not there before
   bool freely = false;  // and nothing of them must be unique: they wait for no other's outcome
   bool shared = false;  // locked as others may at the same time: FOR SHARE
+  bool some = false;    // of these rows, those that meet another condition as well
   bool operator==(const Access&) const = default;
   [[nodiscard]] bool overlaps(const Access& other) const {
     if (table != other.table) return false;
@@ -54,6 +55,9 @@ struct Footprint {
 // Whether one of the two gets a lock that the other waits for: even if they overlapped, the one that was
 // answered first must be answered first again.
 [[nodiscard]] bool lock_in_conflict(const Footprint& one, const Footprint& other);
+// Whether it depends on its order with the end of the other's transaction what the statement sees, even if
+// they overlapped. A row that both change is none of it: who waits for it goes on with what it has become.
+[[nodiscard]] bool snapshot_in_conflict(const Footprint& statement, const Footprint& end);
 // Whether both add a row with the same unique key.
 [[nodiscard]] bool same_key_in(const Footprint& one, const Footprint& other);
 

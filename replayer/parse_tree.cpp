@@ -303,6 +303,7 @@ class Reader {
     const Var where = body->get("whereClause");
     const Object::Ptr both = node(where, "BoolExpr");
     if (both && text_of(both, "boolop") == "AND_EXPR") {
+      rows.some = true;
       for (const Var& part : *both->getArray("args")) {
         if (rows.column == 0) find_equality(part, facts, rows);
       }
@@ -349,6 +350,8 @@ class Reader {
       lock_tables(body->get("relations"), nullptr, false);
     } else if (type == "FuncCall") {
       lock_advisory(body);
+    } else if (type == "TransactionStmt" || type == "CallStmt") {
+      tree_.shape.ends = true;
     }
   }
 

@@ -41,22 +41,24 @@ void Precedence::arrived(std::uint64_t number, std::vector<SessionId>& woken) {
   }
 }
 
-bool Precedence::may_go(SessionId session, const Footprint& footprint, const Place& place) {
-  if (footprint.empty()) return true;
+std::optional<std::uint64_t> Precedence::in_the_way_of(SessionId session, const Footprint& footprint,
+                                                       const Place& place) {
+  if (footprint.empty()) return std::nullopt;
   const std::uint64_t end = place.key_taken ? recorded() : std::max(place.sent_after, place.answered_as);
   const Request request{session, footprint, place, std::min(end, recorded())};
   if (footprint.anything) {  // of all that has not arrived, the last of another session
     for (std::uint64_t number = request.end; number > first_; --number) {
-      if (waits_for(number - 1, request)) return false;
+      if (waits_for(number - 1, request)) return number - 1;
     }
-    return true;
+    return std::nullopt;
   }
-  if (waits_for_any(anything_, request)) return false;
-  if (footprint.login && waits_for_any(closings_, request)) return false;
-  if (footprint.closing && waits_for_any(logins_, request)) return false;
-  if (waits_for_table(writes_, footprint.writes, request)) return false;
-  if (waits_for_table(writes_, footprint.reads, request)) return false;
-  return !(footprint.ends_transaction && waits_for_table(reads_, footprint.writes, request));
+  auto found = last_of(anything_, request);
+  if (!found && footprint.login) found = last_of(closings_, request);
+  if (!found && footprint.closing) found = last_of(logins_, request);
+  if (!found) found = last_of_tables(writes_, footprint.writes, request);
+  if (!found) found = last_of_tables(writes_, footprint.reads, request);
+  if (!found && footprint.ends_transaction) found = last_of_tables(reads_, footprint.writes, request);
+  return found;
 }
 
 bool Precedence::would_miss_its_place(SessionId session, const Footprint& footprint, std::uint64_t sent_after,
@@ -84,25 +86,25 @@ bool Precedence::waits_for(std::uint64_t number, const Request& request) {
   return in_the_way;
 }
 
-bool Precedence::waits_for_any(Numbers& numbers, const Request& request) {
-  const auto has_arrived = [this](std::uint64_t number) {
-    return number < first_ || replies_[number - first_].arrived;
-  };
+std::optional<std::uint64_t> Precedence::last_of(Numbers& numbers, const Request& request) {
   while (!numbers.empty() && has_arrived(numbers.front())) numbers.pop_front();
   auto number = std::lower_bound(numbers.begin(), numbers.end(), request.end);
   while (number != numbers.begin()) {
     if (has_arrived(*--number)) continue;
-    if (waits_for(*number, request)) return true;
+    if (waits_for(*number, request)) return *number;
   }
-  return false;
+  return std::nullopt;
 }
 
-bool Precedence::waits_for_table(std::unordered_map<std::uint64_t, Numbers>& of_tables,
-                                 const std::vector<Access>& rows, const Request& request) {
-  return std::any_of(rows.begin(), rows.end(), [&](const Access& access) {
-    const auto found = of_tables.find(access.table);
-    return found != of_tables.end() && waits_for_any(found->second, request);
-  });
+std::optional<std::uint64_t> Precedence::last_of_tables(std::unordered_map<std::uint64_t, Numbers>& of_tables,
+                                                        const std::vector<Access>& rows,
+                                                        const Request& request) {
+  for (const Access& access : rows) {
+    const auto numbers = of_tables.find(access.table);
+    if (numbers == of_tables.end()) continue;
+    if (const auto found = last_of(numbers->second, request)) return found;
+  }
+  return std::nullopt;
 }
 
 }  // namespace understudy::replayer

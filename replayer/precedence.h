@@ -6,6 +6,7 @@
 #pragma once
 
 #include <deque>
+#include <optional>
 #include <unordered_map>
 #include <vector>
 
@@ -29,16 +30,22 @@ class Precedence {
   // How many were recorded so far: a request sent now has all below this number before it.
   [[nodiscard]] std::uint64_t recorded() const { return first_ + replies_.size(); }
 
+  [[nodiscard]] bool has_arrived(std::uint64_t number) const {
+    return number < first_ || (number < recorded() && replies_[number - first_].arrived);
+  }
+
   // Replies held: those that have not arrived and what came between them.
   [[nodiscard]] std::size_t waiting() const { return replies_.size(); }
 
   // It has arrived on stage. Whoever waited for it is appended to `woken`.
   void arrived(std::uint64_t number, std::vector<SessionId>& woken);
 
-  // Whether a request of `session` may go. If it may not, the session is woken when the last reply in its way
-  // has arrived: it is likely then that all have. Whose key was taken waits for who took it, also where that
-  // one's answer came a little later: the server had let go of the key before it was read.
-  [[nodiscard]] bool may_go(SessionId session, const Footprint& footprint, const Place& place);
+  // A reply that a request of `session` waits for; none when it may go. The session is woken when it has
+  // arrived: it is the last of those in its way, so it is likely then that all have. Whose key was taken
+  // waits for who took it, also where that one's answer came a little later: the server had let go of the key
+  // before it was read.
+  [[nodiscard]] std::optional<std::uint64_t> in_the_way_of(SessionId session, const Footprint& footprint,
+                                                           const Place& place);
 
   // Whether a request of `session` that was sent when `sent_after` replies had been recorded, and is kept
   // back until `until` have arrived, would meet what it had not met: one of those has not arrived, and its
@@ -65,9 +72,9 @@ class Precedence {
     std::uint64_t end;  // replies from here on do not matter
   };
   bool waits_for(std::uint64_t number, const Request& request);
-  bool waits_for_any(Numbers& numbers, const Request& request);
-  bool waits_for_table(std::unordered_map<std::uint64_t, Numbers>& of_tables, const std::vector<Access>& rows,
-                       const Request& request);
+  std::optional<std::uint64_t> last_of(Numbers& numbers, const Request& request);
+  std::optional<std::uint64_t> last_of_tables(std::unordered_map<std::uint64_t, Numbers>& of_tables,
+                                              const std::vector<Access>& rows, const Request& request);
   void index(std::uint64_t number, const Footprint& footprint);
 
   std::deque<Reply> replies_;

@@ -72,7 +72,10 @@ void Replay::abandon() {
 // Ends all sessions; what they run is cancelled, so that nobody waits for it.
 void Replay::finish() {
   stopping_ = true;
-  std::erase_if(actors_, [](const auto& entry) { return !entry.second->started(); });
+  std::erase_if(actors_, [this](const auto& entry) {
+    if (!entry.second->started()) snapshots_.answered(entry.second->unanswered, UINT64_MAX);
+    return !entry.second->started();
+  });
   for (const auto& [id, actor] : actors_) {
     if (!actor->open()) continue;
     cancel_again(id, actor->answered(), 0);

@@ -24,6 +24,7 @@
 #include "replayer/replay_options.h"
 #include "replayer/replay_result.h"
 #include "replayer/session_directory.h"
+#include "replayer/snapshot_order.h"
 #include "replayer/target.h"
 #include "replayer/turns.h"
 
@@ -86,7 +87,7 @@ class Replay final : private Audience {
   [[nodiscard]] bool read_on(Actor& actor);
   void queue_step(Actor& actor, Step step);
   void note_reply(Actor& actor, Step& reply);
-  static void note_answer(Actor& actor, std::uint64_t number, Refusal refusal);
+  void note_answer(Actor& actor, std::uint64_t number, Refusal refusal);
   [[nodiscard]] std::optional<TimeNs> earliest();
   [[nodiscard]] std::optional<TimeNs> next_time(SessionId session, TimeNs at_least);
   void admit_next();
@@ -128,6 +129,9 @@ class Replay final : private Audience {
   void note_victim(const Actor& actor, std::uint64_t answered_as);
   [[nodiscard]] bool lets_victim_ask_first(Actor& actor, const Step& step);
   [[nodiscard]] bool may_have_met(const Victim& victim, const Actor& actor, const Step& step) const;
+  [[nodiscard]] bool lets_others_begin(Actor& actor, const Step& step);
+  [[nodiscard]] bool begins_later(const Beginning& other, const Step& step) const;
+  void note_sent(Actor& actor, Step& step);
   void victim_asked(const Actor& actor, const Step& step);
   void victim_answered(std::uint64_t reply);
   void ask_about_victims();
@@ -157,6 +161,7 @@ class Replay final : private Audience {
 
   // kCausal.
   Precedence precedence_;
+  SnapshotOrder snapshots_;
   std::vector<Victim> victims_;  // not yet answered
   // Ended by the target before it was read what their clients did: whether they went on, and, of those that
   // could not log in (with the reason), whether they could when they were recorded.

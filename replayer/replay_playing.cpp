@@ -1,5 +1,7 @@
 // Replay: from the actors' queues to the stage. A step is played when its own session has come as far as it
 // had, when the order allows, and when it is due.
+#include <algorithm>
+
 #include "formats/transcript/known_replies.h"
 #include "formats/wire/message_types.h"
 #include "proxy/clock.h"
@@ -12,6 +14,8 @@ namespace {
 constexpr std::size_t kLeavingAtOnce = 8;  // of all parts
 // How often it is looked whether a client that is to leave in the middle of an answer has heard enough of it.
 constexpr TimeNs kLeaveInterval = 10'000'000;
+// So long a statement may take from here until it sees what it will see.
+constexpr TimeNs kBeginning = 20'000'000;
 
 // A piece that ends with a Terminate message.
 bool says_good_bye(ByteView bytes) {
@@ -52,6 +56,7 @@ void Replay::play(Actor& actor) {
     progress_.recorded_at.store(step.time, std::memory_order_relaxed);
     played_until_ = std::max(played_until_, step.time);
     if (reader_) reader_->played(step);
+    note_sent(actor, step);
     actor.queue.pop_front();
   }
 }
@@ -153,8 +158,46 @@ bool Replay::in_turn(Actor& actor, const Step& step) {
   Precedence::Place place{step.sent_after, step.answered_as, step.refusal == Refusal::kKeyTaken};
   // It asks for a lock that it does not get, whoever gets it.
   if (step.refusal == Refusal::kDeadlock) place.answered_as = step.sent_after;
-  actor.waits_in_line = !precedence_.may_go(actor.id, step.footprint, place);
-  return !actor.waits_in_line && lets_victim_ask_first(actor, step);
+  actor.waits_for = precedence_.in_the_way_of(actor.id, step.footprint, place);
+  actor.waits_in_line = actor.waits_for.has_value();
+  if (!actor.waits_in_line) return lets_victim_ask_first(actor, step) && lets_others_begin(actor, step);
+  if (step.beginning) wake(step.beginning->waiting);  // some may not wait for it now
+  return false;
+}
+
+// So that it does not bring about what they did not see.
+bool Replay::lets_others_begin(Actor& actor, const Step& step) {
+  for (const auto& other : step.begun_before) {
+    if (precedence_.has_arrived(other->answered_as)) continue;
+    if (other->sent_at == 0) {
+      if (begins_later(*other, step)) continue;
+      actor.waits_in_line = true;
+      other->waiting.push_back(actor.id);
+      return false;
+    }
+    const TimeNs when = other->sent_at + std::min(step.time - other->recorded_at, kBeginning);
+    if (proxy::now_ns() >= when) continue;
+    go_on_at(actor, when);
+    return false;
+  }
+  return true;
+}
+
+// It waits for a reply that came after this step: for who got a lock before it did, though it had asked
+// first.
+bool Replay::begins_later(const Beginning& other, const Step& step) const {
+  const auto found = actors_.find(other.session);
+  if (found == actors_.end()) return true;
+  const Actor& actor = *found->second;
+  return actor.waits_in_line && actor.waits_for && *actor.waits_for >= step.sent_after &&
+         actor.queue.front().beginning.get() == &other;
+}
+
+// Nothing of it is needed any more but its place.
+void Replay::note_sent(Actor& actor, Step& step) {
+  if (!reader_ || step.kind != Step::Kind::kSend) return;
+  snapshots_.sent(actor.unanswered, step, proxy::now_ns());
+  if (step.beginning) wake(step.beginning->waiting);
 }
 
 void Replay::note_arrival(std::uint64_t reply) {
@@ -184,12 +227,14 @@ void Replay::note_leaving(Actor& actor) {
 
 // The session is over: nobody waits for the rest of it.
 void Replay::drop_queue(Actor& actor) {
-  for (const Step& step : actor.queue) {
+  for (Step& step : actor.queue) {
     if (reader_) reader_->played(step);
+    note_sent(actor, step);
     if (step.kind == Step::Kind::kReply) note_arrival(step.sent_after);
     if (step.kind == Step::Kind::kEnd) note_arrival(step.answered_as);
   }
   actor.queue.clear();
+  snapshots_.answered(actor.unanswered, UINT64_MAX);
 }
 
 TimeNs Replay::due_time(TimeNs recorded) const {

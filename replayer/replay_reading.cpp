@@ -145,6 +145,8 @@ void Replay::queue_step(Actor& actor, Step step) {
     note_answer(actor, step.answered_as, Refusal::kNone);
   }
   actor.queue.push_back(std::move(step));
+  if (reader_ && actor.queue.back().kind == Step::Kind::kSend)
+    snapshots_.read(actor.unanswered, actor.queue.back());
 }
 
 // Requests sent from now on have this reply before them.
@@ -163,6 +165,7 @@ void Replay::note_reply(Actor& actor, Step& reply) {
 
 // What was sent since everything was answered is answered by this reply.
 void Replay::note_answer(Actor& actor, std::uint64_t number, Refusal refusal) {
+  snapshots_.answered(actor.unanswered, number);
   for (auto step = actor.queue.rbegin(); step != actor.queue.rend(); ++step) {
     if (step->kind == Step::Kind::kReply && step->checkpoint.quiescent) break;
     if (step->kind != Step::Kind::kSend) continue;

@@ -57,7 +57,8 @@ Access resolve(const StatementShape::Rows& rows, const KnownStatement& statement
                 .key = 0,
                 .adds = rows.adds,
                 .freely = rows.freely,
-                .shared = rows.shared};
+                .shared = rows.shared,
+                .some = rows.some};
   if (rows.column == 0 || rows.placeholder == 0) return access;
   const auto value = value_of(rows.placeholder, statement, bind);
   if (!value || !value->integer) return access;
@@ -196,6 +197,7 @@ void SessionFootprint::run(const StatementShape& shape, Footprint rows) {
     case Kind::kAnything:
       may_touch_anything();
       now_.takes_locks = now_.takes_locks || !rows.writes.empty();
+      now_.ends_transaction = now_.ends_transaction || shape.ends;
       return now_.merge(rows);
     case Kind::kNothing:
       return;
@@ -239,6 +241,7 @@ void SessionFootprint::add_rows(const Footprint& rows) {
 
 void SessionFootprint::may_touch_anything() {
   now_.anything = true;
+  now_.ends_transaction = now_.ends_transaction || !in_block_ || statements_ == nullptr;
   transaction_anything_ = true;
   ever_anything_ = true;
 }

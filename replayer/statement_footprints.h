@@ -34,6 +34,7 @@ struct StatementShape {
     bool adds = false;
     bool freely = false;  // as in Access
     bool shared = false;  // as in Access
+    bool some = false;    // as in Access
   };
   // What must be unique of a row that is added.
   struct UniqueKey {
@@ -41,6 +42,7 @@ struct StatementShape {
     std::vector<std::uint32_t> placeholders;
   };
   Kind kind = Kind::kAnything;
+  bool ends = false;         // of kAnything: a transaction, among others
   std::vector<Rows> writes;  // of kAnything, what it is seen to lock
   std::vector<Rows> reads;
   std::vector<UniqueKey> unique_keys;

@@ -6,6 +6,7 @@
 
 #include "replayer/footprint.h"
 #include "replayer/recorded_session.h"
+#include "replayer/snapshot_order.h"
 
 namespace understudy::replayer {
 
@@ -22,6 +23,9 @@ struct Step {
   std::uint64_t sent_after = 0;      // so many replies were recorded before it; kReply: its own number
   // The reply that ends the exchange it belongs to; past all numbers while that is not known.
   std::uint64_t answered_as = UINT64_MAX;
+  // kCausal, kSend: its own, if anybody waits for it; those that it waits for.
+  std::shared_ptr<Beginning> beginning;
+  Beginnings begun_before;
 };
 
 // None when there is nothing to play.

@@ -157,5 +157,23 @@ TEST(Footprint, MergingKeepsWhatEitherTouches) {
   EXPECT_TRUE(conflict(both, commit(rows(kItems, 1))));
 }
 
+TEST(Footprint, WhatIsSeenOfATransactionThatEndsBesideIsWhatIsReadAndNotWhatIsWaitedFor) {
+  EXPECT_TRUE(snapshot_in_conflict(reads(all(kOrders)), commit(rows(kOrders, 1))));
+  EXPECT_FALSE(snapshot_in_conflict(reads(rows(kOrders, 2)), commit(rows(kOrders, 1))));
+  EXPECT_TRUE(snapshot_in_conflict(anything(), commit(rows(kOrders, 1))));
+  // Of one row, whoever waits goes on with what it has become; but it does not find another in its place, and
+  // others may come to fulfil a condition.
+  EXPECT_FALSE(snapshot_in_conflict(writes(rows(kOrders, 1)), commit(rows(kOrders, 1))));
+  EXPECT_TRUE(snapshot_in_conflict(writes(rows(kOrders, 1)), commit(added(kOrders))));
+  Access with_condition = rows(kOrders, 1);
+  with_condition.some = true;
+  EXPECT_TRUE(snapshot_in_conflict(writes(with_condition), commit(rows(kOrders, 1))));
+  EXPECT_TRUE(snapshot_in_conflict(writes(all(kOrders)), commit(rows(kOrders, 1))));
+  EXPECT_TRUE(
+      snapshot_in_conflict(writes({.table = kOrders, .column = kOther, .key = 1}), commit(rows(kOrders, 1))));
+  // What is added sees nothing.
+  EXPECT_FALSE(snapshot_in_conflict(writes(added(kOrders)), commit(all(kOrders))));
+}
+
 }  // namespace
 }  // namespace understudy::replayer

@@ -39,7 +39,7 @@ class PrecedenceTest : public testing::Test {
   }
   bool may_go(SessionId session, const Footprint& footprint, std::uint64_t sent_after,
               std::uint64_t answered_as = kUnknown) {
-    return precedence_.may_go(session, footprint, {sent_after, answered_as});
+    return !precedence_.in_the_way_of(session, footprint, {sent_after, answered_as});
   }
   Precedence precedence_;
 };
@@ -96,12 +96,12 @@ TEST_F(PrecedenceTest, WhoseKeyWasTakenWaitsForWhoTookItThoughThatOneWasAnswered
   precedence_.reply_recorded(kB, writes(2), 0);
   precedence_.reply_recorded(kC, adds(8), 0);
   const auto winner = precedence_.reply_recorded(kA, adds(7), 0);
-  EXPECT_FALSE(precedence_.may_go(kB, adds(7), refused));
+  EXPECT_TRUE(precedence_.in_the_way_of(kB, adds(7), refused));
   EXPECT_EQ(arrive(winner), std::vector<SessionId>{kB});
-  EXPECT_TRUE(precedence_.may_go(kB, adds(7), refused));
+  EXPECT_FALSE(precedence_.in_the_way_of(kB, adds(7), refused));
   // One that was asked after the refusal did not cause it; and whose key was free waits for nobody behind it.
   precedence_.reply_recorded(kA, adds(7), 1);
-  EXPECT_TRUE(precedence_.may_go(kB, adds(7), refused));
+  EXPECT_FALSE(precedence_.in_the_way_of(kB, adds(7), refused));
   precedence_.reply_recorded(kA, adds(7), 0);
   EXPECT_TRUE(may_go(kB, adds(7), 0, 0));
 }

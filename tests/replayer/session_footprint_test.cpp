@@ -126,6 +126,13 @@ TEST_F(SessionFootprintTest, AMessageThatSpansPiecesMayTouchAnything) {
   EXPECT_FALSE(exchange(whole).anything);
 }
 
+TEST_F(SessionFootprintTest, WhatIsNotUnderstoodEndsATransactionOutsideOfOneOrIfItSaysSo) {
+  EXPECT_TRUE(exchange(query("SELECT charge(5)")).ends_transaction);
+  EXPECT_FALSE(exchange(query("BEGIN"), 'T').ends_transaction);
+  EXPECT_FALSE(exchange(query("SELECT charge(5)"), 'T').ends_transaction);
+  EXPECT_TRUE(exchange(query("SELECT charge(5); COMMIT")).ends_transaction);
+}
+
 TEST_F(SessionFootprintTest, CopyAndFunctionCallsMayTouchAnything) {
   EXPECT_TRUE(exchange(test::copy_data("1\n")).anything);
   EXPECT_TRUE(exchange(test::function_call(957)).anything);
