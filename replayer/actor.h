@@ -25,7 +25,9 @@ struct Actor final : TranscriptClient {
   bool terminated = false;     // it has said good-bye
   bool leaving = false;        // with nothing outstanding; its slot at the server will soon be free
   bool waits_in_line = false;  // for another session
-  std::optional<std::uint64_t> waits_for;  // then: for this reply
+  SessionId behind;            // then: for that one
+  std::optional<std::uint64_t> waits_for;  // and for this reply of it
+  TimeNs held_until = 0;  // when the last reply was recorded that a request waited for though it came later
   bool timer_set = false;
   bool known = false;    // its process, to the others
   bool counted = false;  // as logged in, by the others
@@ -41,7 +43,7 @@ struct Actor final : TranscriptClient {
   // Of the exchange that was read last: when it was last sent something; replies recorded before it was
   // asked; how it was refused.
   TimeNs read_at = 0;
-  std::uint64_t asked_after = 0;
+  Moment asked{.replies = 0, .time = 0};
   Refusal refusal = Refusal::kNone;
   Unanswered unanswered{id};
   // Grows whenever a statement is over.

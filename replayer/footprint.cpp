@@ -55,20 +55,30 @@ bool in_conflict(const Footprint& one, const Footprint& other) {
          (other.ends_transaction && overlap(one.reads, other.writes));
 }
 
-bool lock_in_conflict(const Footprint& one, const Footprint& other) {
-  if (!one.takes_locks || !other.takes_locks) return false;
-  return same_key_in(one, other) ||
-         any_pair(one.writes, other.writes, [](const Access& mine, const Access& theirs) {
-           return mine.overlaps(theirs) && !(mine.adds && theirs.adds) && !(mine.shared && theirs.shared);
+bool lock_in_conflict(const Footprint& first, const Footprint& second) {
+  if (!first.takes_locks || !second.takes_locks) return false;
+  return same_key_in(first, second) ||
+         any_pair(first.writes, second.writes, [&](const Access& held, const Access& wanted) {
+           if (held.adds && wanted.adds) return false;
+           if (held.adds && !wanted.meets_added && !first.anything) return false;
+           return held.overlaps(wanted) && !(held.shared && wanted.shared);
          });
 }
 
 bool snapshot_in_conflict(const Footprint& statement, const Footprint& end) {
   if (statement.anything || end.anything || overlap(statement.reads, end.writes)) return true;
   return any_pair(statement.writes, end.writes, [](const Access& mine, const Access& theirs) {
-    const bool same_row = mine.column != 0 && mine.column == theirs.column && !mine.some && !theirs.adds;
-    return !mine.adds && mine.overlaps(theirs) && !same_row;
+    if (mine.adds || !mine.overlaps(theirs)) return false;
+    return theirs.adds || (mine.where & theirs.sets) != 0;
   });
+}
+
+bool finds_others(const Footprint& statement, const Footprint& end) {
+  if (statement.anything || end.anything) return false;
+  return overlap(statement.reads, end.writes) ||
+         any_pair(statement.writes, end.writes, [](const Access& mine, const Access& theirs) {
+           return !mine.adds && mine.overlaps(theirs) && (mine.where & theirs.sets) != 0;
+         });
 }
 
 bool same_key_in(const Footprint& one, const Footprint& other) {

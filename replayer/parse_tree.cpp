@@ -10,6 +10,7 @@
 #include <unordered_set>
 
 #include "formats/wire/content_hash.h"
+#include "replayer/harmless_functions.h"
 
 namespace understudy::replayer {
 namespace {
@@ -28,84 +29,6 @@ const std::unordered_set<std::string_view> kHarmlessNodes = {
     "ParamRef",         "RangeFunction", "RangeSubselect", "RangeVar",    "ResTarget",     "RowExpr",
     "SQLValueFunction", "SelectStmt",    "SetToDefault",   "SortBy",      "String",        "SubLink",
     "TypeCast",         "UpdateStmt",    "WindowDef"};
-
-// Functions that do nothing but compute. What is not listed may do anything: nextval, pg_notify, one's own.
-const std::unordered_set<std::string_view> kHarmlessFunctions = {"abs",
-                                                                 "age",
-                                                                 "array_agg",
-                                                                 "array_length",
-                                                                 "array_position",
-                                                                 "array_to_string",
-                                                                 "avg",
-                                                                 "bool_and",
-                                                                 "bool_or",
-                                                                 "btrim",
-                                                                 "ceil",
-                                                                 "ceiling",
-                                                                 "char_length",
-                                                                 "concat",
-                                                                 "concat_ws",
-                                                                 "count",
-                                                                 "date_part",
-                                                                 "date_trunc",
-                                                                 "dense_rank",
-                                                                 "exp",
-                                                                 "extract",
-                                                                 "floor",
-                                                                 "format",
-                                                                 "generate_series",
-                                                                 "greatest",
-                                                                 "initcap",
-                                                                 "json_agg",
-                                                                 "json_build_object",
-                                                                 "jsonb_agg",
-                                                                 "jsonb_build_object",
-                                                                 "lag",
-                                                                 "lead",
-                                                                 "least",
-                                                                 "left",
-                                                                 "length",
-                                                                 "ln",
-                                                                 "lower",
-                                                                 "lpad",
-                                                                 "ltrim",
-                                                                 "max",
-                                                                 "md5",
-                                                                 "min",
-                                                                 "mod",
-                                                                 "now",
-                                                                 "nullif",
-                                                                 "position",
-                                                                 "power",
-                                                                 "random",
-                                                                 "rank",
-                                                                 "repeat",
-                                                                 "replace",
-                                                                 "reverse",
-                                                                 "right",
-                                                                 "round",
-                                                                 "row_number",
-                                                                 "row_to_json",
-                                                                 "rpad",
-                                                                 "rtrim",
-                                                                 "sign",
-                                                                 "split_part",
-                                                                 "sqrt",
-                                                                 "string_agg",
-                                                                 "strpos",
-                                                                 "substr",
-                                                                 "substring",
-                                                                 "sum",
-                                                                 "to_char",
-                                                                 "to_date",
-                                                                 "to_json",
-                                                                 "to_jsonb",
-                                                                 "to_number",
-                                                                 "to_timestamp",
-                                                                 "trim",
-                                                                 "trunc",
-                                                                 "unnest",
-                                                                 "upper"};
 
 // Statements that are not followed, but leave tables what they are.
 const std::unordered_set<std::string_view> kLeaveTables = {
@@ -143,6 +66,8 @@ Object::Ptr node(const Var& var, const char* type) {
   if (var.type() != typeid(Object::Ptr)) return nullptr;
   return var.extract<Object::Ptr>()->getObject(type);
 }
+
+std::uint64_t column_bit(const std::string& name) { return std::uint64_t{1} << (hash_of(name) % 64); }
 
 std::string last_string(const Array::Ptr& names) {
   if (!names || names->size() == 0) return {};
@@ -242,7 +167,7 @@ class Reader {
     const Array::Ptr names = call->getArray("funcname");
     if (!names || names->size() > 2) return false;
     if (names->size() == 2 && text_of(node(names->get(0), "String"), "sval") != "pg_catalog") return false;
-    return kHarmlessFunctions.contains(last_string(names));
+    return only_computes(last_string(names));
   }
 
   bool add_read(const std::string& name) {
@@ -262,6 +187,9 @@ class Reader {
     const TableFacts* const facts = tables_.find(name);
     if (facts == nullptr || !facts->writable) return false;
     StatementShape::Rows rows{.table = hash_of(name), .adds = type == "InsertStmt"};
+    rows.meets_added = type == "UpdateStmt" && !stays_apart(body, *facts);
+    rows.sets = type == "UpdateStmt" ? columns_set(body) : 0;
+    if (body->has("whereClause")) rows.where = columns_in(body->get("whereClause"), *facts);
     rows.freely = rows.adds && facts->unique_columns.empty() && !facts->opaque_uniqueness;
     if (rows.adds) add_unique_keys(name, body, *facts);
     const bool from_others = body->has("fromClause") || body->has("usingClause");
@@ -290,6 +218,28 @@ class Reader {
                         [&](const std::string& column) { return sets(body, column); });
   }
 
+  static std::uint64_t columns_set(const Object::Ptr& body) {
+    std::uint64_t columns = 0;
+    for (const Var& target : *body->getArray("targetList"))
+      columns |= column_bit(text_of(node(target, "ResTarget"), "name"));
+    return columns;
+  }
+
+  // All, where a name may be that of a row.
+  static std::uint64_t columns_in(const Var& var, const TableFacts& facts) {
+    std::uint64_t columns = 0;
+    if (var.type() == typeid(Array::Ptr)) {
+      for (const Var& item : *var.extract<Array::Ptr>()) columns |= columns_in(item, facts);
+    } else if (const Object::Ptr column = node(var, "ColumnRef")) {
+      const std::string name = last_string(column->getArray("fields"));
+      const bool known = std::find(facts.columns.begin(), facts.columns.end(), name) != facts.columns.end();
+      columns = known ? column_bit(name) : UINT64_MAX;
+    } else if (var.type() == typeid(Object::Ptr)) {
+      for (const auto& member : *var.extract<Object::Ptr>()) columns |= columns_in(member.second, facts);
+    }
+    return columns;
+  }
+
   static bool sets(const Object::Ptr& body, const std::string& column) {
     const Array::Ptr targets = body->getArray("targetList");
     return !targets || std::any_of(targets->begin(), targets->end(), [&](const Var& target) {
@@ -303,7 +253,6 @@ class Reader {
     const Var where = body->get("whereClause");
     const Object::Ptr both = node(where, "BoolExpr");
     if (both && text_of(both, "boolop") == "AND_EXPR") {
-      rows.some = true;
       for (const Var& part : *both->getArray("args")) {
         if (rows.column == 0) find_equality(part, facts, rows);
       }
@@ -343,11 +292,12 @@ class Reader {
     if (type == "InsertStmt" || type == "UpdateStmt" || type == "DeleteStmt" || type == "MergeStmt") {
       lock_written(type, body);
     } else if (type == "SelectStmt" && body->has("lockingClause")) {
-      lock_tables(body->get("fromClause"), body, shares_rows(body->getArray("lockingClause")));
+      lock_tables(body->get("fromClause"), body, {.shared = shares_rows(body->getArray("lockingClause"))});
     } else if (type == "LockStmt") {
-      lock_tables(body->get("relations"), nullptr, body->getValue<int>("mode") <= kStrongestWritersShare);
+      const bool shared = body->getValue<int>("mode") <= kStrongestWritersShare;
+      lock_tables(body->get("relations"), nullptr, {.shared = shared, .meets_added = true});
     } else if (type == "TruncateStmt") {
-      lock_tables(body->get("relations"), nullptr, false);
+      lock_tables(body->get("relations"), nullptr, {.meets_added = true});
     } else if (type == "FuncCall") {
       lock_advisory(body);
     } else if (type == "TransactionStmt" || type == "CallStmt") {
@@ -365,6 +315,8 @@ class Reader {
     // Triggers write more than the row.
     if (facts != nullptr && facts->writable && by_itself && (type == "DeleteStmt" || type == "UpdateStmt"))
       find_key(body, *facts, rows);
+    rows.meets_added = !rows.adds && type != "DeleteStmt" &&
+                       (type != "UpdateStmt" || facts == nullptr || !stays_apart(body, *facts));
     if (facts != nullptr && rows.adds) add_unique_keys(name, body, *facts);
     add_lock(rows);
   }
@@ -414,19 +366,20 @@ class Reader {
   }
 
   // All tables below; of one by itself, the rows that are selected.
-  void lock_tables(const Var& var, const Object::Ptr& select, bool shared) {
+  void lock_tables(const Var& var, const Object::Ptr& select, const StatementShape::Rows& like) {
     if (var.type() == typeid(Array::Ptr)) {
       const Array::Ptr items = var.extract<Array::Ptr>();
-      for (const Var& item : *items) lock_tables(item, items->size() == 1 ? select : nullptr, shared);
+      for (const Var& item : *items) lock_tables(item, items->size() == 1 ? select : nullptr, like);
     }
     if (var.type() != typeid(Object::Ptr)) return;
     for (const auto& [key, member] : *var.extract<Object::Ptr>()) {
       if (key != "RangeVar") {
-        lock_tables(member, nullptr, shared);
+        lock_tables(member, nullptr, like);
         continue;
       }
       const std::string name = text_of(member.extract<Object::Ptr>(), "relname");
-      StatementShape::Rows rows{.table = hash_of(name), .shared = shared};
+      StatementShape::Rows rows = like;
+      rows.table = hash_of(name);
       const TableFacts* const facts = tables_.find(name);
       if (facts != nullptr && select) find_key(select, *facts, rows);
       add_lock(rows);

@@ -5,12 +5,15 @@
 
 namespace understudy::replayer {
 
-std::uint64_t Precedence::reply_recorded(SessionId session, Footprint footprint, std::uint64_t asked_after) {
+std::uint64_t Precedence::reply_recorded(SessionId session, Footprint footprint, const Moment& asked,
+                                         TimeNs time) {
   index(recorded(), footprint);
   replies_.push_back({.session = session,
                       .arrived = false,
+                      .asked_for_lock = false,
                       .footprint = std::move(footprint),
-                      .asked_after = asked_after,
+                      .asked = asked,
+                      .time = time,
                       .waiters = {}});
   return recorded() - 1;
 }
@@ -39,6 +42,14 @@ void Precedence::arrived(std::uint64_t number, std::vector<SessionId>& woken) {
     replies_.pop_front();
     ++first_;
   }
+}
+
+void Precedence::waits_at_target(std::uint64_t number, std::vector<SessionId>& woken) {
+  if (has_arrived(number)) return;
+  Reply& reply = replies_[number - first_];
+  reply.asked_for_lock = true;
+  woken.insert(woken.end(), reply.waiters.begin(), reply.waiters.end());
+  reply.waiters.clear();
 }
 
 std::optional<std::uint64_t> Precedence::in_the_way_of(SessionId session, const Footprint& footprint,
@@ -70,6 +81,13 @@ bool Precedence::would_miss_its_place(SessionId session, const Footprint& footpr
   return false;
 }
 
+// Of two that wanted a lock at the same time: who was answered first. Where the other must have begun sooner
+// than that, it asks for the lock behind this one.
+bool Precedence::goes_first(const Reply& reply, std::uint64_t number, const Place& other) {
+  if (number < other.begins_before.replies) return true;
+  return !reply.asked_for_lock && reply.asked.time < other.begins_before.time;
+}
+
 bool Precedence::waits_for(std::uint64_t number, const Request& request) {
   Reply& reply = replies_[number - first_];
   if (reply.arrived || reply.session == request.session) return false;
@@ -77,10 +95,11 @@ bool Precedence::waits_for(std::uint64_t number, const Request& request) {
   if (number < request.place.sent_after) {
     in_the_way = in_conflict(reply.footprint, request.footprint);
   } else if (number < request.place.answered_as) {
-    in_the_way = lock_in_conflict(reply.footprint, request.footprint);
+    in_the_way =
+        goes_first(reply, number, request.place) && lock_in_conflict(reply.footprint, request.footprint);
   } else {
     in_the_way =
-        reply.asked_after <= request.place.answered_as && same_key_in(reply.footprint, request.footprint);
+        reply.asked.replies <= request.place.answered_as && same_key_in(reply.footprint, request.footprint);
   }
   if (in_the_way) reply.waiters.push_back(request.session);
   return in_the_way;

@@ -22,11 +22,11 @@ class Precedence {
     std::uint64_t sent_after;   // so many replies had been recorded
     std::uint64_t answered_as;  // its own reply's number, or later than any recorded so far
     bool key_taken = false;     // what it adds was there already
+    Moment begins_before = {};  // it is asked before what was asked then
   };
 
-  // A reply of this session was recorded next, to what was asked after `asked_after` others; returns its
-  // number.
-  std::uint64_t reply_recorded(SessionId session, Footprint footprint, std::uint64_t asked_after);
+  // A reply of this session was recorded next, at this time, to what was asked then; returns its number.
+  std::uint64_t reply_recorded(SessionId session, Footprint footprint, const Moment& asked, TimeNs time);
   // How many were recorded so far: a request sent now has all below this number before it.
   [[nodiscard]] std::uint64_t recorded() const { return first_ + replies_.size(); }
 
@@ -39,6 +39,13 @@ class Precedence {
 
   // It has arrived on stage. Whoever waited for it is appended to `woken`.
   void arrived(std::uint64_t number, std::vector<SessionId>& woken);
+
+  // What this reply answers waits for a lock at the target: who is to get it next may ask for it, too. The
+  // same of `woken`.
+  void waits_at_target(std::uint64_t number, std::vector<SessionId>& woken);
+  // Of a reply that has not arrived.
+  [[nodiscard]] SessionId session_of(std::uint64_t number) const { return replies_[number - first_].session; }
+  [[nodiscard]] TimeNs time_of(std::uint64_t number) const { return replies_[number - first_].time; }
 
   // A reply that a request of `session` waits for; none when it may go. The session is woken when it has
   // arrived: it is the last of those in its way, so it is likely then that all have. Whose key was taken
@@ -57,8 +64,10 @@ class Precedence {
   struct Reply {
     SessionId session;
     bool arrived = false;
+    bool asked_for_lock = false;
     Footprint footprint;
-    std::uint64_t asked_after = 0;
+    Moment asked;
+    TimeNs time = 0;
     std::vector<SessionId> waiters;
   };
   // Of replies, ascending; some may have arrived.
@@ -71,6 +80,7 @@ class Precedence {
     Place place;
     std::uint64_t end;  // replies from here on do not matter
   };
+  [[nodiscard]] static bool goes_first(const Reply& reply, std::uint64_t number, const Place& other);
   bool waits_for(std::uint64_t number, const Request& request);
   std::optional<std::uint64_t> last_of(Numbers& numbers, const Request& request);
   std::optional<std::uint64_t> last_of_tables(std::unordered_map<std::uint64_t, Numbers>& of_tables,

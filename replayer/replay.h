@@ -64,6 +64,12 @@ class Replay final : private Audience {
     std::vector<SessionId> waiting;
   };
 
+  // Whose request is to ask for a lock before others do.
+  struct InQueue {
+    SessionId session;
+    std::uint64_t answered_as;
+  };
+
   void progressed(TranscriptClient& client) override;
   void ended(TranscriptClient& client) override;
   void count_end(Actor& actor);
@@ -125,7 +131,10 @@ class Replay final : private Audience {
   void release_idle();
   [[nodiscard]] static bool waits_for_reply(const Actor& actor);
   void ask_about_locks();
+  [[nodiscard]] bool break_circle();
   void let_first_through();
+  [[nodiscard]] bool goes_on_by_itself(const Actor& actor,
+                                       const std::unordered_set<std::uint32_t>& working) const;
   void note_victim(const Actor& actor, std::uint64_t answered_as);
   [[nodiscard]] bool lets_victim_ask_first(Actor& actor, const Step& step);
   [[nodiscard]] bool may_have_met(const Victim& victim, const Actor& actor, const Step& step) const;
@@ -135,6 +144,11 @@ class Replay final : private Audience {
   void victim_asked(const Actor& actor, const Step& step);
   void victim_answered(std::uint64_t reply);
   void ask_about_victims();
+  void queue_behind(std::uint64_t reply, const Step& step);
+  void look_at_queues();
+  void look_at_queues_again();
+  void found_waiting(const std::vector<BackendActivity>& activities, TimeNs asked);
+  [[nodiscard]] static bool still_to_ask(const Actor& actor, std::uint64_t answered_as);
   void let_through(Actor& actor);
   void rescue(const std::vector<BackendActivity>& activities);
   [[nodiscard]] std::unordered_set<std::uint32_t> waiting_as_recorded() const;
@@ -143,6 +157,9 @@ class Replay final : private Audience {
 
   // No progress for so long and the target is asked why.
   static constexpr TimeNs kFirstStall = 20'000'000;
+  static constexpr TimeNs kWatchInterval = 10'000'000;
+  // So long a statement may take from here until it sees what it will see, or waits for a lock.
+  static constexpr TimeNs kBeginning = 20'000'000;
 
   const Recording& recording_;
   Target& target_;
@@ -163,6 +180,8 @@ class Replay final : private Audience {
   Precedence precedence_;
   SnapshotOrder snapshots_;
   std::vector<Victim> victims_;  // not yet answered
+  std::vector<InQueue> queues_;  // that others wait for
+  bool queues_timer_set_ = false;
   // Ended by the target before it was read what their clients did: whether they went on, and, of those that
   // could not log in (with the reason), whether they could when they were recorded.
   std::unordered_set<SessionId> cut_short_;

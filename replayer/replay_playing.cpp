@@ -14,8 +14,6 @@ namespace {
 constexpr std::size_t kLeavingAtOnce = 8;  // of all parts
 // How often it is looked whether a client that is to leave in the middle of an answer has heard enough of it.
 constexpr TimeNs kLeaveInterval = 10'000'000;
-// So long a statement may take from here until it sees what it will see.
-constexpr TimeNs kBeginning = 20'000'000;
 
 // A piece that ends with a Terminate message.
 bool says_good_bye(ByteView bytes) {
@@ -155,12 +153,19 @@ void Replay::leave_as_recorded(SessionId session, const Checkpoint& recorded, Ti
 
 bool Replay::in_turn(Actor& actor, const Step& step) {
   if (!reader_ || actor.ahead) return true;
-  Precedence::Place place{step.sent_after, step.answered_as, step.refusal == Refusal::kKeyTaken};
+  Precedence::Place place{step.sent_after, step.answered_as, step.refusal == Refusal::kKeyTaken,
+                          step.begins_before};
   // It asks for a lock that it does not get, whoever gets it.
   if (step.refusal == Refusal::kDeadlock) place.answered_as = step.sent_after;
   actor.waits_for = precedence_.in_the_way_of(actor.id, step.footprint, place);
   actor.waits_in_line = actor.waits_for.has_value();
   if (!actor.waits_in_line) return lets_victim_ask_first(actor, step) && lets_others_begin(actor, step);
+  actor.behind = precedence_.session_of(*actor.waits_for);
+  if (*actor.waits_for >= step.begins_before.replies) {
+    queue_behind(*actor.waits_for, step);
+    return false;
+  }
+  if (*actor.waits_for >= step.sent_after) actor.held_until = precedence_.time_of(*actor.waits_for);
   if (step.beginning) wake(step.beginning->waiting);  // some may not wait for it now
   return false;
 }
@@ -172,6 +177,7 @@ bool Replay::lets_others_begin(Actor& actor, const Step& step) {
     if (other->sent_at == 0) {
       if (begins_later(*other, step)) continue;
       actor.waits_in_line = true;
+      actor.behind = other->session;
       other->waiting.push_back(actor.id);
       return false;
     }
@@ -189,15 +195,18 @@ bool Replay::begins_later(const Beginning& other, const Step& step) const {
   const auto found = actors_.find(other.session);
   if (found == actors_.end()) return true;
   const Actor& actor = *found->second;
-  return actor.waits_in_line && actor.waits_for && *actor.waits_for >= step.sent_after &&
-         actor.queue.front().beginning.get() == &other;
+  if (!actor.waits_in_line || !actor.waits_for || *actor.waits_for < step.sent_after) return false;
+  return *actor.waits_for < actor.queue.front().begins_before.replies;
 }
 
 // Nothing of it is needed any more but its place.
 void Replay::note_sent(Actor& actor, Step& step) {
   if (!reader_ || step.kind != Step::Kind::kSend) return;
   snapshots_.sent(actor.unanswered, step, proxy::now_ns());
-  if (step.beginning) wake(step.beginning->waiting);
+  if (!step.beginning) return;
+  // What came before that was before it here, too.
+  step.beginning->recorded_at = std::max(step.beginning->recorded_at, actor.held_until);
+  wake(step.beginning->waiting);
 }
 
 void Replay::note_arrival(std::uint64_t reply) {

@@ -131,7 +131,7 @@ void Replay::queue_step(Actor& actor, Step step) {
   step.sent_after = precedence_.recorded();
   if (step.kind == Step::Kind::kSend) actor.read_at = step.time;
   if (step.kind == Step::Kind::kSend && actor.read.quiescent) {
-    actor.asked_after = step.sent_after;
+    actor.asked = {.replies = step.sent_after, .time = step.time};
     actor.refusal = Refusal::kNone;
   }
   actor.read = step.checkpoint;
@@ -140,7 +140,9 @@ void Replay::queue_step(Actor& actor, Step step) {
     actor.over = true;
     Footprint closing;
     closing.closing = true;
-    if (reader_) step.answered_as = precedence_.reply_recorded(actor.id, std::move(closing), step.sent_after);
+    if (reader_)
+      step.answered_as =
+          precedence_.reply_recorded(actor.id, std::move(closing), {step.sent_after, step.time}, step.time);
     // What its server never answered waits for nothing that was recorded behind its end.
     note_answer(actor, step.answered_as, Refusal::kNone);
   }
@@ -157,7 +159,8 @@ void Replay::note_reply(Actor& actor, Step& reply) {
   if (actor.refusal == Refusal::kKeyTaken) reply.footprint.unique_keys.clear();
   // Nor has one that was ended in a deadlock got a lock.
   if (actor.refusal == Refusal::kDeadlock) reply.footprint.takes_locks = false;
-  reply.sent_after = precedence_.reply_recorded(actor.id, std::move(reply.footprint), actor.asked_after);
+  reply.sent_after =
+      precedence_.reply_recorded(actor.id, std::move(reply.footprint), actor.asked, reply.time);
   if (!reply.checkpoint.quiescent) return;
   note_answer(actor, reply.sent_after, actor.refusal);
   if (actor.refusal == Refusal::kDeadlock) note_victim(actor, reply.sent_after);

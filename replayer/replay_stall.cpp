@@ -14,7 +14,6 @@ namespace understudy::replayer {
 namespace {
 
 constexpr TimeNs kMillisecond = 1'000'000;
-constexpr TimeNs kWatchInterval = 10 * kMillisecond;
 constexpr TimeNs kReleaseInterval = 100 * kMillisecond;
 constexpr TimeNs kLongestStall = 1000 * kMillisecond;
 // A cancel must find its statement running: it is sent a little after, and again if it has not done its work.
@@ -26,11 +25,6 @@ constexpr TimeNs kPatience = 1000 * kMillisecond;
 // stuck.
 constexpr TimeNs kWaitPatience = 3000 * kMillisecond;
 constexpr TimeNs kCancelInterval = 50 * kMillisecond;
-// So long at most the others of its deadlock wait for the one that was ended to wait at the target.
-constexpr TimeNs kVictimLead = 500 * kMillisecond;
-// Others are kept back for it if on record they had not asked so much sooner.
-constexpr TimeNs kVictimLag = 5000 * kMillisecond;
-constexpr TimeNs kPacedVictimLag = 100 * kMillisecond;
 // So long an answer may take from the target to here.
 constexpr TimeNs kAnswerPatience = 1000 * kMillisecond;
 
@@ -94,6 +88,7 @@ bool Replay::waits_for_reply(const Actor& actor) {
 void Replay::ask_about_locks() {
   std::vector<std::uint32_t> pids;
   bool waiting = false;
+  if (reader_ && break_circle()) return advance();
   for (const auto& [id, actor] : actors_) {
     if (!actor->open()) continue;
     if (actor->process_id() != 0) pids.push_back(actor->process_id());
@@ -115,10 +110,15 @@ void Replay::ask_about_locks() {
 void Replay::rescue(const std::vector<BackendActivity>& activities) {
   if (!reader_) return;
   std::unordered_set<std::uint32_t> waiting;
+  std::unordered_set<std::uint32_t> working;
   std::unordered_set<std::uint32_t> holding;
   const auto as_recorded = waiting_as_recorded();
   for (const BackendActivity& activity : activities) {
-    if (!activity.blocked_by.empty()) waiting.insert(activity.process_id);
+    if (!activity.blocked_by.empty()) {
+      waiting.insert(activity.process_id);
+    } else if (activity.active) {
+      working.insert(activity.process_id);
+    }
     if (as_recorded.contains(activity.process_id)) continue;
     holding.insert(activity.blocked_by.begin(), activity.blocked_by.end());
   }
@@ -127,10 +127,22 @@ void Replay::rescue(const std::vector<BackendActivity>& activities) {
     const std::uint32_t pid = actor->process_id();
     if (pid == 0 || !holding.contains(pid) || waiting.contains(pid) || !actor->open() || actor->ahead)
       continue;
-    // Its time will come.
-    if (waits_for_reply(*actor) || actor->timer_set) continue;
+    if (waits_for_reply(*actor) || goes_on_by_itself(*actor, working)) continue;
     let_through(*actor);
   }
+}
+
+// Its time will come, or that of one it waits in line for; or the target works for that one.
+bool Replay::goes_on_by_itself(const Actor& actor, const std::unordered_set<std::uint32_t>& working) const {
+  const Actor* at = &actor;
+  for (std::size_t steps = 0; steps <= actors_.size(); ++steps) {
+    if (at->timer_set) return true;
+    if (waits_for_reply(*at)) return working.contains(at->process_id());
+    const auto next = actors_.find(at->behind);
+    if (!at->waits_in_line || next == actors_.end()) return false;
+    at = next->second.get();
+  }
+  return false;  // they wait for each other
 }
 
 // Those whose wait, if it is for a lock, came to nothing in production: it is to come to nothing here.
@@ -154,6 +166,24 @@ void Replay::let_through(Actor& actor) {
   make_ready(actor);
 }
 
+// Sessions wait in line for each other, whatever others do. The one of them that was recorded first goes.
+bool Replay::break_circle() {
+  for (const auto& [id, actor] : actors_) {
+    Actor* first = actor.get();
+    Actor* at = actor.get();
+    for (std::size_t steps = 0; steps <= actors_.size() && at->waits_in_line && !at->queue.empty(); ++steps) {
+      if (at->queue.front().time < first->queue.front().time) first = at;
+      const auto next = actors_.find(at->behind);
+      if (next == actors_.end()) break;
+      at = next->second.get();
+      if (at != actor.get()) continue;
+      let_through(*first);
+      return true;
+    }
+  }
+  return false;
+}
+
 // The target owes nobody anything, and sessions wait in line for each other: no order on record is kept by
 // waiting on. The one that was recorded first goes.
 void Replay::let_first_through() {
@@ -168,85 +198,6 @@ void Replay::let_first_through() {
   if (first == nullptr) return;
   let_through(*first);
   advance();
-}
-
-// Who has waited for deadlock_timeout looks for a deadlock and is ended if there is one ("Lock Management",
-// chapter 20.12 of the manual): so it is the one that waits first. In production it had waited first, or so
-// much longer that others had looked already; where that time is not kept, it must ask before them.
-void Replay::note_victim(const Actor& actor, std::uint64_t answered_as) {
-  Victim victim{actor.id, actor.asked_after, answered_as, actor.read_at, actor.asked_at, false, {}};
-  for (const Step& step : actor.queue) {
-    if (step.kind == Step::Kind::kSend && step.answered_as == answered_as) victim.asked_at = 0;
-  }
-  victims_.push_back(std::move(victim));
-}
-
-bool Replay::lets_victim_ask_first(Actor& actor, const Step& step) {
-  if (!step.footprint.anything && !step.footprint.takes_locks) return true;
-  for (Victim& victim : victims_) {
-    if (!may_have_met(victim, actor, step)) continue;
-    if (victim.asked_at == 0) {
-      actor.waits_in_line = true;
-      victim.waiting.push_back(actor.id);
-      return false;
-    }
-    const TimeNs now = proxy::now_ns();
-    if (victim.waits || now >= victim.asked_at + kVictimLead) continue;
-    go_on_at(actor, now + kWatchInterval);
-    return false;
-  }
-  return true;
-}
-
-void Replay::ask_about_victims() {
-  std::vector<std::uint32_t> pids;
-  for (const Victim& victim : victims_) {
-    const auto found = actors_.find(victim.session);
-    if (victim.asked_at != 0 && !victim.waits && found != actors_.end())
-      pids.push_back(found->second->process_id());
-  }
-  if (pids.empty()) return;
-  const auto deliver = [this](std::function<void()> task) { worker_.loop().post(std::move(task)); };
-  const auto answer = [this, asked = proxy::now_ns()](const std::vector<BackendActivity>& activities) {
-    std::unordered_set<std::uint32_t> waiting;
-    for (const BackendActivity& activity : activities) {
-      if (!activity.blocked_by.empty()) waiting.insert(activity.process_id);
-    }
-    for (Victim& victim : victims_) {
-      const auto found = actors_.find(victim.session);
-      if (victim.asked_at == 0 || victim.asked_at > asked || found == actors_.end()) continue;
-      victim.waits = victim.waits || waiting.contains(found->second->process_id());
-    }
-  };
-  part_.monitor.ask(std::move(pids), deliver, answer);
-}
-
-// Whether a request may have been another of the victim's deadlock, and is to be kept back for it.
-bool Replay::may_have_met(const Victim& victim, const Actor& actor, const Step& step) const {
-  const bool together = step.sent_after <= victim.answered_as && victim.asked_after <= step.answered_as;
-  if (!together || victim.session == actor.id) return false;
-  // It was itself to be ended in a deadlock, before that one was.
-  if (step.refusal == Refusal::kDeadlock && step.answered_as < victim.answered_as) return false;
-  // Not where it comes to the same without: a pace keeps the long waits apart.
-  const bool paced = options_.speed > 0 && options_.speed <= 1;
-  if (victim.recorded_at - step.time > (paced ? kPacedVictimLag : kVictimLag)) return false;
-  return !precedence_.would_miss_its_place(actor.id, step.footprint, step.sent_after, victim.asked_after);
-}
-
-void Replay::victim_asked(const Actor& actor, const Step& step) {
-  for (Victim& victim : victims_) {
-    if (victim.session != actor.id || victim.answered_as != step.answered_as) continue;
-    victim.asked_at = actor.asked_at;
-    wake(victim.waiting);
-  }
-}
-
-void Replay::victim_answered(std::uint64_t reply) {
-  const auto victim = std::find_if(victims_.begin(), victims_.end(),
-                                   [&](const Victim& one) { return one.answered_as == reply; });
-  if (victim == victims_.end()) return;
-  wake(victim->waiting);
-  victims_.erase(victim);
 }
 
 // Nothing has moved for long. Where the target waits for us an exchange went another way, and its session

@@ -58,7 +58,9 @@ Access resolve(const StatementShape::Rows& rows, const KnownStatement& statement
                 .adds = rows.adds,
                 .freely = rows.freely,
                 .shared = rows.shared,
-                .some = rows.some};
+                .meets_added = rows.meets_added,
+                .sets = rows.sets,
+                .where = rows.where};
   if (rows.column == 0 || rows.placeholder == 0) return access;
   const auto value = value_of(rows.placeholder, statement, bind);
   if (!value || !value->integer) return access;

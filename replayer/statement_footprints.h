@@ -34,7 +34,9 @@ struct StatementShape {
     bool adds = false;
     bool freely = false;  // as in Access
     bool shared = false;  // as in Access
-    bool some = false;    // as in Access
+    bool meets_added = false;
+    std::uint64_t sets = 0;  // as in Access
+    std::uint64_t where = 0;
   };
   // What must be unique of a row that is added.
   struct UniqueKey {

@@ -23,6 +23,8 @@ struct Step {
   std::uint64_t sent_after = 0;      // so many replies were recorded before it; kReply: its own number
   // The reply that ends the exchange it belongs to; past all numbers while that is not known.
   std::uint64_t answered_as = UINT64_MAX;
+  // kCausal, kSend: it begins before what was asked then, whoever got the locks that it waits for.
+  Moment begins_before;
   // kCausal, kSend: its own, if anybody waits for it; those that it waits for.
   std::shared_ptr<Beginning> beginning;
   Beginnings begun_before;

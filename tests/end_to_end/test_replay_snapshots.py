@@ -1,13 +1,15 @@
 """A statement that ran beside another session's COMMIT did not see what that made visible: does a replay, which may be
 faster than production was, keep it so?"""
 
+import select
+
 import pytest
 
-from replaying import Speaker, query, recorded, replay_whole
+from replaying import Speaker, bind, execute, message, parse, query, recorded, replay_whole
 from understudy_process import run_understudy
 from waiting import await_condition
 
-ROUNDS = 5
+ROUNDS = 3
 WAITS_FOR_A_LOCK = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
 
 
@@ -56,11 +58,81 @@ def test_who_waited_for_the_commit_saw_what_was_before_it(pair, scratch, holder,
     pair.assert_same("hot", "seen")
 
 
+SLOW = "(SELECT count(*) FROM generate_series(1, 500000) AS a WHERE md5(a::text) = '') = 0"
+
+
+@pytest.mark.parametrize("slow, quick", (
+    (f"UPDATE hot SET n = n + 1 WHERE n < 50 AND {SLOW}", "INSERT INTO hot VALUES ({n} + 10, 1)"),
+    (f"DELETE FROM hot WHERE n = 7 AND {SLOW}", "INSERT INTO hot VALUES ({n} + 10, 7)"),
+    (f"UPDATE hot SET n = n + 1 WHERE n > 50 AND {SLOW}", "UPDATE hot SET n = 60 WHERE id = 2"),
+    (f"UPDATE hot SET n = (SELECT count(*) FROM hot) WHERE id = 1 AND {SLOW}", "INSERT INTO hot VALUES ({n} + 10, 1)"),
+    (f"SELECT n FROM hot WHERE {SLOW} FOR UPDATE", "INSERT INTO hot VALUES ({n} + 10, 1)")),
+    ids=("update", "delete", "rows that qualify", "subselect", "for update"))
+def test_a_long_write_does_not_see_what_was_written_while_it_ran(pair, scratch, slow, quick):
+    """Both are of one table, and the quick one is answered first."""
+    prepare(pair)
+    running = f"SELECT count(*) FROM pg_stat_activity WHERE query = $${slow}$$ AND backend_xmin IS NOT NULL"
+    with recorded(pair.production, scratch / "recording") as proxy, \
+            Speaker(proxy.port) as long, Speaker(proxy.port) as short:
+        for n in range(ROUNDS):
+            long.send(query(slow))
+            await_condition(lambda: pair.production.value(running) == 1, "the long one to run")
+            ask(short, quick.format(n=n))
+            long.read_until("Z")
+            ask(short, "UPDATE hot SET n = 1 WHERE id = 2")
+        long.close()
+        short.close()
+    replay_same(pair, scratch)
+    pair.assert_same("hot")
+
+
+def test_a_pipeline_in_pieces_and_those_beside_it_do_not_wait_for_each_other(pair, scratch):
+    """Its first piece wants a table that is written by one that waits for a COMMIT, which waits for its second piece."""
+    prepare(pair)
+    with recorded(pair.production, scratch / "recording") as proxy, Speaker(proxy.port) as pipeline, \
+            Speaker(proxy.port) as committer, Speaker(proxy.port) as reader:
+        for n in range(ROUNDS):
+            ask(committer, "BEGIN")
+            ask(committer, f"INSERT INTO seen VALUES ({n})")
+            for sql in ("UPDATE hot SET n = n + 1 WHERE id = 2", "INSERT INTO found SELECT count(*) FROM seen"):
+                pipeline.send(parse(sql) + bind() + execute() + message("H"))
+                pipeline.read_until("C")
+            ask(committer, "COMMIT")
+            ask(reader, f"INSERT INTO hot SELECT {n} + 10, count(*) FROM seen")
+            pipeline.send(message("S"))
+            pipeline.read_until("Z")
+        for session in (pipeline, committer, reader):
+            session.close()
+    replay_same(pair, scratch)
+    pair.assert_same("hot", "found")
+
+
+def test_who_holds_a_lock_and_waits_for_one_whose_statement_takes_its_time_is_not_let_through(pair, scratch):
+    prepare(pair)
+    with recorded(pair.production, scratch / "recording") as proxy, Speaker(proxy.port) as holder, \
+            Speaker(proxy.port) as waiter, Speaker(proxy.port) as reporter, Speaker(proxy.port) as committer:
+        for n in range(ROUNDS):
+            ask(committer, "BEGIN")
+            ask(committer, f"INSERT INTO seen VALUES ({n})")
+            ask(holder, "BEGIN")
+            ask(holder, "UPDATE hot SET n = n + 1 WHERE id = 1")
+            waiter.send(query("UPDATE hot SET n = n * 2 WHERE id = 1"))
+            await_condition(lambda: pair.production.value(WAITS_FOR_A_LOCK) == 1, "the lock to be waited for")
+            ask(reporter, f"SELECT count(*) FROM seen WHERE {SLOW}")
+            ask(committer, "COMMIT")
+            ask(holder, "INSERT INTO found SELECT count(*) FROM seen")
+            ask(holder, "COMMIT")
+            waiter.read_until("Z")
+        for session in (holder, waiter, reporter, committer):
+            session.close()
+    replay_same(pair, scratch)
+    assert pair.assert_same("found") == [(n + 1,) for n in range(ROUNDS)]
+
+
 @pytest.mark.parametrize("in_transaction", (False, True), ids=("autocommit", "transaction"))
 def test_a_report_does_not_see_what_was_written_while_it_ran(pair, scratch, in_transaction):
     prepare(pair)
-    report = ("INSERT INTO found SELECT count(*) + 0 * (SELECT count(*) FROM generate_series(1, 500000) AS a"
-              " WHERE md5(a::text) = '') FROM seen")
+    report = f"INSERT INTO found SELECT count(*) FROM seen WHERE {SLOW}"
     running = f"SELECT count(*) FROM pg_stat_activity WHERE query = $${report}$$ AND backend_xmin IS NOT NULL"
     with recorded(pair.production, scratch / "recording") as proxy, \
             Speaker(proxy.port) as reporter, Speaker(proxy.port) as writer:
@@ -74,3 +146,33 @@ def test_a_report_does_not_see_what_was_written_while_it_ran(pair, scratch, in_t
         writer.close()
     replay_same(pair, scratch)
     assert pair.assert_same("found") == [(n,) for n in range(ROUNDS)]
+
+
+@pytest.mark.parametrize("statement", (
+    "UPDATE hot SET n = {n} WHERE id = (SELECT min(id) FROM hot WHERE n = 0) AND n = 0 RETURNING id",
+    "DELETE FROM hot WHERE id = (SELECT min(id) FROM hot)"), ids=("take the next", "take it away"))
+def test_those_that_wait_in_a_row_all_saw_what_was_before_the_first_commit(pair, scratch, statement):
+    """Workers that each look for the next job, and all find the same."""
+    prepare(pair)
+    for server in (pair.production, pair.target):
+        server.execute("INSERT INTO hot SELECT i, 0 FROM generate_series(3, 40) AS i")
+    with recorded(pair.production, scratch / "recording") as proxy:
+        workers = [Speaker(proxy.port) for _ in range(5)]
+        for n in range(ROUNDS):
+            for waiting, worker in enumerate(workers):
+                if waiting == 0:
+                    ask(worker, "BEGIN")
+                worker.send(query(statement.format(n=1 + n * len(workers) + waiting)))
+                if waiting == 0:
+                    worker.read_until("Z")
+                await_condition(lambda: pair.production.value(WAITS_FOR_A_LOCK) == waiting, "the lock to be waited for")
+            ask(workers[0], "COMMIT")
+            waiters = {worker.socket: worker for worker in workers[1:]}
+            while waiters:  # whom the server lets go on next
+                for answered in select.select(list(waiters), [], [], 60)[0]:
+                    waiters.pop(answered).read_until("Z")
+            workers.append(workers.pop(0))
+        for worker in workers:
+            worker.close()
+    replay_same(pair, scratch)
+    pair.assert_same("hot")

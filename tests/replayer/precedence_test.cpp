@@ -45,8 +45,8 @@ class PrecedenceTest : public testing::Test {
 };
 
 TEST_F(PrecedenceTest, ARequestWaitsForEveryReplyRecordedBeforeItWasSent) {
-  const auto first = precedence_.reply_recorded(kA, anything(), 0);
-  const auto second = precedence_.reply_recorded(kB, anything(), 0);
+  const auto first = precedence_.reply_recorded(kA, anything(), {.replies = 0, .time = 0}, 0);
+  const auto second = precedence_.reply_recorded(kB, anything(), {.replies = 0, .time = 0}, 0);
   EXPECT_FALSE(may_go(kC, anything(), 2));
   EXPECT_EQ(arrive(second), std::vector<SessionId>{kC});
   EXPECT_FALSE(may_go(kC, anything(), 2));
@@ -55,8 +55,8 @@ TEST_F(PrecedenceTest, ARequestWaitsForEveryReplyRecordedBeforeItWasSent) {
 }
 
 TEST_F(PrecedenceTest, ASessionIsWokenOnceWhenRepliesArriveAsTheyWereRecorded) {
-  const auto first = precedence_.reply_recorded(kA, writes(1), 0);
-  const auto second = precedence_.reply_recorded(kB, writes(1), 0);
+  const auto first = precedence_.reply_recorded(kA, writes(1), {.replies = 0, .time = 0}, 0);
+  const auto second = precedence_.reply_recorded(kB, writes(1), {.replies = 0, .time = 0}, 0);
   EXPECT_FALSE(may_go(kC, writes(1), 2));
   EXPECT_EQ(arrive(first), std::vector<SessionId>{});
   EXPECT_EQ(arrive(second), std::vector<SessionId>{kC});
@@ -64,17 +64,17 @@ TEST_F(PrecedenceTest, ASessionIsWokenOnceWhenRepliesArriveAsTheyWereRecorded) {
 }
 
 TEST_F(PrecedenceTest, ARequestDoesNotWaitForRepliesRecordedAfterIt) {
-  precedence_.reply_recorded(kA, anything(), 0);
+  precedence_.reply_recorded(kA, anything(), {.replies = 0, .time = 0}, 0);
   EXPECT_TRUE(may_go(kB, anything(), 0));
 }
 
 TEST_F(PrecedenceTest, ASessionDoesNotWaitForItsOwnReplies) {
-  precedence_.reply_recorded(kA, anything(), 0);
+  precedence_.reply_recorded(kA, anything(), {.replies = 0, .time = 0}, 0);
   EXPECT_TRUE(may_go(kA, anything(), 1));
 }
 
 TEST_F(PrecedenceTest, WhatDoesNotConflictDoesNotWait) {
-  precedence_.reply_recorded(kA, writes(1), 0);
+  precedence_.reply_recorded(kA, writes(1), {.replies = 0, .time = 0}, 0);
   EXPECT_TRUE(may_go(kB, writes(2), 1));
   EXPECT_FALSE(may_go(kB, writes(1), 1));
   EXPECT_TRUE(may_go(kB, Footprint{}, 1));
@@ -82,9 +82,9 @@ TEST_F(PrecedenceTest, WhatDoesNotConflictDoesNotWait) {
 
 TEST_F(PrecedenceTest, OfTwoThatWantedOneLockAtOnceTheOneAnsweredFirstGoesFirst) {
   // B asked before A was answered, and was itself answered third.
-  const auto a = precedence_.reply_recorded(kA, writes(1), 0);
-  precedence_.reply_recorded(kC, writes(2), 0);
-  const auto b = precedence_.reply_recorded(kB, writes(1), 0);
+  const auto a = precedence_.reply_recorded(kA, writes(1), {.replies = 0, .time = 0}, 0);
+  precedence_.reply_recorded(kC, writes(2), {.replies = 0, .time = 0}, 0);
+  const auto b = precedence_.reply_recorded(kB, writes(1), {.replies = 0, .time = 0}, 0);
   EXPECT_FALSE(may_go(kB, writes(1), 0, b));
   EXPECT_TRUE(may_go(kA, writes(1), 0, a));
   EXPECT_EQ(arrive(a), std::vector<SessionId>{kB});
@@ -93,23 +93,23 @@ TEST_F(PrecedenceTest, OfTwoThatWantedOneLockAtOnceTheOneAnsweredFirstGoesFirst)
 
 TEST_F(PrecedenceTest, WhoseKeyWasTakenWaitsForWhoTookItThoughThatOneWasAnsweredLater) {
   const Precedence::Place refused{0, 0, true};  // B's reply is the first
-  precedence_.reply_recorded(kB, writes(2), 0);
-  precedence_.reply_recorded(kC, adds(8), 0);
-  const auto winner = precedence_.reply_recorded(kA, adds(7), 0);
+  precedence_.reply_recorded(kB, writes(2), {.replies = 0, .time = 0}, 0);
+  precedence_.reply_recorded(kC, adds(8), {.replies = 0, .time = 0}, 0);
+  const auto winner = precedence_.reply_recorded(kA, adds(7), {.replies = 0, .time = 0}, 0);
   EXPECT_TRUE(precedence_.in_the_way_of(kB, adds(7), refused));
   EXPECT_EQ(arrive(winner), std::vector<SessionId>{kB});
   EXPECT_FALSE(precedence_.in_the_way_of(kB, adds(7), refused));
   // One that was asked after the refusal did not cause it; and whose key was free waits for nobody behind it.
-  precedence_.reply_recorded(kA, adds(7), 1);
+  precedence_.reply_recorded(kA, adds(7), {.replies = 1, .time = 0}, 0);
   EXPECT_FALSE(precedence_.in_the_way_of(kB, adds(7), refused));
-  precedence_.reply_recorded(kA, adds(7), 0);
+  precedence_.reply_recorded(kA, adds(7), {.replies = 0, .time = 0}, 0);
   EXPECT_TRUE(may_go(kB, adds(7), 0, 0));
 }
 
 TEST_F(PrecedenceTest, WhoIsKeptBackMissesItsPlaceWhereOthersComeBetween) {
-  precedence_.reply_recorded(kA, writes(1), 0);
-  const auto between = precedence_.reply_recorded(kB, writes(1), 0);
-  precedence_.reply_recorded(kA, writes(1), 0);
+  precedence_.reply_recorded(kA, writes(1), {.replies = 0, .time = 0}, 0);
+  const auto between = precedence_.reply_recorded(kB, writes(1), {.replies = 0, .time = 0}, 0);
+  precedence_.reply_recorded(kA, writes(1), {.replies = 0, .time = 0}, 0);
   const auto misses = [this](std::int64_t key, std::uint64_t sent_after, std::uint64_t until) {
     return precedence_.would_miss_its_place(kA, writes(key), sent_after, until);
   };
@@ -122,14 +122,37 @@ TEST_F(PrecedenceTest, WhoIsKeptBackMissesItsPlaceWhereOthersComeBetween) {
   EXPECT_FALSE(misses(1, 0, 3));
 }
 
+TEST_F(PrecedenceTest, WhatBeginsBeforeAnEndQueuesUpBehindWhoAskedBeforeThatEndToo) {
+  Precedence::Place place{0, kUnknown};
+  place.begins_before = {.replies = 1, .time = 100};
+  precedence_.reply_recorded(kA, writes(2), {.replies = 0, .time = 10}, 90);
+  const auto ahead = precedence_.reply_recorded(kC, writes(1), {.replies = 0, .time = 20}, 110);
+  EXPECT_EQ(precedence_.in_the_way_of(kB, writes(1), place), ahead);
+  std::vector<SessionId> woken;
+  precedence_.waits_at_target(ahead, woken);
+  EXPECT_EQ(woken, std::vector<SessionId>{kB});
+  EXPECT_FALSE(precedence_.in_the_way_of(kB, writes(1), place));
+  // Others wait for its answer still.
+  EXPECT_EQ(precedence_.in_the_way_of(kB, writes(1), {0, kUnknown}), ahead);
+}
+
+TEST_F(PrecedenceTest, WhatBeginsBeforeAnEndDoesNotWaitForWhoAskedAfterIt) {
+  Precedence::Place place{0, kUnknown};
+  place.begins_before = {.replies = 0, .time = 100};
+  const auto after = precedence_.reply_recorded(kC, writes(1), {.replies = 0, .time = 100}, 110);
+  EXPECT_FALSE(precedence_.in_the_way_of(kB, writes(1), place));
+  EXPECT_EQ(precedence_.in_the_way_of(kB, writes(1), {0, kUnknown}), after);
+}
+
 TEST_F(PrecedenceTest, OneThatIsAnsweredOutOfSightWaitsForAllInSight) {
-  precedence_.reply_recorded(kA, writes(1), 0);
+  precedence_.reply_recorded(kA, writes(1), {.replies = 0, .time = 0}, 0);
   EXPECT_FALSE(may_go(kB, writes(1), 0, kUnknown));
 }
 
 TEST_F(PrecedenceTest, RepliesThatArriveInAnyOrderAreForgotten) {
   std::vector<std::uint64_t> numbers;
-  for (int i = 0; i < 1000; ++i) numbers.push_back(precedence_.reply_recorded(kA, anything(), 0));
+  for (int i = 0; i < 1000; ++i)
+    numbers.push_back(precedence_.reply_recorded(kA, anything(), {.replies = 0, .time = 0}, 0));
   std::reverse(numbers.begin(), numbers.end());
   for (const std::uint64_t number : numbers) arrive(number);
   EXPECT_EQ(precedence_.waiting(), 0U);
