@@ -25,6 +25,32 @@ std::vector<std::uint32_t> parse_pids(std::string_view array) {
 
 }  // namespace
 
+TargetWaits::TargetWaits(const std::vector<BackendActivity>& activities) {
+  for (const BackendActivity& activity : activities) {
+    holding_.insert(activity.blocked_by.begin(), activity.blocked_by.end());
+    if (!activity.blocked_by.empty()) {
+      blocked_by_[activity.process_id] = activity.blocked_by;
+    } else if (activity.active) {
+      working_.insert(activity.process_id);
+    }
+  }
+}
+
+bool TargetWaits::waits_for(std::uint32_t process, std::uint32_t holder) const {
+  std::unordered_set<std::uint32_t> seen{process};
+  std::vector<std::uint32_t> to_look_at{process};
+  while (!to_look_at.empty()) {
+    const auto found = blocked_by_.find(to_look_at.back());
+    to_look_at.pop_back();
+    if (found == blocked_by_.end()) continue;
+    for (const std::uint32_t blocker : found->second) {
+      if (blocker == holder) return true;
+      if (seen.insert(blocker).second) to_look_at.push_back(blocker);
+    }
+  }
+  return false;
+}
+
 LockMonitor::LockMonitor(pg_conn* connection) : connection_(connection), thread_([this] { run(); }) {}
 
 LockMonitor::~LockMonitor() { stop(); }

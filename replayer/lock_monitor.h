@@ -7,6 +7,8 @@
 #include <functional>
 #include <mutex>
 #include <thread>
+#include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 struct pg_conn;
@@ -18,6 +20,23 @@ struct BackendActivity {
   std::uint32_t process_id = 0;
   bool active = false;                    // runs a statement (else it waits for its client)
   std::vector<std::uint32_t> blocked_by;  // empty unless it waits for a lock; 0: a prepared transaction
+};
+
+// Who waits for whom, as the target said.
+class TargetWaits {
+ public:
+  explicit TargetWaits(const std::vector<BackendActivity>& activities);
+
+  [[nodiscard]] bool waits(std::uint32_t process) const { return blocked_by_.contains(process); }
+  [[nodiscard]] bool works(std::uint32_t process) const { return working_.contains(process); }
+  [[nodiscard]] bool is_waited_for(std::uint32_t process) const { return holding_.contains(process); }
+  // For a lock that it holds, or for one that waits so.
+  [[nodiscard]] bool waits_for(std::uint32_t process, std::uint32_t holder) const;
+
+ private:
+  std::unordered_map<std::uint32_t, std::vector<std::uint32_t>> blocked_by_;
+  std::unordered_set<std::uint32_t> working_;
+  std::unordered_set<std::uint32_t> holding_;
 };
 
 class LockMonitor {

@@ -188,7 +188,7 @@ class Reader {
     if (facts == nullptr || !facts->writable) return false;
     StatementShape::Rows rows{.table = hash_of(name), .adds = type == "InsertStmt"};
     rows.meets_added = type == "UpdateStmt" && !stays_apart(body, *facts);
-    rows.sets = type == "UpdateStmt" ? columns_set(body) : 0;
+    rows.sets = type == "UpdateStmt" ? columns_set(body, *facts) : 0;
     if (body->has("whereClause")) rows.where = columns_in(body->get("whereClause"), *facts);
     rows.freely = rows.adds && facts->unique_columns.empty() && !facts->opaque_uniqueness;
     if (rows.adds) add_unique_keys(name, body, *facts);
@@ -213,13 +213,13 @@ class Reader {
 
   // An update of some rows can meet one of others only where a value must be unique.
   [[nodiscard]] bool stays_apart(const Object::Ptr& body, const TableFacts& facts) const {
-    if (facts.opaque_uniqueness) return false;
+    if (facts.opaque_uniqueness || facts.generates) return false;
     return std::none_of(facts.unique_columns.begin(), facts.unique_columns.end(),
                         [&](const std::string& column) { return sets(body, column); });
   }
 
-  static std::uint64_t columns_set(const Object::Ptr& body) {
-    std::uint64_t columns = 0;
+  static std::uint64_t columns_set(const Object::Ptr& body, const TableFacts& facts) {
+    std::uint64_t columns = facts.generates ? UINT64_MAX : 0;
     for (const Var& target : *body->getArray("targetList"))
       columns |= column_bit(text_of(node(target, "ResTarget"), "name"));
     return columns;

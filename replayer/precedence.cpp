@@ -4,6 +4,13 @@
 #include <utility>
 
 namespace understudy::replayer {
+namespace {
+
+// So much time passes at least between the sending of a statement and what it sees, and between what a COMMIT
+// brings about and its answer. (A database on the same machine; others take longer.)
+constexpr TimeNs kOnTheWay = 150'000;
+
+}  // namespace
 
 std::uint64_t Precedence::reply_recorded(SessionId session, Footprint footprint, const Moment& asked,
                                          TimeNs time) {
@@ -14,7 +21,8 @@ std::uint64_t Precedence::reply_recorded(SessionId session, Footprint footprint,
                       .footprint = std::move(footprint),
                       .asked = asked,
                       .time = time,
-                      .waiters = {}});
+                      .waiters = {},
+                      .waited_for = {}});
   return recorded() - 1;
 }
 
@@ -36,8 +44,7 @@ void Precedence::arrived(std::uint64_t number, std::vector<SessionId>& woken) {
   if (number < first_) return;
   Reply& reply = replies_[number - first_];
   reply.arrived = true;
-  woken.insert(woken.end(), reply.waiters.begin(), reply.waiters.end());
-  reply.waiters.clear();
+  wake(reply, woken);
   while (!replies_.empty() && replies_.front().arrived) {
     replies_.pop_front();
     ++first_;
@@ -46,8 +53,17 @@ void Precedence::arrived(std::uint64_t number, std::vector<SessionId>& woken) {
 
 void Precedence::waits_at_target(std::uint64_t number, std::vector<SessionId>& woken) {
   if (has_arrived(number)) return;
-  Reply& reply = replies_[number - first_];
-  reply.asked_for_lock = true;
+  replies_[number - first_].asked_for_lock = true;
+  wake(replies_[number - first_], woken);
+}
+
+void Precedence::waits_for_session(std::uint64_t number, SessionId session, std::vector<SessionId>& woken) {
+  if (has_arrived(number)) return;
+  replies_[number - first_].waited_for.push_back(session);
+  wake(replies_[number - first_], woken);
+}
+
+void Precedence::wake(Reply& reply, std::vector<SessionId>& woken) {
   woken.insert(woken.end(), reply.waiters.begin(), reply.waiters.end());
   reply.waiters.clear();
 }
@@ -88,15 +104,24 @@ bool Precedence::goes_first(const Reply& reply, std::uint64_t number, const Plac
   return !reply.asked_for_lock && reply.asked.time < other.begins_before.time;
 }
 
+// It was asked sooner, and answered before the other can have begun.
+bool Precedence::just_before(const Reply& reply, const Place& other) {
+  return reply.asked.time < other.sent_at && reply.time < other.sent_at + kOnTheWay;
+}
+
 bool Precedence::waits_for(std::uint64_t number, const Request& request) {
   Reply& reply = replies_[number - first_];
   if (reply.arrived || reply.session == request.session) return false;
+  if (std::find(reply.waited_for.begin(), reply.waited_for.end(), request.session) != reply.waited_for.end())
+    return false;
   bool in_the_way = false;
   if (number < request.place.sent_after) {
     in_the_way = in_conflict(reply.footprint, request.footprint);
   } else if (number < request.place.answered_as) {
     in_the_way =
-        goes_first(reply, number, request.place) && lock_in_conflict(reply.footprint, request.footprint);
+        (goes_first(reply, number, request.place) && lock_in_conflict(reply.footprint, request.footprint)) ||
+        (just_before(reply, request.place) && reply.footprint.ends_transaction &&
+         snapshot_in_conflict(request.footprint, reply.footprint));
   } else {
     in_the_way =
         reply.asked.replies <= request.place.answered_as && same_key_in(reply.footprint, request.footprint);

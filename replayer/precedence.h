@@ -21,6 +21,7 @@ class Precedence {
   struct Place {
     std::uint64_t sent_after;   // so many replies had been recorded
     std::uint64_t answered_as;  // its own reply's number, or later than any recorded so far
+    TimeNs sent_at = 0;         // when, on record
     bool key_taken = false;     // what it adds was there already
     Moment begins_before = {};  // it is asked before what was asked then
   };
@@ -43,6 +44,8 @@ class Precedence {
   // What this reply answers waits for a lock at the target: who is to get it next may ask for it, too. The
   // same of `woken`.
   void waits_at_target(std::uint64_t number, std::vector<SessionId>& woken);
+  // What this reply answers waits for this session, which does not wait for it any more. The same of `woken`.
+  void waits_for_session(std::uint64_t number, SessionId session, std::vector<SessionId>& woken);
   // Of a reply that has not arrived.
   [[nodiscard]] SessionId session_of(std::uint64_t number) const { return replies_[number - first_].session; }
   [[nodiscard]] TimeNs time_of(std::uint64_t number) const { return replies_[number - first_].time; }
@@ -69,6 +72,7 @@ class Precedence {
     Moment asked;
     TimeNs time = 0;
     std::vector<SessionId> waiters;
+    std::vector<SessionId> waited_for;  // do not wait for it
   };
   // Of replies, ascending; some may have arrived.
   using Numbers = std::deque<std::uint64_t>;
@@ -81,6 +85,8 @@ class Precedence {
     std::uint64_t end;  // replies from here on do not matter
   };
   [[nodiscard]] static bool goes_first(const Reply& reply, std::uint64_t number, const Place& other);
+  [[nodiscard]] static bool just_before(const Reply& reply, const Place& other);
+  static void wake(Reply& reply, std::vector<SessionId>& woken);
   bool waits_for(std::uint64_t number, const Request& request);
   std::optional<std::uint64_t> last_of(Numbers& numbers, const Request& request);
   std::optional<std::uint64_t> last_of_tables(std::unordered_map<std::uint64_t, Numbers>& of_tables,

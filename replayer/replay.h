@@ -133,8 +133,8 @@ class Replay final : private Audience {
   void ask_about_locks();
   [[nodiscard]] bool break_circle();
   void let_first_through();
-  [[nodiscard]] bool goes_on_by_itself(const Actor& actor,
-                                       const std::unordered_set<std::uint32_t>& working) const;
+  [[nodiscard]] bool goes_on_by_itself(const Actor& actor, const TargetWaits& waits) const;
+  void let_deadlock_be(const Actor& actor, const TargetWaits& waits);
   void note_victim(const Actor& actor, std::uint64_t answered_as);
   [[nodiscard]] bool lets_victim_ask_first(Actor& actor, const Step& step);
   [[nodiscard]] bool may_have_met(const Victim& victim, const Actor& actor, const Step& step) const;
@@ -150,8 +150,8 @@ class Replay final : private Audience {
   void found_waiting(const std::vector<BackendActivity>& activities, TimeNs asked);
   [[nodiscard]] static bool still_to_ask(const Actor& actor, std::uint64_t answered_as);
   void let_through(Actor& actor);
-  void rescue(const std::vector<BackendActivity>& activities);
-  [[nodiscard]] std::unordered_set<std::uint32_t> waiting_as_recorded() const;
+  void rescue(std::vector<BackendActivity> activities);
+  [[nodiscard]] const Refusal* refused_as_recorded(std::uint32_t process) const;
   void end_stuck(const std::vector<BackendActivity>& activities);
   void end_lock_waits(const std::vector<BackendActivity>& activities);
 

@@ -153,7 +153,7 @@ void Replay::leave_as_recorded(SessionId session, const Checkpoint& recorded, Ti
 
 bool Replay::in_turn(Actor& actor, const Step& step) {
   if (!reader_ || actor.ahead) return true;
-  Precedence::Place place{step.sent_after, step.answered_as, step.refusal == Refusal::kKeyTaken,
+  Precedence::Place place{step.sent_after, step.answered_as, step.time, step.refusal == Refusal::kKeyTaken,
                           step.begins_before};
   // It asks for a lock that it does not get, whoever gets it.
   if (step.refusal == Refusal::kDeadlock) place.answered_as = step.sent_after;
@@ -203,6 +203,7 @@ bool Replay::begins_later(const Beginning& other, const Step& step) const {
 void Replay::note_sent(Actor& actor, Step& step) {
   if (!reader_ || step.kind != Step::Kind::kSend) return;
   snapshots_.sent(actor.unanswered, step, proxy::now_ns());
+  look_at_queues_again();
   if (!step.beginning) return;
   // What came before that was before it here, too.
   step.beginning->recorded_at = std::max(step.beginning->recorded_at, actor.held_until);

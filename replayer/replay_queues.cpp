@@ -1,7 +1,6 @@
 // Replay: the order in which sessions ask for locks, where that of their answers does not tell it or comes
 // too late: who must be seen to wait at the target before others ask.
 #include <algorithm>
-#include <unordered_set>
 #include <utility>
 
 #include "proxy/clock.h"
@@ -18,14 +17,6 @@ constexpr TimeNs kVictimLag = 5000 * kMillisecond;
 constexpr TimeNs kPacedVictimLag = 100 * kMillisecond;
 // How often it is looked whether those that others queue up behind wait by now.
 constexpr TimeNs kQueueInterval = 1 * kMillisecond;
-
-std::unordered_set<std::uint32_t> waiting_of(const std::vector<BackendActivity>& activities) {
-  std::unordered_set<std::uint32_t> waiting;
-  for (const BackendActivity& activity : activities) {
-    if (!activity.blocked_by.empty()) waiting.insert(activity.process_id);
-  }
-  return waiting;
-}
 
 }  // namespace
 
@@ -65,11 +56,11 @@ void Replay::ask_about_victims() {
   if (pids.empty()) return;
   const auto deliver = [this](std::function<void()> task) { worker_.loop().post(std::move(task)); };
   const auto answer = [this, asked = proxy::now_ns()](const std::vector<BackendActivity>& activities) {
-    const auto waiting = waiting_of(activities);
+    const TargetWaits waits(activities);
     for (Victim& victim : victims_) {
       const auto found = actors_.find(victim.session);
       if (victim.asked_at == 0 || victim.asked_at > asked || found == actors_.end()) continue;
-      victim.waits = victim.waits || waiting.contains(found->second->process_id());
+      victim.waits = victim.waits || waits.waits(found->second->process_id());
     }
   };
   part_.monitor.ask(std::move(pids), deliver, answer);
@@ -146,25 +137,25 @@ void Replay::look_at_queues() {
     pids.push_back(found->second->process_id());
     return false;
   });
-  if (!pids.empty()) {
+  if (!pids.empty()) {  // else somebody must ask first
     const auto deliver = [this](std::function<void()> task) { worker_.loop().post(std::move(task)); };
     part_.monitor.ask(std::move(pids), deliver, [this, now](const std::vector<BackendActivity>& activities) {
       if (!finished_ && !stopping_) found_waiting(activities, now);
     });
+    look_at_queues_again();
   }
   wake(woken_);
-  look_at_queues_again();
   advance();
 }
 
 void Replay::found_waiting(const std::vector<BackendActivity>& activities, TimeNs asked) {
-  const auto waiting = waiting_of(activities);
+  const TargetWaits waits(activities);
   std::erase_if(queues_, [&](const InQueue& one) {
     const auto found = actors_.find(one.session);
     if (found == actors_.end()) return true;
     const Actor& actor = *found->second;
     if (still_to_ask(actor, one.answered_as) || actor.asked_at > asked) return false;
-    if (!waiting.contains(actor.process_id())) return false;
+    if (!waits.waits(actor.process_id())) return false;
     precedence_.waits_at_target(one.answered_as, woken_);
     return true;
   });

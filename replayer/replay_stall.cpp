@@ -107,37 +107,47 @@ void Replay::ask_about_locks() {
   });
 }
 
-void Replay::rescue(const std::vector<BackendActivity>& activities) {
+void Replay::rescue(std::vector<BackendActivity> activities) {
   if (!reader_) return;
-  std::unordered_set<std::uint32_t> waiting;
-  std::unordered_set<std::uint32_t> working;
   std::unordered_set<std::uint32_t> holding;
-  const auto as_recorded = waiting_as_recorded();
-  for (const BackendActivity& activity : activities) {
-    if (!activity.blocked_by.empty()) {
-      waiting.insert(activity.process_id);
-    } else if (activity.active) {
-      working.insert(activity.process_id);
-    }
-    if (as_recorded.contains(activity.process_id)) continue;
-    holding.insert(activity.blocked_by.begin(), activity.blocked_by.end());
+  for (BackendActivity& activity : activities) {
+    if (activity.blocked_by.empty()) continue;
+    const Refusal* const refusal = refused_as_recorded(activity.process_id);
+    if (refusal == nullptr) holding.insert(activity.blocked_by.begin(), activity.blocked_by.end());
+    // A wait that a time-out ends goes on by itself.
+    if (refusal != nullptr && *refusal != Refusal::kDeadlock) activity.blocked_by.clear();
   }
+  const TargetWaits waits(activities);
   for (const auto& [id, actor] : actors_) {
     // One that waits for a lock itself is not at our gate; whom it waits for is among the holders.
     const std::uint32_t pid = actor->process_id();
-    if (pid == 0 || !holding.contains(pid) || waiting.contains(pid) || !actor->open() || actor->ahead)
-      continue;
-    if (waits_for_reply(*actor) || goes_on_by_itself(*actor, working)) continue;
-    let_through(*actor);
+    if (!waits.is_waited_for(pid) || waits.waits(pid) || !actor->open() || actor->ahead) continue;
+    if (waits_for_reply(*actor) || goes_on_by_itself(*actor, waits)) continue;
+    if (holding.contains(pid)) {
+      let_through(*actor);
+    } else {
+      let_deadlock_be(*actor, waits);
+    }
   }
+  wake(woken_);
+}
+
+// It waits in line for the answer of one that waits for it at the target. Where a deadlock was ended, it was
+// one of those; so it asks, too.
+void Replay::let_deadlock_be(const Actor& actor, const TargetWaits& waits) {
+  const auto ahead = actors_.find(actor.behind);
+  if (!actor.waits_in_line || !actor.waits_for || ahead == actors_.end()) return;
+  const std::uint32_t process = ahead->second->process_id();
+  if (refused_as_recorded(process) != nullptr || !waits.waits_for(process, actor.process_id())) return;
+  precedence_.waits_for_session(*actor.waits_for, actor.id, woken_);
 }
 
 // Its time will come, or that of one it waits in line for; or the target works for that one.
-bool Replay::goes_on_by_itself(const Actor& actor, const std::unordered_set<std::uint32_t>& working) const {
+bool Replay::goes_on_by_itself(const Actor& actor, const TargetWaits& waits) const {
   const Actor* at = &actor;
   for (std::size_t steps = 0; steps <= actors_.size(); ++steps) {
     if (at->timer_set) return true;
-    if (waits_for_reply(*at)) return working.contains(at->process_id());
+    if (waits_for_reply(*at)) return waits.works(at->process_id());
     const auto next = actors_.find(at->behind);
     if (!at->waits_in_line || next == actors_.end()) return false;
     at = next->second.get();
@@ -145,16 +155,16 @@ bool Replay::goes_on_by_itself(const Actor& actor, const std::unordered_set<std:
   return false;  // they wait for each other
 }
 
-// Those whose wait, if it is for a lock, came to nothing in production: it is to come to nothing here.
-std::unordered_set<std::uint32_t> Replay::waiting_as_recorded() const {
-  std::unordered_set<std::uint32_t> processes;
+// Of one whose wait, if it is for a lock, came to nothing in production and is to come to nothing here: why
+// it did. Else null.
+const Refusal* Replay::refused_as_recorded(std::uint32_t process) const {
   const TimeNs now = proxy::now_ns();
   for (const auto& [id, actor] : actors_) {
-    if (!waits_for_reply(*actor)) continue;
-    const auto waited = actor->queue.front().ran_for;
-    if (waited && now < actor->asked_at + *waited + kWaitPatience) processes.insert(actor->process_id());
+    if (actor->process_id() != process || !waits_for_reply(*actor)) continue;
+    const Step& reply = actor->queue.front();
+    if (reply.ran_for && now < actor->asked_at + *reply.ran_for + kWaitPatience) return &reply.refusal;
   }
-  return processes;
+  return nullptr;
 }
 
 void Replay::let_through(Actor& actor) {

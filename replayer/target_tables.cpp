@@ -43,7 +43,9 @@ constexpr const char* kTables =
 constexpr const char* kColumns =
     "select c.relname, a.attname, a.atttypid in (20, 21, 23),"
     "  exists (select from pg_index i where i.indrelid = c.oid and a.attnum = any(i.indkey)"
-    "          and (i.indisunique or i.indisexclusion))"
+    "          and (i.indisunique or i.indisexclusion)),"
+    // Before version 12 there is no such column.
+    "  coalesce(to_jsonb(a) ->> 'attgenerated', '') <> ''"
     " from pg_class c join pg_namespace n on n.oid = c.relnamespace join pg_attribute a on a.attrelid = c.oid"
     " where c.relkind in ('r', 'm') and a.attnum > 0 and not a.attisdropped"
     "  and n.nspname !~ '^(pg_|information_schema$)' order by c.oid, a.attnum";
@@ -89,6 +91,7 @@ bool TargetTables::read(pg_conn* connection) {
       facts.integer_columns.insert(column);
     }
     if (yes(columns, row, 3)) facts.unique_columns.insert(column);
+    facts.generates = facts.generates || yes(columns, row, 4);
     facts.columns.push_back(column);
   }
   const auto index_of = [&](int row) { return std::string_view(PQgetvalue(indexes.get(), row, 1)); };

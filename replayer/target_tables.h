@@ -20,6 +20,7 @@ struct TableFacts {
       true;  // and nothing else happens when it is written: no triggers (foreign keys are), no rules
   // Some uniqueness depends on more than the columns below: on expressions, on a condition.
   bool opaque_uniqueness = false;
+  bool generates = false;  // some column is computed from others
   std::unordered_set<std::string> integer_columns;
   std::unordered_set<std::string> unique_columns;  // in any unique or exclusion index
   std::vector<std::string> columns;                // in their order

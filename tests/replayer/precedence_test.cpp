@@ -92,7 +92,8 @@ TEST_F(PrecedenceTest, OfTwoThatWantedOneLockAtOnceTheOneAnsweredFirstGoesFirst)
 }
 
 TEST_F(PrecedenceTest, WhoseKeyWasTakenWaitsForWhoTookItThoughThatOneWasAnsweredLater) {
-  const Precedence::Place refused{0, 0, true};  // B's reply is the first
+  const Precedence::Place refused{
+      .sent_after = 0, .answered_as = 0, .key_taken = true};  // B's reply is the first
   precedence_.reply_recorded(kB, writes(2), {.replies = 0, .time = 0}, 0);
   precedence_.reply_recorded(kC, adds(8), {.replies = 0, .time = 0}, 0);
   const auto winner = precedence_.reply_recorded(kA, adds(7), {.replies = 0, .time = 0}, 0);
@@ -134,6 +135,31 @@ TEST_F(PrecedenceTest, WhatBeginsBeforeAnEndQueuesUpBehindWhoAskedBeforeThatEndT
   EXPECT_FALSE(precedence_.in_the_way_of(kB, writes(1), place));
   // Others wait for its answer still.
   EXPECT_EQ(precedence_.in_the_way_of(kB, writes(1), {0, kUnknown}), ahead);
+}
+
+TEST_F(PrecedenceTest, ACommitThatWasAnsweredWhenTheRequestCanHardlyHaveBegunCameBeforeIt) {
+  Footprint commit = writes(1), read;
+  commit.takes_locks = false;
+  commit.ends_transaction = true;
+  read.reads = commit.writes;
+  const Precedence::Place place{.sent_after = 0, .answered_as = kUnknown, .sent_at = 1'000'000};
+  const auto just_before = precedence_.reply_recorded(kA, commit, {.replies = 0, .time = 900'000}, 1'050'000);
+  EXPECT_EQ(precedence_.in_the_way_of(kB, read, place), just_before);
+  arrive(just_before);
+  precedence_.reply_recorded(kA, commit, {.replies = 0, .time = 900'000}, 2'000'000);  // it may not have
+  precedence_.reply_recorded(kC, commit, {.replies = 0, .time = 1'010'000}, 1'050'000);
+  EXPECT_FALSE(precedence_.in_the_way_of(kB, read, place));
+}
+
+TEST_F(PrecedenceTest, WhoIsWaitedForAtTheTargetDoesNotWait) {
+  const auto number = precedence_.reply_recorded(kA, writes(1), {.replies = 0, .time = 0}, 0);
+  EXPECT_FALSE(may_go(kB, writes(1), 1));
+  EXPECT_FALSE(may_go(kC, writes(1), 1));
+  std::vector<SessionId> woken;
+  precedence_.waits_for_session(number, kB, woken);
+  EXPECT_EQ(woken, (std::vector<SessionId>{kB, kC}));
+  EXPECT_TRUE(may_go(kB, writes(1), 1));
+  EXPECT_FALSE(may_go(kC, writes(1), 1));
 }
 
 TEST_F(PrecedenceTest, WhatBeginsBeforeAnEndDoesNotWaitForWhoAskedAfterIt) {

@@ -12,7 +12,11 @@ TargetTables shop() {
   TableFacts item;
   item.integer_columns = {"id", "stock", "price"};
   item.unique_columns = {"id", "code"};
+  item.columns = {"id", "code", "stock", "price"};
   tables.add("item", item);
+  TableFacts computed = item;
+  computed.generates = true;
+  tables.add("priced", computed);
   TableFacts log;
   log.integer_columns = {"n"};
   tables.add("log", log);
@@ -98,6 +102,33 @@ TEST_F(StatementFootprintsTest, RowsThatMoveOrMeetInAUniqueIndexAreNotKeptApart)
   EXPECT_EQ(written("UPDATE account SET price = 1 WHERE id = 5"), "all rows");
   EXPECT_EQ(written("UPDATE log SET n = n + 1 WHERE n = 5"), "all rows");
   EXPECT_EQ(written("DELETE FROM account WHERE id = 5"), "rows of 5");
+}
+
+TEST_F(StatementFootprintsTest, UpdatesDependOnEachOtherByTheColumnsThatTheySetAndLookFor) {
+  const auto sets = [this](std::string_view sql) { return shape(sql).writes.front().sets; };
+  const auto where = [this](std::string_view sql) { return shape(sql).writes.front().where; };
+  const std::uint64_t stock = sets("UPDATE item SET stock = 1");
+  const std::uint64_t price = sets("UPDATE item SET price = stock");
+  EXPECT_EQ(stock & price, 0U);
+  EXPECT_EQ(sets("UPDATE item SET stock = 1, price = 2"), stock | price);
+  EXPECT_EQ(where("DELETE FROM item WHERE stock > 1 OR item.price = 2"), stock | price);
+  EXPECT_EQ(where("UPDATE item SET price = 1"), 0U);
+  EXPECT_EQ(sets("DELETE FROM item"), 0U);
+  // The row as one, what every row has, and what is computed of others.
+  EXPECT_EQ(where("DELETE FROM item WHERE item IS NULL"), UINT64_MAX);
+  EXPECT_EQ(where("DELETE FROM item WHERE ctid = '(0,1)'"), UINT64_MAX);
+  EXPECT_EQ(sets("UPDATE priced SET stock = 1"), UINT64_MAX);
+}
+
+TEST_F(StatementFootprintsTest, WhoWaitsForRowsThatAreBeingAdded) {
+  const auto meets_added = [this](std::string_view sql) { return shape(sql).writes.front().meets_added; };
+  EXPECT_TRUE(meets_added("LOCK TABLE item"));
+  EXPECT_TRUE(meets_added("TRUNCATE item"));
+  EXPECT_TRUE(meets_added("INSERT INTO item VALUES (1) ON CONFLICT (id) DO UPDATE SET stock = 2"));
+  EXPECT_TRUE(meets_added("UPDATE item SET code = 7 WHERE id = 1"));
+  EXPECT_FALSE(meets_added("UPDATE item SET stock = 7"));
+  EXPECT_FALSE(meets_added("DELETE FROM item"));
+  EXPECT_FALSE(meets_added("SELECT FROM item FOR UPDATE"));
 }
 
 TEST_F(StatementFootprintsTest, InsertsAddRowsAndReadWhatTheySelectFrom) {
