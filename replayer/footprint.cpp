@@ -66,14 +66,13 @@ bool lock_in_conflict(const Footprint& first, const Footprint& second) {
 }
 
 bool snapshot_in_conflict(const Footprint& statement, const Footprint& end) {
-  if (statement.anything || end.anything || overlap(statement.reads, end.writes)) return true;
+  if (statement.anything || end.anything || sees_change_by(statement, end)) return true;
   return any_pair(statement.writes, end.writes, [](const Access& mine, const Access& theirs) {
-    if (mine.adds || !mine.overlaps(theirs)) return false;
-    return theirs.adds || (mine.where & theirs.sets) != 0;
+    return !mine.adds && theirs.adds && mine.overlaps(theirs);
   });
 }
 
-bool finds_others(const Footprint& statement, const Footprint& end) {
+bool sees_change_by(const Footprint& statement, const Footprint& end) {
   if (statement.anything || end.anything) return false;
   return overlap(statement.reads, end.writes) ||
          any_pair(statement.writes, end.writes, [](const Access& mine, const Access& theirs) {

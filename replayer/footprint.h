@@ -72,7 +72,7 @@ struct Footprint {
 // Of two that are so: whether it is for what the end changes, not only for what it may have added, and that
 // is known. Then the statement keeps its place before the end even if others get locks in another order for
 // it.
-[[nodiscard]] bool finds_others(const Footprint& statement, const Footprint& end);
+[[nodiscard]] bool sees_change_by(const Footprint& statement, const Footprint& end);
 // Whether both add a row with the same unique key.
 [[nodiscard]] bool same_key_in(const Footprint& one, const Footprint& other);
 

@@ -121,7 +121,7 @@ void Replay::rescue(std::vector<BackendActivity> activities) {
   for (const auto& [id, actor] : actors_) {
     // One that waits for a lock itself is not at our gate; whom it waits for is among the holders.
     const std::uint32_t pid = actor->process_id();
-    if (!waits.is_waited_for(pid) || waits.waits(pid) || !actor->open() || actor->ahead) continue;
+    if (pid == 0 || !waits.is_waited_for(pid) || waits.waits(pid) || !actor->open() || actor->ahead) continue;
     if (waits_for_reply(*actor) || goes_on_by_itself(*actor, waits)) continue;
     if (holding.contains(pid)) {
       let_through(*actor);

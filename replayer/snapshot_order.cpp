@@ -60,7 +60,7 @@ Beginnings SnapshotOrder::before(const Unanswered& session, const Step& request)
       if (asked.recorded_at() > request.time) continue;
       if (!snapshot_in_conflict(asked.footprint(), request.footprint)) continue;
       found.push_back(asked.begin(other->session_));
-      if (asked.step == nullptr || !finds_others(asked.footprint(), request.footprint)) continue;
+      if (asked.step == nullptr || !sees_change_by(asked.footprint(), request.footprint)) continue;
       if (request.time < asked.step->begins_before.time)
         asked.step->begins_before = {.replies = request.sent_after, .time = request.time};
     }
