@@ -45,6 +45,8 @@ struct Actor final : TranscriptClient {
   TimeNs read_at = 0;
   Moment asked{.replies = 0, .time = 0};
   Refusal refusal = Refusal::kNone;
+  // Of what was read last: the first reply in its open transaction, while nothing asked for its end.
+  std::uint64_t open_since = UINT64_MAX;
   Unanswered unanswered{id};
   // Grows whenever a statement is over.
   [[nodiscard]] std::uint64_t answered() const { return mark().ready_count + errors(); }

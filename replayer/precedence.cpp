@@ -21,6 +21,7 @@ std::uint64_t Precedence::reply_recorded(SessionId session, Footprint footprint,
                       .footprint = std::move(footprint),
                       .asked = asked,
                       .time = time,
+                      .follows = 0,
                       .waiters = {},
                       .waited_for = {}});
   return recorded() - 1;
@@ -63,6 +64,16 @@ void Precedence::waits_for_session(std::uint64_t number, SessionId session, std:
   wake(replies_[number - first_], woken);
 }
 
+void Precedence::was_over(std::uint64_t number, const std::function<bool(SessionId, std::uint64_t)>& held) {
+  const Reply& over = replies_[number - first_];
+  if (!over.footprint.takes_locks || !over.footprint.ends_transaction) return;
+  for (std::uint64_t sooner = std::max(first_, over.asked.replies); sooner < number; ++sooner) {
+    Reply& reply = replies_[sooner - first_];
+    if (reply.session == over.session || !lock_in_conflict(over.footprint, reply.footprint)) continue;
+    if (held(reply.session, sooner)) reply.follows = number;
+  }
+}
+
 void Precedence::wake(Reply& reply, std::vector<SessionId>& woken) {
   woken.insert(woken.end(), reply.waiters.begin(), reply.waiters.end());
   reply.waiters.clear();
@@ -71,8 +82,7 @@ void Precedence::wake(Reply& reply, std::vector<SessionId>& woken) {
 std::optional<std::uint64_t> Precedence::in_the_way_of(SessionId session, const Footprint& footprint,
                                                        const Place& place) {
   if (footprint.empty()) return std::nullopt;
-  const std::uint64_t end = place.key_taken ? recorded() : std::max(place.sent_after, place.answered_as);
-  const Request request{session, footprint, place, std::min(end, recorded())};
+  const Request request{session, footprint, place, std::min(end_for(place), recorded())};
   if (footprint.anything) {  // of all that has not arrived, the last of another session
     for (std::uint64_t number = request.end; number > first_; --number) {
       if (waits_for(number - 1, request)) return number - 1;
@@ -86,6 +96,14 @@ std::optional<std::uint64_t> Precedence::in_the_way_of(SessionId session, const 
   if (!found) found = last_of_tables(writes_, footprint.reads, request);
   if (!found && footprint.ends_transaction) found = last_of_tables(reads_, footprint.writes, request);
   return found;
+}
+
+// What may be in the way of a request was recorded before that.
+std::uint64_t Precedence::end_for(const Place& place) const {
+  if (place.key_taken) return recorded();
+  const std::uint64_t own = place.answered_as;
+  const bool follows = own >= first_ && own < recorded() && replies_[own - first_].follows > own;
+  return follows ? replies_[own - first_].follows + 1 : std::max(place.sent_after, own);
 }
 
 bool Precedence::would_miss_its_place(SessionId session, const Footprint& footprint, std::uint64_t sent_after,
@@ -118,13 +136,13 @@ bool Precedence::waits_for(std::uint64_t number, const Request& request) {
   if (number < request.place.sent_after) {
     in_the_way = in_conflict(reply.footprint, request.footprint);
   } else if (number < request.place.answered_as) {
-    in_the_way =
-        (goes_first(reply, number, request.place) && lock_in_conflict(reply.footprint, request.footprint)) ||
-        (just_before(reply, request.place) && reply.footprint.ends_transaction &&
-         snapshot_in_conflict(request.footprint, reply.footprint));
-  } else {
-    in_the_way =
-        reply.asked.replies <= request.place.answered_as && same_key_in(reply.footprint, request.footprint);
+    in_the_way = (reply.follows < request.place.answered_as && goes_first(reply, number, request.place) &&
+                  lock_in_conflict(reply.footprint, request.footprint)) ||
+                 (just_before(reply, request.place) && reply.footprint.ends_transaction &&
+                  snapshot_in_conflict(request.footprint, reply.footprint));
+  } else if (reply.asked.replies <= request.place.answered_as) {
+    in_the_way = (request.place.key_taken && same_key_in(reply.footprint, request.footprint)) ||
+                 (reply.footprint.ends_transaction && lock_in_conflict(reply.footprint, request.footprint));
   }
   if (in_the_way) reply.waiters.push_back(request.session);
   return in_the_way;

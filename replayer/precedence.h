@@ -6,6 +6,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <optional>
 #include <unordered_map>
 #include <vector>
@@ -46,6 +47,10 @@ class Precedence {
   void waits_at_target(std::uint64_t number, std::vector<SessionId>& woken);
   // What this reply answers waits for this session, which does not wait for it any more. The same of `woken`.
   void waits_for_session(std::uint64_t number, SessionId session, std::vector<SessionId>& woken);
+  // What this reply answers was over with it, its transaction and all. So whoever wanted the same locks, was
+  // answered sooner, and `held` them still when this was answered (of a session and a reply: it was in the
+  // same transaction, whose end it had not asked for) had got them from it: only its answer was read sooner.
+  void was_over(std::uint64_t number, const std::function<bool(SessionId, std::uint64_t)>& held);
   // Of a reply that has not arrived.
   [[nodiscard]] SessionId session_of(std::uint64_t number) const { return replies_[number - first_].session; }
   [[nodiscard]] TimeNs time_of(std::uint64_t number) const { return replies_[number - first_].time; }
@@ -71,6 +76,7 @@ class Precedence {
     Footprint footprint;
     Moment asked;
     TimeNs time = 0;
+    std::uint64_t follows = 0;  // was_over()
     std::vector<SessionId> waiters;
     std::vector<SessionId> waited_for;  // do not wait for it
   };
@@ -86,6 +92,7 @@ class Precedence {
   };
   [[nodiscard]] static bool goes_first(const Reply& reply, std::uint64_t number, const Place& other);
   [[nodiscard]] static bool just_before(const Reply& reply, const Place& other);
+  [[nodiscard]] std::uint64_t end_for(const Place& place) const;
   static void wake(Reply& reply, std::vector<SessionId>& woken);
   bool waits_for(std::uint64_t number, const Request& request);
   std::optional<std::uint64_t> last_of(Numbers& numbers, const Request& request);

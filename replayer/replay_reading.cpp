@@ -130,6 +130,7 @@ void Replay::go_on_later(SessionId session) {
 void Replay::queue_step(Actor& actor, Step step) {
   step.sent_after = precedence_.recorded();
   if (step.kind == Step::Kind::kSend) actor.read_at = step.time;
+  if (step.footprint.ends_transaction || step.footprint.anything) actor.open_since = UINT64_MAX;
   if (step.kind == Step::Kind::kSend && actor.read.quiescent) {
     actor.asked = {.replies = step.sent_after, .time = step.time};
     actor.refusal = Refusal::kNone;
@@ -162,6 +163,14 @@ void Replay::note_reply(Actor& actor, Step& reply) {
   reply.sent_after =
       precedence_.reply_recorded(actor.id, std::move(reply.footprint), actor.asked, reply.time);
   if (!reply.checkpoint.quiescent) return;
+  if (reply.checkpoint.transaction_status != 'T')
+    actor.open_since = UINT64_MAX;
+  else
+    actor.open_since = std::min(actor.open_since, reply.sent_after);
+  precedence_.was_over(reply.sent_after, [this](SessionId session, std::uint64_t sooner) {
+    const auto other = actors_.find(session);
+    return other != actors_.end() && other->second->open_since <= sooner;
+  });
   note_answer(actor, reply.sent_after, actor.refusal);
   if (actor.refusal == Refusal::kDeadlock) note_victim(actor, reply.sent_after);
 }

@@ -176,3 +176,34 @@ def test_those_that_wait_in_a_row_all_saw_what_was_before_the_first_commit(pair,
             worker.close()
     replay_same(pair, scratch)
     pair.assert_same("hot")
+
+
+def test_who_closes_the_circle_of_a_deadlock_does_not_wait_for_one_that_is_in_it(pair, scratch):
+    """Its last request was answered after that of a third session, which waits for the one that the deadlock ended."""
+    prepare(pair)
+    for server in (pair.production, pair.target):
+        server.execute("INSERT INTO hot VALUES (3, 0)")
+    with recorded(pair.production, scratch / "recording") as proxy, Speaker(proxy.port) as closer, \
+            Speaker(proxy.port) as victim, Speaker(proxy.port) as third, Speaker(proxy.port) as committer:
+        for n in range(ROUNDS):
+            ask(committer, "BEGIN")
+            ask(committer, f"INSERT INTO seen VALUES ({n})")
+            ask(closer, "BEGIN")
+            ask(closer, "UPDATE hot SET n = n + 1 WHERE id = 2")
+            ask(victim, "BEGIN")
+            ask(victim, "UPDATE hot SET n = n + 10 WHERE id = 1")
+            victim.send(query("UPDATE hot SET n = n + 10 WHERE id = 2"))
+            await_condition(lambda: pair.production.value(WAITS_FOR_A_LOCK) == 1, "the victim to wait")
+            third.send(query("UPDATE hot SET n = n + (SELECT count(*) FROM seen) WHERE id = 1"))
+            await_condition(lambda: pair.production.value(WAITS_FOR_A_LOCK) == 2, "the third to wait")
+            ask(committer, "COMMIT")
+            closer.send(query("UPDATE hot SET n = n + 100 WHERE n < 1000000 AND id <> 3"))
+            victim.read_until("Z")
+            ask(victim, "ROLLBACK")
+            for session in (third, closer):
+                session.read_until("Z")
+            ask(closer, "COMMIT")
+        for session in (closer, victim, third, committer):
+            session.close()
+    replay_same(pair, scratch)
+    pair.assert_same("hot")

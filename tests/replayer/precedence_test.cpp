@@ -107,6 +107,34 @@ TEST_F(PrecedenceTest, WhoseKeyWasTakenWaitsForWhoTookItThoughThatOneWasAnswered
   EXPECT_TRUE(may_go(kB, adds(7), 0, 0));
 }
 
+TEST_F(PrecedenceTest, WhoHeldALockStillWhenAnotherHadHadItGotItFromThatOneThoughAnsweredSooner) {
+  // All three were asked at once; only A's transaction was over with its answer, the last.
+  const auto elsewhere = precedence_.reply_recorded(kC, writes(2), {.replies = 0, .time = 0}, 0);
+  const auto held = precedence_.reply_recorded(kB, writes(1), {.replies = 0, .time = 0}, 0);
+  Footprint autocommit = writes(1);
+  autocommit.ends_transaction = true;
+  const auto over = precedence_.reply_recorded(kA, autocommit, {.replies = 0, .time = 0}, 0);
+  EXPECT_FALSE(may_go(kA, autocommit, 0, over));  // the order of answers
+  precedence_.was_over(over, [&](SessionId session, std::uint64_t reply) {
+    return session == kC || (session == kB && reply == held);
+  });
+  EXPECT_TRUE(may_go(kA, autocommit, 0, over));
+  EXPECT_FALSE(may_go(kB, writes(1), 0, held));
+  EXPECT_TRUE(may_go(kC, writes(2), 0, elsewhere));
+  EXPECT_EQ(arrive(over), std::vector<SessionId>{kB});
+  EXPECT_TRUE(may_go(kB, writes(1), 0, held));
+}
+
+TEST_F(PrecedenceTest, TheOrderOfAnswersStandsWhereTheOneAnsweredFirstMayHaveLetGo) {
+  Footprint autocommit = writes(1);
+  autocommit.ends_transaction = true;
+  const auto first = precedence_.reply_recorded(kB, writes(1), {.replies = 0, .time = 0}, 0);
+  const auto second = precedence_.reply_recorded(kA, autocommit, {.replies = 0, .time = 0}, 0);
+  precedence_.was_over(second, [](SessionId, std::uint64_t) { return false; });
+  EXPECT_FALSE(may_go(kA, autocommit, 0, second));
+  EXPECT_TRUE(may_go(kB, writes(1), 0, first));
+}
+
 TEST_F(PrecedenceTest, WhoIsKeptBackMissesItsPlaceWhereOthersComeBetween) {
   precedence_.reply_recorded(kA, writes(1), {.replies = 0, .time = 0}, 0);
   const auto between = precedence_.reply_recorded(kB, writes(1), {.replies = 0, .time = 0}, 0);
