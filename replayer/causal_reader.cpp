@@ -14,8 +14,8 @@ CausalReader::CausalReader(const Recording& recording, const ReplayOptions& opti
                            std::function<TargetTables(const std::string&)> read_tables)
     : recording_(recording), options_(options), read_tables_(std::move(read_tables)), directory_(recording) {}
 
-std::vector<CausalReader::Item> CausalReader::read() {
-  std::vector<Item> items;
+std::span<CausalReader::Item> CausalReader::read() {
+  items_.clear();
   has_more_ = false;
   for (int events = 0; !over_ && room(); ++events) {
     if (events == kEventsPerTurn) {
@@ -28,12 +28,12 @@ std::vector<CausalReader::Item> CausalReader::read() {
     if (!turn && opening == nullptr) {
       over_ = true;
     } else if (opening != nullptr && (!turn || opening->summary.descriptor.opened_at <= turn->time)) {
-      open_next(items);
+      open_next();
     } else if (auto step = read_event(turn->session, *sessions_.at(turn->session))) {
-      add(items, turn->session, std::move(*step));
+      add(turn->session, std::move(*step));
     }
   }
-  return items;
+  return items_;
 }
 
 std::optional<Step> CausalReader::read_on(SessionId session) {
@@ -80,7 +80,7 @@ std::optional<TimeNs> CausalReader::next_time(SessionId session, TimeNs at_least
   return found->second->recorded.next_turn(at_least);
 }
 
-void CausalReader::open_next(std::vector<Item>& items) {
+void CausalReader::open_next() {
   SessionDirectory::Entry entry = directory_.take();
   const SessionDescriptor& descriptor = entry.summary.descriptor;
   if (options_.leaves_out(descriptor)) {
@@ -97,18 +97,18 @@ void CausalReader::open_next(std::vector<Item>& items) {
   session->exchange = open.footprint;
   turns_.add(open.time, id);
   const bool continuing = entry.continuing;
-  add(items, id, std::move(open));
-  items.back().opening = std::move(entry);
+  add(id, std::move(open));
+  items_.back().opening = std::make_unique<SessionDirectory::Entry>(std::move(entry));
   Session& placed = *(sessions_[id] = std::move(session));
   if (!continuing) return;
   Step logged_in = *step_of(placed.recorded.logged_in_before());
   complete(placed, logged_in);
-  add(items, id, std::move(logged_in));
+  add(id, std::move(logged_in));
 }
 
-void CausalReader::add(std::vector<Item>& items, SessionId session, Step step) {
+void CausalReader::add(SessionId session, Step step) {
   count(step);
-  items.push_back({session, std::move(step), std::nullopt});
+  items_.push_back({session, std::move(step), nullptr});
 }
 
 // Of that database of the target, whose catalogs are read when it is first met.
@@ -134,9 +134,12 @@ void CausalReader::complete(Session& session, Step& step) {
     step.footprint = session.footprints.sent(step.bytes);
     session.exchange.merge(step.footprint);
   } else if (step.kind == Step::Kind::kReply) {
-    step.footprint = session.exchange;
     session.footprints.answered(step.checkpoint);
-    if (step.checkpoint.quiescent) session.exchange = {};
+    if (step.checkpoint.quiescent) {
+      step.footprint = std::exchange(session.exchange, {});
+    } else {
+      step.footprint = session.exchange;
+    }
   } else if (step.kind == Step::Kind::kEnd) {
     step.footprint = session.footprints.leaving();
   }

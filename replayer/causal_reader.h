@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -22,7 +23,7 @@ class CausalReader {
   struct Item {
     SessionId session;
     Step step;
-    std::optional<SessionDirectory::Entry> opening;  // with kOpen, the first step of a session
+    std::unique_ptr<SessionDirectory::Entry> opening;  // with kOpen, the first step of a session
   };
   // So much that was read and not played is enough; while a session has run out of steps, more is. Sessions
   // that nothing holds back drift apart by thousands, and what is not needed yet only crowds the caches.
@@ -34,9 +35,9 @@ class CausalReader {
   CausalReader(const Recording& recording, const ReplayOptions& options,
                std::function<TargetTables(const std::string& database)> read_tables);
 
-  // What comes next, until the window is full or this is enough for one turn. Throws what made reading fail
-  // (a segment that has gone away).
-  [[nodiscard]] std::vector<Item> read();
+  // What comes next, until the window is full or this is enough for one turn; the caller may move from it,
+  // and it is valid until the next call. Throws what made reading fail (a segment that has gone away).
+  [[nodiscard]] std::span<Item> read();
   // read() would find more: a turn was over first.
   [[nodiscard]] bool has_more() const { return has_more_; }
   // There is nothing more to read.
@@ -71,8 +72,8 @@ class CausalReader {
   [[nodiscard]] bool room() const {
     return steps_ < (ran_out_ > 0 ? kWidestWindowSteps : kWindowSteps) && bytes_ < kWindowBytes;
   }
-  void open_next(std::vector<Item>& items);
-  void add(std::vector<Item>& items, SessionId session, Step step);
+  void open_next();
+  void add(SessionId session, Step step);
   [[nodiscard]] StatementFootprints* statements_of(const std::string& database);
   [[nodiscard]] std::optional<TimeNs> next_time(SessionId session, TimeNs at_least);
   [[nodiscard]] std::optional<Step> read_event(SessionId id, Session& session);
@@ -86,6 +87,7 @@ class CausalReader {
   std::unordered_map<SessionId, std::unique_ptr<Session>> sessions_;
   std::unordered_map<std::string, std::unique_ptr<StatementFootprints>> statements_;  // by database
   Turns turns_;
+  std::vector<Item> items_;  // of this turn
   std::size_t ran_out_ = 0;  // sessions
   std::size_t steps_ = 0;    // read, and not played
   std::size_t bytes_ = 0;    // sent by them

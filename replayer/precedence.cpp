@@ -21,9 +21,7 @@ std::uint64_t Precedence::reply_recorded(SessionId session, Footprint footprint,
                       .footprint = std::move(footprint),
                       .asked = asked,
                       .time = time,
-                      .follows = 0,
-                      .waiters = {},
-                      .waited_for = {}});
+                      .waiters = {}});
   return recorded() - 1;
 }
 
@@ -46,6 +44,8 @@ void Precedence::arrived(std::uint64_t number, std::vector<SessionId>& woken) {
   Reply& reply = replies_[number - first_];
   reply.arrived = true;
   wake(reply, woken);
+  if (!follows_.empty()) follows_.erase(number);
+  if (!excused_.empty()) excused_.erase(number);
   while (!replies_.empty() && replies_.front().arrived) {
     replies_.pop_front();
     ++first_;
@@ -60,7 +60,7 @@ void Precedence::waits_at_target(std::uint64_t number, std::vector<SessionId>& w
 
 void Precedence::waits_for_session(std::uint64_t number, SessionId session, std::vector<SessionId>& woken) {
   if (has_arrived(number)) return;
-  replies_[number - first_].waited_for.push_back(session);
+  excused_[number].push_back(session);
   wake(replies_[number - first_], woken);
 }
 
@@ -68,9 +68,10 @@ void Precedence::was_over(std::uint64_t number, const std::function<bool(Session
   const Reply& over = replies_[number - first_];
   if (!over.footprint.takes_locks || !over.footprint.ends_transaction) return;
   for (std::uint64_t sooner = std::max(first_, over.asked.replies); sooner < number; ++sooner) {
-    Reply& reply = replies_[sooner - first_];
-    if (reply.session == over.session || !lock_in_conflict(over.footprint, reply.footprint)) continue;
-    if (held(reply.session, sooner)) reply.follows = number;
+    const Reply& reply = replies_[sooner - first_];
+    if (reply.arrived || reply.session == over.session || !lock_in_conflict(over.footprint, reply.footprint))
+      continue;
+    if (held(reply.session, sooner)) follows_[sooner] = number;
   }
 }
 
@@ -101,9 +102,19 @@ std::optional<std::uint64_t> Precedence::in_the_way_of(SessionId session, const 
 // What may be in the way of a request was recorded before that.
 std::uint64_t Precedence::end_for(const Place& place) const {
   if (place.key_taken) return recorded();
-  const std::uint64_t own = place.answered_as;
-  const bool follows = own >= first_ && own < recorded() && replies_[own - first_].follows > own;
-  return follows ? replies_[own - first_].follows + 1 : std::max(place.sent_after, own);
+  const std::uint64_t last = std::max(place.sent_after, place.answered_as);
+  return follows_.empty() ? last : std::max(last, follows(place.answered_as) + 1);
+}
+
+std::uint64_t Precedence::follows(std::uint64_t number) const {
+  const auto found = follows_.find(number);
+  return found == follows_.end() ? 0 : found->second;
+}
+
+bool Precedence::is_excused(std::uint64_t number, SessionId session) const {
+  const auto found = excused_.find(number);
+  return found != excused_.end() &&
+         std::find(found->second.begin(), found->second.end(), session) != found->second.end();
 }
 
 bool Precedence::would_miss_its_place(SessionId session, const Footprint& footprint, std::uint64_t sent_after,
@@ -130,13 +141,12 @@ bool Precedence::just_before(const Reply& reply, const Place& other) {
 bool Precedence::waits_for(std::uint64_t number, const Request& request) {
   Reply& reply = replies_[number - first_];
   if (reply.arrived || reply.session == request.session) return false;
-  if (std::find(reply.waited_for.begin(), reply.waited_for.end(), request.session) != reply.waited_for.end())
-    return false;
+  if (!excused_.empty() && is_excused(number, request.session)) return false;
   bool in_the_way = false;
   if (number < request.place.sent_after) {
     in_the_way = in_conflict(reply.footprint, request.footprint);
   } else if (number < request.place.answered_as) {
-    in_the_way = (reply.follows < request.place.answered_as && goes_first(reply, number, request.place) &&
+    in_the_way = (follows(number) < request.place.answered_as && goes_first(reply, number, request.place) &&
                   lock_in_conflict(reply.footprint, request.footprint)) ||
                  (just_before(reply, request.place) && reply.footprint.ends_transaction &&
                   snapshot_in_conflict(request.footprint, reply.footprint));

@@ -76,9 +76,7 @@ class Precedence {
     Footprint footprint;
     Moment asked;
     TimeNs time = 0;
-    std::uint64_t follows = 0;  // was_over()
     std::vector<SessionId> waiters;
-    std::vector<SessionId> waited_for;  // do not wait for it
   };
   // Of replies, ascending; some may have arrived.
   using Numbers = std::deque<std::uint64_t>;
@@ -93,6 +91,8 @@ class Precedence {
   [[nodiscard]] static bool goes_first(const Reply& reply, std::uint64_t number, const Place& other);
   [[nodiscard]] static bool just_before(const Reply& reply, const Place& other);
   [[nodiscard]] std::uint64_t end_for(const Place& place) const;
+  [[nodiscard]] std::uint64_t follows(std::uint64_t number) const;
+  [[nodiscard]] bool is_excused(std::uint64_t number, SessionId session) const;
   static void wake(Reply& reply, std::vector<SessionId>& woken);
   bool waits_for(std::uint64_t number, const Request& request);
   std::optional<std::uint64_t> last_of(Numbers& numbers, const Request& request);
@@ -102,6 +102,9 @@ class Precedence {
 
   std::deque<Reply> replies_;
   std::uint64_t first_ = 0;  // number of the front
+  // What is true of few replies; of those that have not arrived.
+  std::unordered_map<std::uint64_t, std::uint64_t> follows_;           // was_over()
+  std::unordered_map<std::uint64_t, std::vector<SessionId>> excused_;  // waits_for_session()
   // Where conflicts are looked for, so that a request need not be compared with all that has not arrived.
   Numbers anything_;
   Numbers logins_;

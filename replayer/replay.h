@@ -140,7 +140,7 @@ class Replay final : private Audience {
   [[nodiscard]] bool may_have_met(const Victim& victim, const Actor& actor, const Step& step) const;
   [[nodiscard]] bool lets_others_begin(Actor& actor, const Step& step);
   [[nodiscard]] bool begins_later(const Beginning& other, const Step& step) const;
-  void note_sent(Actor& actor, Step& step);
+  void note_sent(Actor& actor, Step& step, TimeNs sent_at);
   void victim_asked(const Actor& actor, const Step& step);
   void victim_answered(std::uint64_t reply);
   void ask_about_victims();

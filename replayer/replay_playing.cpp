@@ -54,7 +54,7 @@ void Replay::play(Actor& actor) {
     progress_.recorded_at.store(step.time, std::memory_order_relaxed);
     played_until_ = std::max(played_until_, step.time);
     if (reader_) reader_->played(step);
-    note_sent(actor, step);
+    note_sent(actor, step, actor.asked_at);
     actor.queue.pop_front();
   }
 }
@@ -200,9 +200,9 @@ bool Replay::begins_later(const Beginning& other, const Step& step) const {
 }
 
 // Nothing of it is needed any more but its place.
-void Replay::note_sent(Actor& actor, Step& step) {
+void Replay::note_sent(Actor& actor, Step& step, TimeNs sent_at) {
   if (!reader_ || step.kind != Step::Kind::kSend) return;
-  snapshots_.sent(actor.unanswered, step, proxy::now_ns());
+  snapshots_.sent(actor.unanswered, step, sent_at);
   look_at_queues_again();
   if (!step.beginning) return;
   // What came before that was before it here, too.
@@ -239,7 +239,7 @@ void Replay::note_leaving(Actor& actor) {
 void Replay::drop_queue(Actor& actor) {
   for (Step& step : actor.queue) {
     if (reader_) reader_->played(step);
-    note_sent(actor, step);
+    note_sent(actor, step, proxy::now_ns());
     if (step.kind == Step::Kind::kReply) note_arrival(step.sent_after);
     if (step.kind == Step::Kind::kEnd) note_arrival(step.answered_as);
   }

@@ -68,13 +68,13 @@ Beginnings SnapshotOrder::before(const Unanswered& session, const Step& request)
   return found;
 }
 
-void SnapshotOrder::sent(Unanswered& session, Step& request, TimeNs now) {
+void SnapshotOrder::sent(Unanswered& session, Step& request, TimeNs sent_at) {
   for (auto& asked : session.requests_) {
     if (asked.step != &request) continue;
     asked.begin(session.session_)->footprint = std::move(request.footprint);
     asked.step = nullptr;
   }
-  if (request.beginning) request.beginning->sent_at = now;
+  if (request.beginning) request.beginning->sent_at = sent_at;
 }
 
 void SnapshotOrder::answered(Unanswered& session, std::uint64_t number) {

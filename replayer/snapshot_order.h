@@ -49,8 +49,8 @@ class SnapshotOrder {
  public:
   // A request was read, and is where it will be until it is sent. What must begin before it is noted in it.
   void read(Unanswered& session, Step& request);
-  // It was sent at the target, or never will be; `now`.
-  void sent(Unanswered& session, Step& request, TimeNs now);
+  // It was sent at the target, or never will be.
+  void sent(Unanswered& session, Step& request, TimeNs sent_at);
   // All that the session asked was answered on record, by the reply of this number, or never was.
   void answered(Unanswered& session, std::uint64_t number);
 

@@ -13,14 +13,14 @@ namespace understudy::replayer {
 struct Step {
   enum class Kind : std::uint8_t { kOpen, kSend, kCancel, kReply, kEnd };
   Kind kind = Kind::kOpen;
-  TimeNs time = 0;
-  ByteBuffer bytes;       // kSend
-  Checkpoint checkpoint;  // kReply; kEnd: of the whole session
   RecordedEnd end = RecordedEnd::kClientLeft;
-  std::optional<TimeNs> ran_for;     // kCancel, kReply, kEnd: see RecordedStep
   Refusal refusal = Refusal::kNone;  // kReply: see RecordedStep; kSend: so it is answered
-  Footprint footprint;               // kCausal: what is sent may touch this; kReply: what it answers
-  std::uint64_t sent_after = 0;      // so many replies were recorded before it; kReply: its own number
+  TimeNs time = 0;
+  ByteBuffer bytes;               // kSend
+  Checkpoint checkpoint;          // kReply; kEnd: of the whole session
+  std::optional<TimeNs> ran_for;  // kCancel, kReply, kEnd: see RecordedStep
+  Footprint footprint;            // kCausal: what is sent may touch this; kReply: what it answers
+  std::uint64_t sent_after = 0;   // so many replies were recorded before it; kReply: its own number
   // The reply that ends the exchange it belongs to; past all numbers while that is not known.
   std::uint64_t answered_as = UINT64_MAX;
   // kCausal, kSend: it begins before what was asked then, whoever got the locks that it waits for.
