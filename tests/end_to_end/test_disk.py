@@ -231,4 +231,6 @@ def test_a_stalled_disk_and_a_client_that_does_not_read_delay_nobody_else(record
     sessions_with_gaps = sum(any(event.kind == transcripts.GAP for event in events)
                              for events in transcripts.read_sessions(recorded.recording).values())
     assert sessions_with_gaps + summary["loss_sessions"] == shed
+    shown = json.loads(run_understudy("show", recorded.recording, "--stats", "--json").stdout)["missing"]["overload"]
+    assert (shown["gap_sessions"], shown["gap_bytes"]) == (sessions_with_gaps, summary["gap_bytes"])
     recorded.assert_says_whether_it_is_whole(False)

@@ -63,6 +63,19 @@ def test_nonsense_at_startup_gets_an_error_and_a_close(server, make_proxy, name)
     assert " protocol_errors=1 " in proxy.log()
 
 
+@pytest.mark.parametrize("asked", ((GSS_REQUEST,), (SSL_REQUEST,), (GSS_REQUEST, SSL_REQUEST), (SSL_REQUEST, GSS_REQUEST)))
+def test_who_asks_for_encryption_and_gets_none_may_log_in_without(server, make_proxy, asked):
+    """As libpq does: GSS encryption first, then TLS, then neither."""
+    proxy = make_proxy(server.tcp)
+    with proxy.raw() as client:
+        for request in asked:
+            client.sendall(request)
+            assert client.recv(1) == b"N"
+        client.sendall(startup(user="postgres") + query("SELECT 'in the clear'") + message(b"X"))
+        answer = read_to_end(client)
+    assert b"in the clear" in answer and protocol_errors(proxy) == 0, answer
+
+
 AFTER_LOGIN = {
     "a message length of 2^31-1": b"Q" + struct.pack("!i", 2**31 - 1),
     "a password": message(b"p", b"guess\0"),

@@ -343,6 +343,8 @@ def test_modes_change_at_a_reload(secure, make_proxy, scratch):
         assert living.execute(IN_USE).fetchone() == ("TLSv1.3",)
         living.pgconn.send_query(b"SELECT pg_sleep(600)")
         living.pgconn.flush()
+        await_condition(lambda: secure.value("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'") == 1,
+                        "the statement to run")
         living.cancel()
         assert living.pgconn.get_result().error_field(psycopg.pq.DiagnosticField.SQLSTATE) == b"57014"
         assert living.pgconn.get_result() is None

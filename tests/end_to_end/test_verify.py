@@ -13,6 +13,8 @@ from understudy_process import Proxy, binary, run_understudy
 from waiting import await_condition, scaled
 
 COMMANDS = (("verify",), ("show",), ("show", "--stats"), ("export", "--format", "jsonl"), ("export", "--format", "sql"))
+# Which go no further than to open it. (Nobody is asked at that address.)
+READERS = (*COMMANDS, ("replay", "--to", "postgresql://postgres@127.0.0.1:1/postgres"), ("diff",))
 
 
 @pytest.fixture(scope="module")
@@ -40,12 +42,14 @@ def copied(recorded, scratch):
 
 def run(command, recording):
     name, *options = command
+    if name == "diff":
+        options = [recording]
     return run_understudy(name, recording, *options)
 
 
 def refused(command, recording, *expected):
     result = run(command, recording)
-    assert result.returncode == (2 if command[0] == "verify" else 1), result.stdout + result.stderr
+    assert result.returncode == (2 if command[0] in ("verify", "diff") else 1), result.stdout + result.stderr
     for words in expected:
         assert re.search(words, result.stderr), result.stderr
     assert "Sanitizer" not in result.stderr
@@ -86,7 +90,7 @@ def test_each_segment_is_a_recording_by_itself(recorded):
         assert "postgres" in run_understudy("show", segment).stdout
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", READERS)
 def test_what_cannot_be_read_is_named_with_file_and_offset(recorded, scratch, command):
     whole = (recorded / "000001-000001.transcript").read_bytes()
     foreign = scratch / "foreign.bin"
