@@ -92,20 +92,32 @@ def test_a_delayed_client_that_leaves_or_a_proxy_that_ends_is_no_trouble(proxy):
     assert proxy.wait() == 0
 
 
-def test_wrong_tokens_are_slowed_down_and_the_right_one_with_them(production, make_proxy):
-    admin = Admin(make_proxy(production.tcp, *SLOW, "--admin-listen", f":{free_port()}", "--admin-token", TOKEN))
+def tell(admin, token):
+    return admin.request("POST", "/api/v1/resume", {"X-Understudy": "1", "Authorization": f"Bearer {token}"})
 
-    def tell(token):
-        return admin.request("POST", "/api/v1/resume", {"X-Understudy": "1", "Authorization": f"Bearer {token}"})
+
+def guess_tokens(production, make_proxy, delay):
+    """Five wrong ones; the next counts after `delay`."""
+    admin = Admin(make_proxy(production.tcp, *SLOW, "--auth-failure-delay", delay, "--admin-listen", f":{free_port()}",
+                             "--admin-token", TOKEN))
     for _ in range(5):
-        assert tell("wrong")[0] == 401
-    status, headers, body = tell(TOKEN)
+        assert tell(admin, "wrong")[0] == 401
+    return admin
+
+
+def test_after_wrong_tokens_the_right_one_does_not_count_either(production, make_proxy):
+    admin = guess_tokens(production, make_proxy, "10min")
+    status, headers, body = tell(admin, TOKEN)
     assert status == 429 and int(headers["Retry-After"]) >= 1 and "too many wrong tokens" in body
     # Without a token nothing is guessed, and reading needs none here.
     assert admin.request("POST", "/api/v1/resume", {"X-Understudy": "1"})[0] == 401
     assert admin.get("/metrics")[0] == 200
     assert "too many wrong tokens" in admin.ctl("resume", "--token", TOKEN).stderr
-    await_condition(lambda: tell(TOKEN)[0] == 200, "the right token to count")
+
+
+def test_wrong_tokens_only_slow_down_the_right_one(production, make_proxy):
+    admin = guess_tokens(production, make_proxy, "1s")
+    await_condition(lambda: tell(admin, TOKEN)[0] == 200, "the right token to count")
     assert int(admin.metrics()["understudy_admin_tokens_refused_total"]) == 5
     assert len(re.findall(" admin_tokens_slowed_down ", admin.proxy.log())) == 1
     # Database clients of the same address do not notice.
