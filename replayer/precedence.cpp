@@ -102,16 +102,17 @@ std::optional<std::uint64_t> Precedence::in_the_way_of(SessionId session, const 
 // What may be in the way of a request was recorded before that.
 std::uint64_t Precedence::end_for(const Place& place) const {
   if (place.key_taken) return recorded();
-  const std::uint64_t last = std::max(place.sent_after, place.answered_as);
-  return follows_.empty() ? last : std::max(last, follows(place.answered_as) + 1);
+  return std::max({place.sent_after, place.answered_as, follows(place.answered_as) + 1});
 }
 
 std::uint64_t Precedence::follows(std::uint64_t number) const {
+  if (follows_.empty()) return 0;
   const auto found = follows_.find(number);
   return found == follows_.end() ? 0 : found->second;
 }
 
 bool Precedence::is_excused(std::uint64_t number, SessionId session) const {
+  if (excused_.empty()) return false;
   const auto found = excused_.find(number);
   return found != excused_.end() &&
          std::find(found->second.begin(), found->second.end(), session) != found->second.end();
@@ -141,7 +142,7 @@ bool Precedence::just_before(const Reply& reply, const Place& other) {
 bool Precedence::waits_for(std::uint64_t number, const Request& request) {
   Reply& reply = replies_[number - first_];
   if (reply.arrived || reply.session == request.session) return false;
-  if (!excused_.empty() && is_excused(number, request.session)) return false;
+  if (is_excused(number, request.session)) return false;
   bool in_the_way = false;
   if (number < request.place.sent_after) {
     in_the_way = in_conflict(reply.footprint, request.footprint);
@@ -152,7 +153,8 @@ bool Precedence::waits_for(std::uint64_t number, const Request& request) {
                   snapshot_in_conflict(request.footprint, reply.footprint));
   } else if (reply.asked.replies <= request.place.answered_as) {
     in_the_way = (request.place.key_taken && same_key_in(reply.footprint, request.footprint)) ||
-                 (reply.footprint.ends_transaction && lock_in_conflict(reply.footprint, request.footprint));
+                 (number <= follows(request.place.answered_as) && reply.footprint.ends_transaction &&
+                  lock_in_conflict(reply.footprint, request.footprint));
   }
   if (in_the_way) reply.waiters.push_back(request.session);
   return in_the_way;

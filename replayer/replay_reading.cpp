@@ -163,10 +163,8 @@ void Replay::note_reply(Actor& actor, Step& reply) {
   reply.sent_after =
       precedence_.reply_recorded(actor.id, std::move(reply.footprint), actor.asked, reply.time);
   if (!reply.checkpoint.quiescent) return;
-  if (reply.checkpoint.transaction_status != 'T')
-    actor.open_since = UINT64_MAX;
-  else
-    actor.open_since = std::min(actor.open_since, reply.sent_after);
+  const bool open = reply.checkpoint.transaction_status == 'T';
+  actor.open_since = open ? std::min(actor.open_since, reply.sent_after) : UINT64_MAX;
   precedence_.was_over(reply.sent_after, [this](SessionId session, std::uint64_t sooner) {
     const auto other = actors_.find(session);
     return other != actors_.end() && other->second->open_since <= sooner;

@@ -107,6 +107,17 @@ TEST_F(PrecedenceTest, WhoseKeyWasTakenWaitsForWhoTookItThoughThatOneWasAnswered
   EXPECT_TRUE(may_go(kB, adds(7), 0, 0));
 }
 
+TEST_F(PrecedenceTest, WhoseKeyWasTakenDoesNotWaitForWhoOnlyChangedRowsLater) {
+  const Precedence::Place refused{.sent_after = 0, .answered_as = 0, .key_taken = true};
+  precedence_.reply_recorded(kB, adds(7), {.replies = 0, .time = 0}, 0);
+  Footprint update = writes(1);
+  update.ends_transaction = true;
+  precedence_.reply_recorded(kA, update, {.replies = 0, .time = 0}, 0);
+  Footprint insert = writes(1);
+  insert.unique_keys = {7};
+  EXPECT_FALSE(precedence_.in_the_way_of(kB, insert, refused));
+}
+
 TEST_F(PrecedenceTest, WhoHeldALockStillWhenAnotherHadHadItGotItFromThatOneThoughAnsweredSooner) {
   // All three were asked at once; only A's transaction was over with its answer, the last.
   const auto elsewhere = precedence_.reply_recorded(kC, writes(2), {.replies = 0, .time = 0}, 0);
