@@ -23,11 +23,15 @@ namespace fs = std::filesystem;
 
 // Creates the directory, and those above it, for the owner alone.
 void ensure_directory(const fs::path& path) {
+  std::error_code ignored;
   if (path.has_parent_path() && path.parent_path() != path) {
-    std::error_code ignored;  // what matters is whether the directory itself can be made
+    // What matters is whether the directory itself can be made.
     fs::create_directories(path.parent_path(), ignored);
   }
-  if (::mkdir(path.c_str(), 0700) == 0 || errno == EEXIST) return;
+  if (::mkdir(path.c_str(), 0700) == 0) return;
+  const int failure = errno;
+  if (failure == EEXIST && fs::is_directory(path, ignored)) return;
+  errno = failure;
   refuse("cannot create the recording directory", path);
 }
 

@@ -90,9 +90,12 @@ RecordedStep RecordedSession::read() {
   if (broken_ || cursor_.holes() > 0) return end(RecordedEnd::kHole);
   if (!event) return end(RecordedEnd::kUnfinished);
   last_time_ = event->time;
+  const bool password_hidden = std::exchange(password_hidden_, false);
   const bool bytes = event->kind == EventKind::kClientBytes || event->kind == EventKind::kServerBytes;
   if (!first_.take(*event) && bytes) return {Kind::kNothing, event->time, {}, checkpoint_, {}, {}};
-  return take(*event);
+  RecordedStep step = take(*event);
+  step.password_hidden = password_hidden;
+  return step;
 }
 
 RecordedStep RecordedSession::take(const Event& event) {
@@ -113,8 +116,12 @@ RecordedStep RecordedSession::take(const Event& event) {
     case EventKind::kCancelled:
       cancelled_at_ = event.time;
       break;
+    case EventKind::kRedacted: {
+      Redaction redaction;
+      password_hidden_ = decode(event.data, redaction) && redaction.kind == RedactionKind::kSqlPassword;
+      break;
+    }
     case EventKind::kOpened:
-    case EventKind::kRedacted:
     case EventKind::kBackendSwitched:
     case EventKind::kMark:
       break;

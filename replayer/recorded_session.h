@@ -63,6 +63,7 @@ struct RecordedStep {
   // client left in the middle of an answer, so long after it had asked; none otherwise.
   std::optional<TimeNs> ran_for;
   Refusal refusal = Refusal::kNone;  // kReply
+  bool password_hidden = false;      // kSend: x stands in `bytes` where a password was (RedactionKind)
 };
 
 class RecordedSession {
@@ -117,6 +118,7 @@ class RecordedSession {
   Checkpoint checkpoint_;
   TimeNs last_time_ = 0;
   bool broken_ = false;
+  bool password_hidden_ = false;            // in the event that comes next
   std::optional<TimeNs> cancelled_at_;      // and its error has not been seen
   std::string reply_tail_;                  // of the server's bytes, while they end inside a message
   std::optional<RecordedStep> held_;        // of read(): comes next

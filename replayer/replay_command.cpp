@@ -53,10 +53,11 @@ constexpr const char* kExitCodes =
     "\nSIGINT (Ctrl-C) or SIGTERM ends it early: what runs at the target is cancelled, every session\n"
     "ends, and the summary is printed. A second one does not wait for the target. Either way a --record\n"
     "is whole up to there.\n"
-    "\nExit codes: 0 replayed; 1 could not, ended early, or the summary could not be written; 2 bad\n"
-    "usage; 3 replayed in part: sessions could not log in, were ended by the target or because nothing\n"
-    "moved, have holes (a gap, damage) at which they were cut, have no beginning (their first segments\n"
-    "are gone) and were played from their first idle moment, or there was none to replay.\n";
+    "\nExit codes: 0 replayed; 1 could not (no session could log in, too), ended early, or the summary\n"
+    "could not be written; 2 bad usage; 3 replayed in part: some sessions could not log in, were ended\n"
+    "by the target or because nothing moved, have holes (a gap, damage) at which they were cut, have no\n"
+    "beginning (their first segments are gone) and were played from their first idle moment, or there\n"
+    "was none to replay.\n";
 
 cxxopts::Options command_options() {
   cxxopts::Options options("understudy replay",
@@ -376,14 +377,15 @@ int replay(const cxxopts::ParseResult& given, const std::string& path) {
                  format_size(damage.bytes).c_str());
   }
   if (!whole) std::fputs("understudy replay: not everything could be recorded\n", stderr);
-  const bool nobody = result.sessions > 0 && result.sessions_failed == result.sessions;
   if (result.sessions_failed > 0)
     std::fprintf(stderr, "understudy replay: %s\n", failed_logins_in_words(result).c_str());
+  if (const std::string hidden = hidden_passwords_in_words(result); !hidden.empty())
+    std::fprintf(stderr, "understudy replay: warning: %s\n", hidden.c_str());
   warn_of_unmet("--user-map", options.users, result.users_mapped, result);
   warn_of_unmet("--database-map", options.databases, result.databases_mapped, result);
   if (result.sessions == 0) std::fputs("understudy replay: there was no session to replay\n", stderr);
   if (!result.failure.empty()) std::fprintf(stderr, "understudy replay: %s\n", result.failure.c_str());
-  if (result.stopped || nobody || !whole || !told || !result.failure.empty()) return 1;
+  if (result.stopped || result.nobody_logged_in() || !whole || !told || !result.failure.empty()) return 1;
   return result.in_part() ? kExitInPart : 0;
 }
 

@@ -95,6 +95,7 @@ bool Replay::play_send(Actor& actor, const Step& step) {
   note_lag(actor, step.time);
   result_.bytes_sent += step.bytes.size();
   ++result_.events_sent;
+  if (step.password_hidden) result_.note_password_hidden(actor.id);
   actor.ahead_moved = true;
   actor.asked_at = proxy::now_ns();
   actor.send(step.bytes);

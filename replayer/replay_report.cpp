@@ -6,6 +6,7 @@
 #include <ostream>
 
 #include "formats/command.h"
+#include "replayer/counted.h"
 
 namespace understudy::replayer {
 namespace {
@@ -23,6 +24,7 @@ constexpr Count kCounts[] = {
     {"exchanges", "exchanges", &ReplayResult::exchanges, true},
     {"bytes_sent", "bytes sent", &ReplayResult::bytes_sent, false},
     {"events_sent", "pieces sent", &ReplayResult::events_sent, false},
+    {"passwords_hidden", "pieces with x for a password, as recorded", &ReplayResult::passwords_hidden, false},
     {"cancels", "cancels", &ReplayResult::cancels, false},
     {"cancels_late", "cancels that had stopped nothing, left out", &ReplayResult::cancels_late, false},
     {"sessions_failed", "sessions that could not log in", &ReplayResult::sessions_failed, false},
@@ -78,8 +80,9 @@ Poco::JSON::Object lag_json(const Histogram& lag) {
 void print_summary(std::ostream& out, const ReplayResult& result, bool paced) {
   const bool early = result.stopped || !result.failure.empty();
   out << (early ? "Replay stopped early, after " + format_duration(result.played_span) + " of the "
-          : result.in_part() ? "Replayed in part: "
-                             : "Replayed ")
+          : result.nobody_logged_in() ? "Nothing was replayed of "
+          : result.in_part()          ? "Replayed in part: "
+                                      : "Replayed ")
       << format_duration(result.recorded_span) << " of recorded time in " << format_duration(result.wall_time)
       << ", " << std::fixed << std::setprecision(0) << per_second(result.exchanges, result.wall_time)
       << " exchanges/s\n";
@@ -107,11 +110,26 @@ std::string failed_logins_in_words(const ReplayResult& result) {
   for (const auto& [error, count] : result.login_errors) {
     if (error.starts_with("08001 ")) unreached += count;
   }
-  std::string out = result.sessions_failed == result.sessions ? "no session could log in; "
-                                                              : "not every session could log in; ";
+  std::string out =
+      result.nobody_logged_in() ? "no session could log in; " : "not every session could log in; ";
   if (unreached == 0) return out + kNames;
   if (unreached >= result.sessions_failed) return out + "they did not reach " + kUnreached;
   return out + std::to_string(unreached) + " did not reach " + kUnreached + "; for the others " + kNames;
+}
+
+std::string hidden_passwords_in_words(const ReplayResult& result) {
+  if (result.passwords_hidden == 0) return {};
+  std::string sessions;
+  std::size_t named = 0;
+  for (const SessionId session : result.passwords_hidden_in) {
+    const bool room = named < ReplayResult::kSessionsNamed;
+    sessions += (named++ == 0 ? "" : ", ") + (room ? session.to_string() : "...");
+  }
+  return "passwords in SQL are not in the recording: " + counted(result.passwords_hidden, "piece") +
+         " (session " + sessions +
+         ") went to the target with x in their place, and a role that was given one has it there. Its logins "
+         "fail (28P01) until ALTER ROLE sets another; understudy show RECORDING --session ID tells which it "
+         "is";
 }
 
 void print_json(std::ostream& out, const ReplayResult& result, bool paced) {

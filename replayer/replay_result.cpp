@@ -1,8 +1,21 @@
 #include "replayer/replay_result.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace understudy::replayer {
+namespace {
+
+constexpr std::size_t kSessionsKept = ReplayResult::kSessionsNamed + 1;
+
+}  // namespace
+
+void ReplayResult::note_password_hidden(SessionId session) {
+  ++passwords_hidden;
+  passwords_hidden_in.insert(session);
+  if (passwords_hidden_in.size() > kSessionsKept)
+    passwords_hidden_in.erase(std::prev(passwords_hidden_in.end()));
+}
 
 void ReplayResult::add(const ReplayResult& other) {
   for (auto counter : {&ReplayResult::sessions,
@@ -23,6 +36,7 @@ void ReplayResult::add(const ReplayResult& other) {
                        &ReplayResult::exchanges,
                        &ReplayResult::events_sent,
                        &ReplayResult::bytes_sent,
+                       &ReplayResult::passwords_hidden,
                        &ReplayResult::cancels,
                        &ReplayResult::cancels_late,
                        &ReplayResult::rescues,
@@ -33,6 +47,9 @@ void ReplayResult::add(const ReplayResult& other) {
     this->*counter += other.*counter;
   }
   for (const auto& [error, times] : other.login_errors) login_errors[error] += times;
+  passwords_hidden_in.insert(other.passwords_hidden_in.begin(), other.passwords_hidden_in.end());
+  while (passwords_hidden_in.size() > kSessionsKept)
+    passwords_hidden_in.erase(std::prev(passwords_hidden_in.end()));
   cut_at_gap.insert_all(other.cut_at_gap);
   continuing.insert_all(other.continuing);
   users_mapped.insert(other.users_mapped.begin(), other.users_mapped.end());

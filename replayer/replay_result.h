@@ -12,6 +12,8 @@
 namespace understudy::replayer {
 
 struct ReplayResult {
+  static constexpr std::size_t kSessionsNamed = 4;
+
   std::uint64_t sessions = 0;               // put on stage
   std::uint64_t sessions_failed = 0;        // could not log in, where the recorded ones could
   std::uint64_t sessions_not_admitted = 0;  // never logged in when they were recorded, either
@@ -30,6 +32,7 @@ struct ReplayResult {
   std::uint64_t exchanges = 0;            // ReadyForQuery messages of the target, logins aside
   std::uint64_t events_sent = 0;
   std::uint64_t bytes_sent = 0;
+  std::uint64_t passwords_hidden = 0;  // of the pieces sent: with x where the recording hid a password
   std::uint64_t cancels = 0;
   std::uint64_t cancels_late = 0;  // that stopped nothing when they were recorded, and were not sent
   std::uint64_t rescues = 0;       // lock queues that had formed the other way round
@@ -40,8 +43,9 @@ struct ReplayResult {
   std::map<std::string, std::uint64_t> login_errors;  // bounded; SQLSTATE and message
   std::set<std::string> users_mapped;                 // names on the left of --user-map that were met
   std::set<std::string> databases_mapped;
-  SessionSet cut_at_gap;  // the sessions that were
-  SessionSet continuing;  // sessions on stage that were open before the recording began
+  std::set<SessionId> passwords_hidden_in;  // sessions that sent such pieces: the first, and one more
+  SessionSet cut_at_gap;                    // the sessions that were
+  SessionSet continuing;                    // sessions on stage that were open before the recording began
   TimeNs recorded_span = 0;
   TimeNs played_span = 0;  // how much of it was played: up to the latest step of any session
   TimeNs wall_time = 0;
@@ -50,8 +54,10 @@ struct ReplayResult {
   bool stopped = false;     // ended by a signal
   std::string failure;      // why it could not go on; empty when it could
 
+  void note_password_hidden(SessionId session);
   // Takes in what another part of the same replay counted.
   void add(const ReplayResult& other);
+  [[nodiscard]] bool nobody_logged_in() const { return sessions > 0 && sessions_failed == sessions; }
   // Sessions that were to be replayed were not, or not to their ends.
   [[nodiscard]] bool in_part() const {
     return sessions == 0 || sessions_failed + sessions_ended_early + sessions_cut_at_gap +

@@ -21,6 +21,7 @@ std::optional<Step> step_of(const RecordedStep& recorded) {
   step->end = recorded.end;
   step->ran_for = recorded.ran_for;
   step->refusal = recorded.refusal;
+  step->password_hidden = recorded.password_hidden;
   return step;
 }
 

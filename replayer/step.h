@@ -15,6 +15,7 @@ struct Step {
   Kind kind = Kind::kOpen;
   RecordedEnd end = RecordedEnd::kClientLeft;
   Refusal refusal = Refusal::kNone;  // kReply: see RecordedStep; kSend: so it is answered
+  bool password_hidden = false;      // kSend: see RecordedStep
   TimeNs time = 0;
   ByteBuffer bytes;               // kSend
   Checkpoint checkpoint;          // kReply; kEnd: of the whole session

@@ -68,8 +68,12 @@ Target::Target(const std::string& conninfo) : conninfo_(conninfo) {
   connection_ = PQconnectdbParams(keywords, values, 1);
   if (PQstatus(connection_) != CONNECTION_OK) {
     const std::string error = trimmed(PQerrorMessage(connection_));
+    const bool password =
+        PQconnectionNeedsPassword(connection_) != 0 || PQconnectionUsedPassword(connection_) != 0;
     PQfinish(connection_);
-    throw std::runtime_error("cannot connect to the target: " + error);
+    throw std::runtime_error(
+        "cannot connect to the target: " + error +
+        (password ? "\nIts password is that of --to, of PGPASSWORD, or of a pgpass file" : ""));
   }
   const char* numeric = PQhostaddr(connection_);
   address_.host = numeric != nullptr && *numeric != '\0' ? numeric : PQhost(connection_);

@@ -164,6 +164,9 @@ void tell(const SqlExportCounts& counts) {
       stderr, "understudy export: %s of %s, and %s of what was not run, failed or was undone when recorded\n",
       counted(counts.statements, "statement").c_str(), counted(counts.sessions, "session").c_str(),
       counted(counts.not_run, "comment").c_str());
+  if (counts.passwords_hidden > 0)
+    std::fprintf(stderr, "understudy export: x stands for passwords in %s, marked PASSWORD NOT RECORDED\n",
+                 counted(counts.passwords_hidden, "place").c_str());
   for (const auto& [why, count] : counts.left_out)
     std::fprintf(stderr, "understudy export: left out %llu: %s\n", static_cast<unsigned long long>(count),
                  why.c_str());

@@ -59,8 +59,9 @@ SqlSession::SqlSession(const Recording& recording, const SessionSummary& session
 
 void SqlSession::write() {
   while (const SessionItem* const item = messages_.next()) {
-    if (!item->is_message) continue;
-    if (item->direction == Direction::kFromClient) {
+    if (!item->is_message) {
+      note_event(item->event);
+    } else if (item->direction == Direction::kFromClient) {
       client_message(item->message);
     } else {
       server_message(item->message);
@@ -71,6 +72,15 @@ void SqlSession::write() {
   if (messages_.bytes_before_joining() > 0)
     put_comment("its beginning is not on record: taken up between transactions");
   if (!messages_.hole().empty()) put_comment("the rest of it is not on record: " + messages_.hole());
+}
+
+void SqlSession::note_event(const Event& event) {
+  Redaction redaction;
+  if (event.kind != EventKind::kRedacted || !decode(event.data, redaction)) return;
+  if (redaction.kind != RedactionKind::kSqlPassword) return;
+  ++counts_.passwords_hidden;
+  if (copy_sets_left_ == 0)
+    put_comment("PASSWORD NOT RECORDED: in what its client sent next, x stands for it");
 }
 
 void SqlSession::client_message(const wire::Message& message) {

@@ -21,6 +21,7 @@ struct SqlExportCounts {
   std::uint64_t sessions = 0;
   std::uint64_t statements = 0;                   // messages of the client that are in the script
   std::uint64_t not_run = 0;                      // failed, skipped or undone when recorded: comments
+  std::uint64_t passwords_hidden = 0;             // pieces with x where the recording hid a password
   std::map<std::string, std::uint64_t> left_out;  // why -> how many
 };
 
@@ -46,6 +47,7 @@ class SqlSession {
     bool run = false;
   };
 
+  void note_event(const Event& event);
   void client_message(const wire::Message& message);
   void server_message(const wire::Message& message);
   void query(const wire::Message& message);

@@ -152,13 +152,31 @@ def test_where_nobody_can_log_in_it_says_so(guarded, users):
     assert sum(summary["login_errors"].values()) == len(METHODS)
     result = run_understudy("replay", users, "--to", guarded.uri, env=environment())
     assert "no session could log in; see --user-map, --database-map, PGPASSWORD and pgpass" in result.stderr
+    assert result.stdout.startswith("Nothing was replayed of ")
     assert result.stdout.count("the server asks for a password") == len(METHODS)
+
+
+def test_a_role_that_is_given_a_password_on_record_is_named_as_the_cause(guarded, scratch):
+    """Its next login fails: it is the x that stands there which the target was told."""
+    with recorded(guarded.production, scratch / "recording") as proxy:
+        with proxy.connect() as connection:
+            connection.execute("ALTER ROLE bench PASSWORD 'another'")
+        with proxy.connect(user="bench") as connection:
+            connection.execute("SELECT 1")
+    for order in ("session", "causal"):
+        guarded.target.execute(f"ALTER ROLE bench PASSWORD '{PASSWORDS['bench']}'")
+        result = run_understudy("replay", scratch / "recording", "--to", guarded.uri, "--order", order,
+                                env=environment(PGPASSWORD=PASSWORDS["bench"]))
+        assert result.returncode == 3 and "login failed 1 times: 28P01" in result.stdout, result
+        assert "warning: passwords in SQL are not in the recording: 1 piece (session 1.1)" in result.stderr
+    guarded.target.execute(f"ALTER ROLE bench PASSWORD '{PASSWORDS['bench']}'")
 
 
 @pytest.mark.parametrize("target, words", (
     ("postgresql://postgres@127.0.0.1:{nobody}/postgres", "Connection refused"),
     ("postgresql://postgres@127.0.0.1:{port}/no_such", 'database "no_such" does not exist'),
     ("postgresql://bench:wrong@127.0.0.1:{port}/postgres", 'password authentication failed for user "bench"'),
+    ("postgresql://bench@127.0.0.1:{port}/postgres", "Its password is that of --to, of PGPASSWORD, or of a pgpass file"),
     ("host=/nowhere user=postgres", "No such file or directory"),
     ("postgresql://[broken", "cannot connect to the target"),
     ("port=none", "cannot connect to the target")))

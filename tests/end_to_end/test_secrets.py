@@ -35,6 +35,7 @@ STATEMENTS = [
     f"ALTER SUBSCRIPTION never CONNECTION 'postgresql://c:{URI_SECRET}@h/x'",
     "SELECT 'said at the end'",
 ]
+HIDDEN = sum("esame" in sql for sql in STATEMENTS) + 2  # in as many pieces
 
 
 @pytest.fixture(params=("plain", "encrypted"))
@@ -81,6 +82,8 @@ def test_no_file_export_or_log_has_them(recording, scratch):
     else:
         assert exported.count("said at the end") and "said at the end" in texts[0]
     assert "a password in SQL" in shown[3].stdout
+    assert shown[1].stdout.count("-- PASSWORD NOT RECORDED") == HIDDEN
+    assert f"x stands for passwords in {HIDDEN} places" in shown[1].stderr
     assert "passwords_hidden=" in log and "passwords_hidden=0" not in log
 
 
@@ -89,6 +92,7 @@ def test_the_recording_replays(recording, make_server):
     target = make_server()
     summary = replay_whole(path, f"postgresql://postgres@{target.tcp}/postgres")
     assert summary["exchanges"] >= len(STATEMENTS) + 2
+    assert summary["passwords_hidden"] == HIDDEN
     assert target.value("SELECT a FROM behind_it") == "stays"
     assert target.value("SELECT subconninfo FROM pg_subscription") == f"postgresql://c:{'x' * len(URI_SECRET)}@h/x"
 

@@ -82,6 +82,31 @@ TEST(ReplayReport, AFailedLoginIsExplainedByItsErrors) {
                 names);
 }
 
+TEST(ReplayReport, WhereNobodyLoggedInNothingWasReplayed) {
+  ReplayResult result;
+  result.sessions = result.sessions_failed = 2;
+  EXPECT_EQ(summary(result).find("Nothing was replayed of "), 0U) << summary(result);
+  result.sessions = 3;
+  EXPECT_EQ(summary(result).find("Replayed in part: "), 0U) << summary(result);
+}
+
+TEST(ReplayReport, PasswordsThatAreNotOnRecordAreToldWithTheFirstSessionsOfAllParts) {
+  ReplayResult result;
+  EXPECT_EQ(hidden_passwords_in_words(result), "");
+  for (const std::uint32_t number : {9, 3, 3, 7}) result.note_password_hidden({1, number});
+  EXPECT_NE(hidden_passwords_in_words(result).find("4 pieces (session 1.3, 1.7, 1.9) went"),
+            std::string::npos)
+      << hidden_passwords_in_words(result);
+  EXPECT_NE(summary(result).find("with x for a password, as recorded         4\n"), std::string::npos)
+      << summary(result);
+  ReplayResult other;
+  for (const std::uint32_t number : {5, 4, 8}) other.note_password_hidden({1, number});
+  result.add(other);
+  EXPECT_NE(hidden_passwords_in_words(result).find("7 pieces (session 1.3, 1.4, 1.5, 1.7, ...) went"),
+            std::string::npos)
+      << hidden_passwords_in_words(result);
+}
+
 TEST(ReplayReport, WhichNamesWereMappedIsKnownOfAllParts) {
   ReplayResult one;
   ReplayResult other;
