@@ -7,6 +7,7 @@ import os
 import random
 import subprocess
 import threading
+import time
 
 import psycopg
 import pytest
@@ -391,6 +392,28 @@ def test_a_connection_for_each_transaction(pair, scratch, order, workers):
                            "--speed", "100" if order == "time" else "max")
     assert summary["sessions"] == 4 * transactions + 1
     pair.assert_same("pgbench_branches", "pgbench_tellers", "pgbench_accounts")
+
+
+def test_in_order_time_requests_go_when_they_are_due_whatever_was_answered(pair, scratch):
+    """Not later, although another session has no answer yet; not sooner, although one has its answer already."""
+    for server in (pair.production, pair.target):
+        server.execute("CREATE TABLE due (at timestamptz); CREATE TABLE answered (meanwhile boolean)")
+    pair.production.execute("CREATE FUNCTION work() RETURNS void AS $$ INSERT INTO answered SELECT EXISTS (SELECT FROM due) $$ LANGUAGE sql;"
+                            "CREATE FUNCTION nap() RETURNS void AS $$ SELECT pg_sleep(0.5) $$ LANGUAGE sql")
+    pair.target.execute("CREATE FUNCTION work() RETURNS void AS $$ BEGIN FOR i IN 1 .. 3000 LOOP"
+                        " EXIT WHEN EXISTS (SELECT FROM due); PERFORM pg_sleep(0.01); END LOOP;"
+                        " INSERT INTO answered SELECT EXISTS (SELECT FROM due); END $$ LANGUAGE plpgsql;"
+                        "CREATE FUNCTION nap() RETURNS void AS '' LANGUAGE sql")
+    with recorded(pair.production, scratch / "recording") as proxy, \
+            proxy.connect() as worker, proxy.connect() as sleeper, proxy.connect() as other:
+        worker.execute("SELECT work()")
+        sleeper.execute("SELECT nap()")
+        other.execute("INSERT INTO due VALUES (clock_timestamp())")
+    began = time.time()
+    replay_whole(scratch / "recording", pair.uri, "--order", "time", "--speed", 1)
+    assert pair.production.value("SELECT meanwhile FROM answered") is False
+    assert pair.target.value("SELECT meanwhile FROM answered") is True
+    assert pair.target.value("SELECT extract(epoch FROM at)::float8 FROM due") - began >= 0.5
 
 
 def test_who_waits_for_the_lock_of_another_threads_session_does_not_wait_for_a_stranger(pair, scratch):

@@ -54,6 +54,27 @@ TEST_F(DiffJsonTest, SameRecordings) {
   EXPECT_EQ(object(diff, "cuts").size(), 0U);
 }
 
+TEST_F(DiffJsonTest, LatencyIsToldByItsPercentilesOfBothSides) {
+  both_open();
+  for (int n = 1; n <= 1000; ++n) {
+    a.asks(Client().query("SELECT 1")).after(n * kMillisecond).answers(Server().rows({"1"}));
+    b.asks(Client().query("SELECT 1")).after(3 * n * kMillisecond).answers(Server().rows({"1"}));
+  }
+  both_leave();
+  const Object& statement = *json().getArray("latency")->getObject(0);
+  for (const auto& [side, times] : {std::pair("a", 1), std::pair("b", 3)}) {
+    const Object& told = object(statement, side);
+    EXPECT_EQ(number(told, "count"), 1000U);
+    for (const auto& [key, exact] :
+         {std::pair("p50_ns", 500), std::pair("p95_ns", 950), std::pair("p99_ns", 990)}) {
+      const auto milliseconds = static_cast<double>(number(told, key)) / kMillisecond;
+      EXPECT_GE(milliseconds, exact * times) << side << key;
+      EXPECT_LE(milliseconds, exact * times * 1.03) << side << key;
+    }
+    EXPECT_EQ(number(told, "max_ns"), 1000U * times * kMillisecond);
+  }
+}
+
 TEST_F(DiffJsonTest, ADifferenceWithItsRows) {
   both_open();
   asked("SELECT id, price FROM product WHERE id = 7",

@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 
+#include <regex>
 #include <sstream>
 
 #include "replayer/readable.h"
@@ -183,6 +184,20 @@ TEST_F(DiffReportTest, LatencyIsOfBothSides) {
   const std::string text = report();
   EXPECT_THAT(text, HasSubstr("5 ms -> 9 ms"));
   EXPECT_THAT(text, HasSubstr("(all statements)"));
+}
+
+TEST_F(DiffReportTest, LatencyHasAColumnForEachPercentile) {
+  both_open();
+  for (int n = 1; n <= 100; ++n) {
+    a.asks(Client().query("SELECT 1")).after(n <= 90 ? 1000 : n * 1000).answers(Server().rows({"1"}));
+    b.asks(Client().query("SELECT 1")).after(1000).answers(Server().rows({"1"}));
+  }
+  both_leave();
+  const std::string text = report();
+  EXPECT_THAT(text, HasSubstr("calls"));
+  EXPECT_TRUE(std::regex_search(
+      text, std::regex(" 100 +1 us -> 1 us +9[567]\\S* us -> 1 us +(99|10)\\S* us -> 1 us")))
+      << text;
 }
 
 TEST_F(DiffReportTest, WithoutExamplesNothingIsSaidOfTheFirst) {
