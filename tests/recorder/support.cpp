@@ -18,7 +18,7 @@ class FaultyFile final : public WritableFile {
     if (const std::error_code real = file_->append(bytes.first(allowed))) return real;
     return error;
   }
-  std::error_code sync() override { return disk_.before_append(0).second; }
+  std::error_code sync() override { return disk_.before_flush(); }
 
  private:
   std::unique_ptr<WritableFile> file_;
@@ -62,6 +62,19 @@ void Disk::release() {
 void Disk::await_stalled() {
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [&] { return waiting_ > 0; });
+}
+
+unsigned Disk::flushes() const {
+  const std::lock_guard lock(mutex_);
+  return flushes_;
+}
+
+std::error_code Disk::before_flush() {
+  {
+    const std::lock_guard lock(mutex_);
+    ++flushes_;
+  }
+  return before_append(0).second;
 }
 
 unsigned Disk::attempts() const {

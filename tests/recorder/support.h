@@ -43,8 +43,11 @@ class Disk {
   void await_stalled();
 
   [[nodiscard]] unsigned attempts() const;
+  // How often a file was flushed to the disk.
+  [[nodiscard]] unsigned flushes() const;
 
   [[nodiscard]] std::error_code before_create();
+  [[nodiscard]] std::error_code before_flush();
   // Returns how many of `bytes` may be written and the error that follows.
   std::pair<std::size_t, std::error_code> before_append(std::size_t bytes);
 
@@ -56,6 +59,7 @@ class Disk {
   bool stalled_ = false;
   unsigned waiting_ = 0;
   unsigned attempts_ = 0;
+  unsigned flushes_ = 0;
 };
 
 // Files in a real directory, on a disk that obeys `disk`.
