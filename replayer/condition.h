@@ -57,7 +57,7 @@ class Condition {
       "  client       also a network: client = 10.0.0.0/8\n"
       "  session      = != RUN.NUMBER\n"
       "  time         < <= > >= when a statement was sent: 2026-11-24T13:31:07Z, or 90s into the recording\n"
-      "  duration, bytes, rows   < <= > >= = != of a statement: 100ms, 1MiB, 10\n"
+      "  duration, bytes, rows   < <= > >= = != of a statement: 100ms (2 is 2s), 1MiB, 10\n"
       "  sqlstate     = != of a statement that failed, with * and ?: 40*\n"
       "  statement    ~ !~ a POSIX regular expression, ~* !~* whatever the case; contains TEXT\n"
       "  fingerprint  = != sixteen digits, or any statement of that kind\n"

@@ -74,8 +74,8 @@ cxxopts::Options command_options() {
   add("user-map", "log in as NEW where OLD was recorded (* for all others); repeatable",
       cxxopts::value<std::vector<std::string>>(), "OLD=NEW");
   add("database-map",
-      "use database NEW where OLD was recorded (* for all others); repeatable. Sessions of which\n"
-      "the recording does not tell it use that of --to",
+      "use database NEW where OLD was recorded (* for all others); repeatable. Sessions of which the "
+      "recording does not tell it use that of --to",
       cxxopts::value<std::vector<std::string>>(), "OLD=NEW");
   add("from", "leave out sessions opened before: 90s into the recording, or 2026-11-24T13:31:07Z",
       cxxopts::value<std::string>(), "TIME");

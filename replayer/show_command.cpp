@@ -153,6 +153,8 @@ void follow(const cxxopts::ParseResult& given, const std::string& path, Output& 
 void show_marks(const cxxopts::ParseResult& given, const Recording& recording, Output& out) {
   constexpr std::size_t kMarkBytes = 4000;
   const std::vector<RecordingMark> marks = recording_marks(recording);
+  if (marks.empty())
+    std::fputs("understudy show: there is no mark in it; understudy ctl record mark TEXT sets one\n", stderr);
   if (given.count("json") == 0) {
     for (const RecordingMark& mark : marks) {
       out.line(format_time(mark.time) + "  " + readable_text(mark.text, kMarkBytes));

@@ -425,6 +425,7 @@ def test_marks_are_shown_and_bound_a_replay(pair, make_control):
     control.ctl("stop")
     recording = control.root / "one"
     shown = run_understudy("show", recording, "--marks")
+    assert shown.stderr == ""
     assert [line.split("  ", 1)[1] for line in shown.stdout.splitlines()] == ["before the deploy", "after it", "twice", "twice"]
     marks = json.loads(run_understudy("show", recording, "--marks", "--json").stdout)["marks"]
     assert [mark["text"] for mark in marks] == ["before the deploy", "after it", "twice", "twice"]

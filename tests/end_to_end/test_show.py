@@ -92,6 +92,8 @@ def session_of(recording, application):
 
 def test_the_list_tells_who_was_there(recorded):
     recording, _ = recorded
+    marks = run_understudy("show", recording, "--marks")
+    assert (marks.returncode, marks.stdout) == (0, "") and "there is no mark in it" in marks.stderr
     listed = run_understudy("show", recording)
     assert listed.returncode == 0 and listed.stderr == ""
     assert re.search(r"1\.1 +\d{4}-\S+Z .* postgres +postgres +psql of the test +127\.0\.0\.1:\d+ .* the client left",
