@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import socket
 import struct
 import subprocess
 import threading
@@ -11,7 +12,7 @@ import pytest
 
 from postgres_server import BIN
 from understudy_process import Proxy
-from waiting import await_condition
+from waiting import await_condition, free_port
 
 USERS = "CREATE ROLE ada LOGIN PASSWORD 'secret of ada'; CREATE ROLE bob LOGIN PASSWORD 'bob''s'"
 HBA = "local all all trust\nhost all postgres all trust\nhost all all all scram-sha-256\n"
@@ -239,6 +240,26 @@ def test_trust_is_for_this_machine(production, make_proxy):
         idle = "SELECT count(*) FROM pg_stat_activity WHERE query = 'DISCARD ALL' AND state = 'idle'"
         await_condition(lambda: production[0].value(idle) == 1, "the server to be reset")
     assert len(pids) == 1
+
+
+def address_in_a_network():
+    """Of this machine, and not of its loopback; a UDP socket that is connected sends nothing."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))
+        return probe.getsockname()[0]
+
+
+def test_trust_is_not_for_a_network_unless_it_is_said_twice(production, make_proxy):
+    host = address_in_a_network()
+    for arguments in ([], ["--auth-trust-network", "off"]):
+        proxy = make_proxy(production[0].tcp, "--auth", "trust", *arguments, listen=[f"0.0.0.0:{free_port()}"])
+        with pytest.raises(psycopg.OperationalError, match="trust is for clients of the proxy's own machine"):
+            proxy.connect(host=host)
+        with proxy.connect() as client:
+            client.execute("SELECT 1")
+    proxy = make_proxy(production[0].tcp, "--auth", "trust", "--auth-trust-network", "on", listen=[f"0.0.0.0:{free_port()}"])
+    with proxy.connect(host=host) as client:
+        assert client.execute("SELECT current_user").fetchone() == ("postgres",)
 
 
 def start(connection, *parameters):

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import contextlib
+import json
 import os
 import re
 import signal
@@ -317,7 +318,7 @@ def test_without_a_primary_nobody_waits_longer_than_allowed(cluster, make_failov
 
 @contextlib.contextmanager
 def load(cluster, proxy):
-    """The ledger and pgbench at work; at the end neither has noticed anything."""
+    """The ledger and pgbench at work; at the end neither has noticed anything, and all of it is on record."""
     Tpcb.make_tables(cluster.primary.server.port)
     with Tpcb(proxy.environment, clients=scaled(8, least=2), rate=scaled(100, least=10)) as tpcb:
         with Ledger(proxy.connect, cluster.primary.connect()) as ledger:
@@ -328,6 +329,12 @@ def load(cluster, proxy):
         benched = tpcb.stop(cluster.primary.connect())
     assert booked.acknowledged > 0
     assert booked.problems() + benched.problems() == []
+    proxy.stop()
+    assert run_understudy("verify", proxy.record).returncode == 0
+    recorded = json.loads(run_understudy("show", proxy.record, "--stats", "--json").stdout)
+    assert (recorded["missing"], recorded["bytes_not_read"], recorded["chunks_damaged"]) == ({}, 0, 0)
+    answers = run_understudy("export", proxy.record, "--format", "jsonl").stdout
+    assert answers.count('"INSERT 0 1"') >= booked.acknowledged
 
 
 def await_answers(ledger, since):
@@ -353,18 +360,18 @@ def test_without_a_proxy_the_same_checker_notices(cluster):
     assert [row[0] for row in harmed.wrong_balances] == [0, 1, 2, 3]
 
 
-def test_nobody_notices_a_switchover(cluster, make_failover_proxy):
-    with load(cluster, make_failover_proxy(cluster.backends)) as ledger:
+def test_nobody_notices_a_switchover(cluster, make_failover_proxy, scratch):
+    with load(cluster, make_failover_proxy(cluster.backends, record=scratch / "recording")) as ledger:
         await_answers(ledger, cluster.switchover(rejoin=False).asked_at)
 
 
-def test_nobody_notices_a_power_loss(cluster, make_failover_proxy):
-    with load(cluster, make_failover_proxy(cluster.backends)) as ledger:
+def test_nobody_notices_a_power_loss(cluster, make_failover_proxy, scratch):
+    with load(cluster, make_failover_proxy(cluster.backends, record=scratch / "recording")) as ledger:
         await_answers(ledger, fail_over(cluster).asked_at)
 
 
-def test_nobody_notices_a_primary_that_falls_silent(cluster, make_failover_proxy):
-    with load(cluster, make_failover_proxy(cluster.backends)) as ledger:
+def test_nobody_notices_a_primary_that_falls_silent(cluster, make_failover_proxy, scratch):
+    with load(cluster, make_failover_proxy(cluster.backends, record=scratch / "recording")) as ledger:
         silent = cluster.primary
         cluster.freeze(silent)
         await_answers(ledger, cluster.take_over().asked_at)
@@ -372,8 +379,8 @@ def test_nobody_notices_a_primary_that_falls_silent(cluster, make_failover_proxy
         await_answers(ledger, time.monotonic())
 
 
-def test_nobody_notices_a_partition(cluster, make_failover_proxy):
-    with load(cluster, make_failover_proxy(cluster.backends)) as ledger:
+def test_nobody_notices_a_partition(cluster, make_failover_proxy, scratch):
+    with load(cluster, make_failover_proxy(cluster.backends, record=scratch / "recording")) as ledger:
         lonely = cluster.primary
         cluster.partition(lonely)
         await_answers(ledger, cluster.take_over().asked_at)
@@ -381,8 +388,8 @@ def test_nobody_notices_a_partition(cluster, make_failover_proxy):
         await_answers(ledger, time.monotonic())
 
 
-def test_nobody_notices_a_restart(cluster, make_failover_proxy):
-    with load(cluster, make_failover_proxy(cluster.backends)) as ledger:
+def test_nobody_notices_a_restart(cluster, make_failover_proxy, scratch):
+    with load(cluster, make_failover_proxy(cluster.backends, record=scratch / "recording")) as ledger:
         await_answers(ledger, cluster.restart_primary().asked_at)
 
 
