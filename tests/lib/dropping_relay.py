@@ -16,6 +16,7 @@ import socket
 import struct
 import subprocess
 import sys
+import time
 
 from processes import end_process, until_parent_ends
 from waiting import free_port
@@ -71,8 +72,10 @@ class Relay:
         return [int(port) for port in self._order("ports", mark)]
 
     def abandon(self, mark):
-        """Resets what lingers. Ports, as of ports(), of all that were cut since the last time."""
-        return [int(port) for port in self._order("abandon", mark)]
+        """Resets what lingers. Of all that were cut since the last time: the port, as of ports(), and when (a port may be
+        given to a later one)."""
+        answer = self._order("abandon", mark)
+        return [(int(port), float(when)) for port, when in zip(answer[::2], answer[1::2])]
 
     def remove(self):
         end_process(self.process)
@@ -228,7 +231,7 @@ class Links:
         self._plans = {}
         self._done = set()
         self._lingering = []
-        self._cut_ports = {}
+        self._cut = {}
 
     def accept(self):
         side = Side(self, "requests")
@@ -290,7 +293,7 @@ class Links:
             server.reset()
 
     def _note(self, mark, server):
-        self._cut_ports.setdefault(mark, []).append(server.port)
+        self._cut.setdefault(mark, []).append((server.port, time.time()))
 
     def servers(self, mark):
         return [side for side in self.sides if side.sends == "replies" and side.other and side.is_marked(mark)]
@@ -309,7 +312,7 @@ class Links:
             for _, side in [one for one in self._lingering if one[0] == mark]:
                 side.reset()
             self._lingering = [one for one in self._lingering if one[0] != mark]
-            return self._cut_ports.pop(mark, [])
+            return [word for cut in self._cut.pop(mark, []) for word in cut]
         for server in self.servers(mark) if word in ("cut", "hush") else []:
             client = server.other
             if word == "cut":

@@ -308,15 +308,18 @@ class Stage:
 
     def await_gone(self):
         """No session that was lost is at work any more."""
-        gone = self.relay.abandon(self.table)
-        living = "SELECT count(*) = 0 FROM pg_stat_activity WHERE client_port = ANY(%s)"
-        if gone:
-            await_condition(lambda: self.execute(living, [gone]).fetchone()[0],
-                            lambda: f"lost sessions to end: {self._at_work(gone)}", 30)
+        lost = self.relay.abandon(self.table)
+        if lost:
+            await_condition(lambda: not self._at_work(lost),
+                            lambda: f"sessions lost ({lost}) to end: {self._at_work(lost)}", 30)
 
-    def _at_work(self, ports):
+    def _at_work(self, lost):
+        """Of those that were cut, (port, when): what is there still."""
+        ports, times = zip(*lost)
         return self.execute("SELECT client_port, application_name, backend_type, backend_start, state, wait_event, query"
-                            " FROM pg_stat_activity WHERE client_port = ANY(%s)", [ports]).fetchall()
+                            " FROM pg_stat_activity JOIN unnest(%s::int[], %s::float8[]) AS lost (port, at)"
+                            " ON client_port = port AND backend_start <= to_timestamp(at)",
+                            [list(ports), list(times)]).fetchall()
 
     def clear(self):
         """Nobody is at work, and the table is empty: servers kept for the next client have said DISCARD ALL."""
