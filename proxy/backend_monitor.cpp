@@ -20,9 +20,10 @@ constexpr TimeNs kPositionInterval = 1'000'000;
 
 BackendMonitor::BackendMonitor(const std::vector<Address>& backends, HealthSettings settings,
                                const PatroniSettings& patroni, ServerTlsSource tls, CurrentTopology& topology,
-                               ReplicaBoard* board, bool sole)
+                               ReplicaBoard* board, CommitBooks books, bool sole)
     : topology_(topology),
       board_(board),
+      books_(books),
       sole_(sole),
       settings_(std::move(settings)),
       tls_(std::move(tls)),
@@ -93,7 +94,9 @@ void BackendMonitor::watch(std::size_t backend, const Address& address) {
   HealthCheck::Listener listener{
       .succeeded =
           [this, backend](const CheckResult& result) {
-            checked(backend, true, tracker_.succeeded(backend, result, now_ns()));
+            const TopologyChanges changes = tracker_.succeeded(backend, result, now_ns());
+            note_position(backend);
+            checked(backend, true, changes);
           },
       .failed =
           [this, backend](std::string error) {
@@ -148,9 +151,58 @@ void BackendMonitor::patroni_answered(const PatroniCluster& cluster) {
 
 // Sessions look at the board more often; what they learn of a change there must not be older.
 void BackendMonitor::publish(const TopologyChanges& changes) {
+  for (const TopologyChange& change : changes) {
+    // Before anything is committed there.
+    if (change.kind == TopologyChange::Kind::kPrimaryFound && books_.ledger != nullptr) {
+      settle_accounts(change.backend);
+    }
+  }
   if (board_ != nullptr) board_->publish(tracker_.topology());
   topology_.set(tracker_.topology());
   for (const TopologyChange& change : changes) log(change);
+}
+
+// What the sessions cannot look up themselves.
+void BackendMonitor::settle_accounts(std::size_t primary) {
+  const BackendState& state = tracker_.topology().backends[primary];
+  if (const auto lost = tracker_.take_lost_wal()) {
+    log_event(LogLevel::kWarning, "wal_lost",
+              {{"timeline", std::to_string(lost->timeline)},
+               {"left_at", to_string(lost->left_at)},
+               {"flushed", to_string(lost->flushed)},
+               {"bytes", std::to_string(lost->flushed.value - lost->left_at.value)},
+               {"backend", watches_[primary]->name}});
+  }
+  CommitLedger::Account account = books_.ledger->primary_is(state.timeline, state.history);
+  if (account.ids.empty()) return tell_missing(account, account.lost, account.unclear, {});
+  auto question = std::make_unique<Question>();
+  question->sql = CommitLedger::question(account.ids);
+  question->patience = settings_.query_timeout;
+  question->told = [this, account = std::move(account)](const BackendAnswer& answer) {
+    const auto missing = answer.answered ? CommitLedger::read(answer.answer.row) : std::nullopt;
+    if (missing) {
+      return tell_missing(account, account.lost + missing->lost, account.unclear + missing->unclear, {});
+    }
+    tell_missing(account, account.lost, account.unclear + account.ids.size(), answer.answer.error);
+  };
+  begin_question(primary, std::move(question));
+}
+
+void BackendMonitor::tell_missing(const CommitLedger::Account& account, std::uint64_t lost,
+                                  std::uint64_t unclear, const std::string& error) {
+  const std::string left_at = account.left_at ? to_string(*account.left_at) : "not in the timeline's history";
+  const auto tell = [&](std::string_view event, std::string_view which, std::uint64_t count) {
+    log_event(LogLevel::kError, event,
+              {{"count", std::to_string(count)},
+               {"timeline", std::to_string(account.timeline)},
+               {"left_at", left_at},
+               {"commits", std::string(which)},
+               {"error", error.empty() ? "none" : error}});
+  };
+  books_.statistics->commits_lost.fetch_add(lost, std::memory_order_relaxed);
+  books_.statistics->commits_unclear.fetch_add(unclear, std::memory_order_relaxed);
+  if (lost > 0) tell("commits_lost", "the last ones of sessions that have closed", lost);
+  if (unclear > 0) tell("commits_unclear", "without an id, or of sessions that have closed", unclear);
 }
 
 void BackendMonitor::ask(std::size_t backend, const std::string& sql, TimeNs patience,
@@ -242,6 +294,7 @@ void BackendMonitor::begin_check(std::size_t backend) {
   loop_.cancel(watch.timer);
   watch.check_again = false;
   watch.began = now_ns();
+  if (books_.ledger != nullptr) watch.page = books_.ledger->turn_page();
   watch.check->check();
 }
 
@@ -265,6 +318,13 @@ void BackendMonitor::ask_positions_now() {
 void BackendMonitor::position_answered(std::size_t backend, Lsn position) {
   if (position.value != 0 && board_->readable(backend)) board_->replayed(backend, position);
   if (watches_[backend]->check_again) begin_check(backend);
+}
+
+void BackendMonitor::note_position(std::size_t backend) {
+  const Topology& topology = tracker_.topology();
+  if (books_.ledger == nullptr || topology.primary != backend) return;
+  const BackendState& state = topology.backends[backend];
+  books_.ledger->stood_at(watches_[backend]->page, state.timeline, state.lsn);
 }
 
 void BackendMonitor::forget_position(std::size_t backend) {

@@ -22,20 +22,28 @@
 #include <thread>
 #include <vector>
 
+#include "proxy/commit_ledger.h"
 #include "proxy/health_check.h"
 #include "proxy/name_lookup.h"
 #include "proxy/patroni_watch.h"
 #include "proxy/replica_board.h"
+#include "proxy/statistics.h"
 
 namespace understudy::proxy {
 
+// Where the clients' commits are accounted for; null: nowhere.
+struct CommitBooks {
+  CommitLedger* ledger = nullptr;
+  Statistics* statistics = nullptr;
+};
+
 class BackendMonitor {
  public:
-  // `topology` and `board` outlive it. `board` may be null: nobody reads at replicas. Throws as
+  // `topology`, `board` and `books` outlive it. `board` may be null: nobody reads at replicas. Throws as
   // PatroniWatch() does.
   BackendMonitor(const std::vector<Address>& backends, HealthSettings settings,
                  const PatroniSettings& patroni, ServerTlsSource tls, CurrentTopology& topology,
-                 ReplicaBoard* board = nullptr, bool sole = false);
+                 ReplicaBoard* board = nullptr, CommitBooks books = {}, bool sole = false);
   ~BackendMonitor();
   BackendMonitor(const BackendMonitor&) = delete;
   BackendMonitor& operator=(const BackendMonitor&) = delete;
@@ -65,12 +73,14 @@ class BackendMonitor {
     bool check_again = false;  // a request came while one was under way
     bool told_turned_away = false;
     TimeNs began = 0;
+    CommitLedger::Page page = 0;  // of the ledger, turned before the check began
     EventLoop::TimerId timer = 0;
   };
 
   void ask_positions_now();
   void position_answered(std::size_t backend, Lsn position);
   void forget_position(std::size_t backend);
+  void note_position(std::size_t backend);
   struct Question {
     std::unique_ptr<DatabaseClient> client;
     std::string sql;
@@ -86,6 +96,9 @@ class BackendMonitor {
   void look_at_patroni();
   void patroni_answered(const PatroniCluster& cluster);
   void publish(const TopologyChanges& changes);
+  void settle_accounts(std::size_t primary);
+  void tell_missing(const CommitLedger::Account& account, std::uint64_t lost, std::uint64_t unclear,
+                    const std::string& error);
   void looked_up(std::size_t backend, const Address& address, std::vector<SocketAddress> addresses,
                  std::string error);
   void begin_check(std::size_t backend);
@@ -99,6 +112,7 @@ class BackendMonitor {
 
   CurrentTopology& topology_;
   ReplicaBoard* const board_;
+  const CommitBooks books_;
   const bool sole_;
   HealthSettings settings_;
   const ServerTlsSource tls_;

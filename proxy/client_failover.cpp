@@ -51,7 +51,9 @@ Continuity::Settings reported_in(ByteView greeting) {
 
 void ClientSession::begin_failover(const Login& login, ByteView greeting) {
   const SessionDescriptor& descriptor = login.descriptor;
-  if (!context_.shared.failover || !descriptor.parameter("replication").empty()) return;
+  if (!context_.shared.failover) return;
+  replicates_ = !descriptor.parameter("replication").empty();
+  if (replicates_) return;
   failover_ = std::make_unique<Failover>(context_.shared.continuity, context_.traits);
   failover_->startup_parameters = descriptor.startup_parameters;
   failover_->user = descriptor.user();
@@ -98,6 +100,8 @@ void ClientSession::topology_changed() {
     const bool unanswered = !login_->own && !login_->startup_packet.empty() && server_.connected();
     if (elsewhere && (connecting || ours || unanswered)) await_server();
     if (login_ && login_->waiting_for_primary) begin_server();
+  } else if (replicates()) {
+    if (elsewhere) strand_replication("another server is primary");
   } else if (failover_ && moving() && !server_.endpoint().attached()) {
     if (!failover_->waiting_in_pool) seek_server();
   } else if (failover_ && replicas_only()) {
@@ -353,15 +357,7 @@ void ClientSession::go_on() {
   if (!told.empty()) show_client(told);
   if (continuity.stage() != Stage::kRelaying || !moving() || state() == SessionState::kClosed) return;
   context_.shared.cancels.move(process_id_, client_key_, std::exchange(failover_->cancel, {}));
-  if (const auto lost = continuity.take_lost_commit()) {
-    count(context_.shared.statistics.commits_lost);
-    log_event(LogLevel::kError, "commits_lost",
-              {{"session", std::to_string(number_)},
-               {"transaction", std::to_string(lost->id)},
-               {"after", to_string(Lsn{lost->lsn})},
-               {"timeline", std::to_string(lost->timeline)},
-               {"backend", server_.address_text()}});
-  }
+  tell_missing_commit();
   const TimeNs took = now_ns() - std::exchange(failover_->lost_at, 0);
   if (!failover_->split || !std::exchange(failover_->split->returning, false)) {
     count(context_.shared.statistics.sessions_moved);
@@ -372,6 +368,38 @@ void ClientSession::go_on() {
   }
   resume_waiting();
   pass_cancel();
+}
+
+void ClientSession::tell_missing_commit() {
+  const auto missing = failover_->continuity.take_missing_commit();
+  if (!missing) return;
+  Statistics& statistics = context_.shared.statistics;
+  count(missing->unclear ? statistics.commits_unclear : statistics.commits_lost);
+  log_event(LogLevel::kError, missing->unclear ? "commits_unclear" : "commits_lost",
+            {{"session", std::to_string(number_)},
+             {"transaction", std::to_string(missing->mark.id)},
+             {"after", to_string(Lsn{missing->mark.lsn})},
+             {"timeline", std::to_string(missing->mark.timeline)},
+             {"backend", server_.address_text()}});
+}
+
+// What the session itself will not be able to look up (commit_ledger.h).
+void ClientSession::enter_commits(bool closing) {
+  Continuity& continuity = failover_->continuity;
+  CommitLedger& ledger = context_.shared.ledger;
+  std::uint64_t late = 0;
+  for (unsigned left = continuity.take_commits_without_id(); left > 0; --left) {
+    if (!ledger.add(failover_->timeline)) ++late;
+  }
+  const auto& last = continuity.last_commit();
+  if (closing && last && !ledger.add(*last, failover_->timeline)) ++late;
+  if (late == 0) return;
+  context_.shared.statistics.commits_unclear.fetch_add(late, std::memory_order_relaxed);
+  log_event(LogLevel::kError, "commits_unclear",
+            {{"count", std::to_string(late)},
+             {"session", std::to_string(number_)},
+             {"timeline", std::to_string(failover_->timeline)},
+             {"reason", "told after the primary had changed"}});
 }
 
 void ClientSession::check_failover(TimeNs now) {

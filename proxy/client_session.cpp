@@ -185,6 +185,7 @@ void ClientSession::take_server(ByteView bytes) {
     show_client(shown);
   }
   if (state() == SessionState::kClosed) return;
+  enter_commits(false);
   go_on();
   if (state() == SessionState::kClosed) return;
   if (state() == SessionState::kReady && !moving()) {
@@ -240,6 +241,11 @@ void ClientSession::server_ended(const std::string& error) {
     return try_later(error.empty() ? "it closed the connection" : error);
   }
   if (failover_ && !tracker_.fatal_seen()) return lose_server(error.empty() ? "end of file" : error);
+  if (replicates() && !tracker_.fatal_seen() && tracker_.server_at_boundary()) {
+    const TopologySnapshot topology = context_.shared.topology.get();
+    if (const auto at = home(*topology)) context_.shared.suspect(*at);
+    return strand_replication(error.empty() ? "it closed the connection" : error);
+  }
   if (login_ && context_.shared.failover &&
       (!login_->startup_packet.empty() || (login_->own && login_->own->server_login))) {
     return server_unreachable(error);
@@ -348,6 +354,7 @@ void ClientSession::close(CloseReason reason, const std::string& text) {
   const bool cancelled = !client_key_.empty() && context_.shared.cancels.remove(process_id_, client_key_);
   const bool reusable = reason == CloseReason::kClientLeft && !cancelled && server_is_reusable();
   if (failover_ && failover_->split) end_split(reusable);
+  if (failover_) enter_commits(true);
   end_shadow();
   [[maybe_unused]] const bool closed = tracker_.advance(SessionEvent::kClose);
   if (observer_) observer_->closed({reason, text}, now_ns());

@@ -235,11 +235,17 @@ class ClientSession final : public Runnable {
   void take_other_login(ByteView bytes);
   void found_server(const ServerFacts& facts);
   void go_on();
+  void tell_missing_commit();
+  void enter_commits(bool closing);
   void check_failover(TimeNs now);
   void end_unserved();
   void check_recovery(TimeNs now);
 
   [[nodiscard]] ClientAuthenticator authenticator() const;
+
+  // client_replication.cpp
+  [[nodiscard]] bool replicates() const { return replicates_ && !login_; }
+  void strand_replication(const std::string& why);
 
   // client_silence.cpp
   void leave_silent_replica(const Topology& topology);
@@ -302,6 +308,7 @@ class ClientSession final : public Runnable {
   bool client_eof_ = false;
   bool server_write_failed_ = false;
   bool draining_ = false;
+  bool replicates_ = false;  // and there is a primary that may be lost
 };
 
 }  // namespace understudy::proxy

@@ -43,6 +43,13 @@ std::string set_duration(TimeNs& out, std::string_view value) {
   return {};
 }
 
+std::string set_size(std::size_t& out, std::string_view value) {
+  const auto size = parse_size(value);
+  if (!size) return not_a("a size such as 64KiB, 1MiB or 4MiB", value);
+  out = static_cast<std::size_t>(*size);
+  return {};
+}
+
 std::string set_flag(bool& out, std::string_view value) {
   const bool on = value == "on" || value == "true" || value == "yes" || value == "1";
   if (!on && value != "off" && value != "false" && value != "no" && value != "0")
@@ -151,6 +158,9 @@ constexpr ConfigurationKey kKeys[] = {
      "learn the id of writing transactions, so that the fate of a COMMIT cut off by a failover can be asked "
      "for",
      false, [](C& c, V v) { return set_flag(c.commit_guard, v); }},
+    {"transaction_journal", "size, 1MiB",
+     "of a transaction's requests, kept so that it can be run again on another server", false,
+     [](C& c, V v) { return set_size(c.transaction_journal_bytes, v); }},
     {"health_user", "name, postgres", "who asks the backends for their role", false,
      [](C& c, V v) { return set_text(c.health.user, v); }},
     {"health_password", "text, none", "its password; also from PGPASSWORD", false,

@@ -50,6 +50,8 @@ struct Configuration {
   // Names the backends, and who of them leads; `backends` are gone by until it has answered.
   PatroniSettings patroni;
   bool commit_guard = false;
+  // Of a transaction's requests, kept for a replay; of an answer of a guarded write likewise.
+  std::size_t transaction_journal_bytes = std::size_t{1} << 20;
   Mode mode = Mode::kPrimary;
   std::vector<Address> shadow;    // the shadow's server: one, in mode shadow
   bool joins_recordings = false;  // sessions can be taken into a recording that begins later

@@ -78,7 +78,7 @@ ByteView Continuity::to_server(ByteView bytes) {
 
 ByteView Continuity::pass_on(ByteView bytes) {
   if (!limits_.commit_guard) return pass_client(bytes);
-  return is_single_write(bytes) ? wrap(bytes) : guard(bytes, false);
+  return is_wrappable(bytes) ? wrap(bytes) : guard(bytes, false);
 }
 
 ByteView Continuity::pass_client(ByteView bytes) {
@@ -152,7 +152,7 @@ void Continuity::add_statements(OpenRequest& request, std::string_view sql, bool
   }
   const StatementTraits& traits = traits_.of(sql);
   request.may_copy = request.may_copy || traits.may_copy;
-  request.asks_behind = traits.single_write;
+  request.asks_behind = traits.wrappable;
   for (const StatementEffect& effect : traits.statements) {
     request.due.push_back(plain_due('C'));
     request.due.back().effect = effect;
@@ -205,7 +205,7 @@ void Continuity::add_bind(OpenRequest& request, ByteView payload, bool whole) {
   if (traits != nullptr && traits->statements.size() == 1) effect = traits->statements.front();
   const bool unknown = traits == nullptr || traits->statements.size() > 1;
   if (unknown) effect = unknown_effect();
-  request.asks_behind = !unknown && traits->single_write;
+  request.asks_behind = !unknown && traits->wrappable;
   request.may_copy = request.may_copy || traits == nullptr || traits->may_copy;
   portals_.insert_or_assign(std::string(bind->portal), std::move(effect));
 }
@@ -278,9 +278,10 @@ void Continuity::predict(OpenRequest& request, const StatementEffect& effect) {
     default:
       break;
   }
-  const bool may_matter = effect.may_write || (effect.kind == EffectKind::kNone && !effect.read_safe);
   if (predicted_ != Predicted::kNone) predicted_write_ = predicted_write_ || effect.may_write;
-  if (predicted_ == Predicted::kOpen || !may_matter) return;
+  // (A volatile function that writes nothing, random(), may be called again: the client has not seen what it
+  // said, or the replay finds that it says something else.)
+  if (predicted_ == Predicted::kOpen || !effect.may_write) return;
   request.doubtful = request.writes_outside = true;
   request.transaction = transaction_;
 }

@@ -184,11 +184,21 @@ class Continuity {
   }
   // Why moving came to nothing for good, in words; empty when it did not.
   [[nodiscard]] const std::string& broken() const { return broken_; }
-  // The last transaction that the client was told to be committed, if the new server does not have it; told
-  // once.
-  [[nodiscard]] std::optional<TransactionMark> take_lost_commit() {
-    return std::exchange(lost_commit_, std::nullopt);
+  // The last transaction that the client was told to be committed, if the new server does not have it, or may
+  // not (its history does not say where it left the timeline of the commit, and the id may be another's);
+  // told once.
+  struct MissingCommit {
+    TransactionMark mark;
+    bool unclear = false;
+  };
+  [[nodiscard]] std::optional<MissingCommit> take_missing_commit() {
+    return std::exchange(missing_commit_, std::nullopt);
   }
+  // With commit_guard: how many commits whose ids are not known the client was told of since this was asked
+  // last (COPY, CALL, DDL, several statements in one text; also what may only have written).
+  [[nodiscard]] unsigned take_commits_without_id() { return std::exchange(commits_without_id_, 0); }
+  // The last that was told of and has one.
+  [[nodiscard]] const std::optional<TransactionMark>& last_commit() const { return committed_; }
   // Puts a read that a replica broke off to that replica again, once it is ready (continuity_conflict.cpp).
   void ask_here_again();
   // Nothing is outstanding, as the tracker sees it.
@@ -225,7 +235,7 @@ class Continuity {
   };
 
   // A write in a transaction of its own (continuity_write.cpp).
-  [[nodiscard]] bool is_single_write(ByteView bytes) const;
+  [[nodiscard]] bool is_wrappable(ByteView bytes) const;
   [[nodiscard]] ByteView wrap(ByteView bytes);
   [[nodiscard]] bool keeps(char type) const;
   [[nodiscard]] ByteView keep(ByteView raw);
@@ -275,7 +285,7 @@ class Continuity {
   void own_reply(char type, ByteView payload);
   void own_answered();
   void statement_done(const DueReply& reply, ByteView payload, bool whole);
-  void note_commit();
+  void note_commit(bool wrote);
   void request_answered(char status);
   void all_answered();
   void known_to_be_open();
@@ -313,6 +323,7 @@ class Continuity {
   void ask_again();
   void last_commit_known(Fate fate);
   [[nodiscard]] const TimelineSwitch* left_at(std::uint32_t timeline) const;
+  [[nodiscard]] bool history_names(std::uint32_t timeline) const;
   [[nodiscard]] bool never_arrived(const TransactionMark& mark) const;
   void ask_fate(const TransactionMark& mark);
   [[nodiscard]] Fate fate_of(const TransactionMark& mark) const;
@@ -386,7 +397,8 @@ class Continuity {
   bool unfit_ = false;
   std::optional<TransactionMark> mark_;       // of the transaction that is open
   std::optional<TransactionMark> committed_;  // of the last one the client was told is committed
-  std::optional<TransactionMark> lost_commit_;
+  std::optional<MissingCommit> missing_commit_;
+  unsigned commits_without_id_ = 0;
   std::uint32_t timeline_ = 0;
 
   Settings server_settings_;

@@ -29,7 +29,9 @@ std::string prepared_or(std::uint64_t id, const std::string& status) {
 
 // What becomes of the client's last acknowledged commit is for whoever runs the proxy to know.
 void Continuity::last_commit_known(Fate fate) {
-  if (fate == Fate::kNeverArrived || fate == Fate::kAborted) lost_commit_ = committed_;
+  const bool missing = fate == Fate::kNeverArrived || fate == Fate::kAborted;
+  const bool unclear = fate == Fate::kUnknown || fate == Fate::kInProgress;
+  if (missing || unclear) missing_commit_ = {*committed_, unclear};
   if (fate != Fate::kCommitted && fate != Fate::kPrepared) committed_.reset();
   times_asked_ = 0;
   judge();
@@ -47,7 +49,7 @@ void Continuity::judge() {
     return give_up({"08007", std::string(kUnknownOutcome), why_unknown()}, false);
   }
   asking_of_ = Asking::kCommitInDoubt;
-  if (new_timeline_ != mark_->timeline && left_at(mark_->timeline) == nullptr) {
+  if (!history_names(mark_->timeline)) {
     return give_up({"08007", std::string(kUnknownOutcome),
                     "The new primary's timeline history does not name timeline " +
                         std::to_string(mark_->timeline) + ", or may not be read."},
@@ -69,6 +71,11 @@ const TimelineSwitch* Continuity::left_at(std::uint32_t timeline) const {
   const auto left = std::find_if(switches_.begin(), switches_.end(),
                                  [&](const TimelineSwitch& one) { return one.timeline == timeline; });
   return left == switches_.end() ? nullptr : &*left;
+}
+
+// Without it an id proves nothing.
+bool Continuity::history_names(std::uint32_t timeline) const {
+  return new_timeline_ == timeline || left_at(timeline) != nullptr;
 }
 
 // The new primary's timeline left the transaction's before its id was known to be given out.

@@ -98,6 +98,7 @@ void Continuity::server_found(std::uint32_t timeline, std::vector<TimelineSwitch
   if (committed_ && !failure_) {
     // With asynchronous replication the new primary may not have what was acknowledged.
     asking_of_ = Asking::kLastCommit;
+    if (!history_names(committed_->timeline)) return last_commit_known(Fate::kUnknown);
     return never_arrived(*committed_) ? last_commit_known(Fate::kNeverArrived) : ask_fate(*committed_);
   }
   failure_ ? restore() : judge();

@@ -326,7 +326,7 @@ void Continuity::statement_done(const DueReply& reply, ByteView payload, bool wh
     request.committed = true;
     const bool last = request.whole && request.next_due == request.due.size();
     if (last) return history_.completed(reply.effect);
-    note_commit();
+    note_commit(request.doubtful);
     if (!overflowed_) give_up_journal("a part of what it asked was committed before");
     if (request.commits_in_doubt > 0) --request.commits_in_doubt;
     request.doubtful = request.commits_in_doubt > 0 || request.writes_outside;
@@ -335,8 +335,12 @@ void Continuity::statement_done(const DueReply& reply, ByteView payload, bool wh
 }
 
 // What the mark tells of is committed, and the client knows.
-void Continuity::note_commit() {
-  if (mark_ && mark_->id != 0) committed_ = mark_;
+void Continuity::note_commit(bool wrote) {
+  if (mark_ && mark_->id != 0) {
+    committed_ = mark_;
+  } else if (wrote && limits_.commit_guard) {
+    ++commits_without_id_;
+  }
   mark_.reset();
 }
 
@@ -349,15 +353,15 @@ void Continuity::request_answered(char status) {
   status_ = status;
   cancelled_ = false;
   request_bytes_ = conflicts_ = 0;
-  if (!request.pipeline) history_.closed("");             // a Query takes the unnamed statement with it
-  if (status != 'I' && request.committed) note_commit();  // AND CHAIN
+  if (!request.pipeline) history_.closed("");  // a Query takes the unnamed statement with it
+  if (status != 'I' && request.committed) note_commit(request.doubtful);  // AND CHAIN
   if (status != 'I' && request.committed && !overflowed_) {
     give_up_journal("a part of what it asked was committed before");
   }
   if (status == 'I') {
     request.failed ? history_.rolled_back() : history_.committed();
     history_.keep();
-    if (!request.failed && !rolled_back_) note_commit();
+    if (!request.failed && !rolled_back_) note_commit(request.doubtful);
     rolled_back_ = false;
     mark_.reset();
     delivered_ = {};

@@ -32,9 +32,9 @@ constexpr wire::ErrorText kNotCommitted = {
 
 }  // namespace
 
-// One request, all of it here, while nothing else is under way. (StatementTraits::single_write says which
+// One request, all of it here, while nothing else is under way. (StatementTraits::wrappable says which
 // statements can be; a question that was put off goes behind the next request, outside of a transaction.)
-bool Continuity::is_single_write(ByteView bytes) const {
+bool Continuity::is_wrappable(ByteView bytes) const {
   if ((released_ | unseen_) != 0) return false;
   const bool quiet = limits_.commit_guard && stage_ == Stage::kRelaying && requests_.empty() &&
                      status_ == 'I' && predicted_ == Predicted::kNone && !failure_pending_ &&
@@ -52,7 +52,7 @@ bool Continuity::is_single_write(ByteView bytes) const {
     switch (static_cast<char>(bytes.front())) {
       case frontend::kQuery:
         return last && !parsed && executes == 0 && !payload.empty() &&
-               traits_.of(as_text(payload.first(payload.size() - 1))).single_write;
+               traits_.of(as_text(payload.first(payload.size() - 1))).wrappable;
       case frontend::kParse: {
         const auto parse = wire::Parse::decode(payload);
         if (!parse || parsed) return false;
@@ -77,7 +77,7 @@ bool Continuity::is_single_write(ByteView bytes) const {
         if (++executes > 1) return false;
         break;
       case frontend::kSync:
-        return last && executes == 1 && traits_.of(sql).single_write;
+        return last && executes == 1 && traits_.of(sql).wrappable;
       default:
         return false;
     }

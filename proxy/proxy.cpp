@@ -67,6 +67,7 @@ Proxy::Proxy(const Configuration& configuration, TrafficObserver* observer) : co
   shared_.failover = configuration.backends.size() > 1 || !configuration.patroni.endpoints.empty() ||
                      configuration.mode == Mode::kReplica || configuration.mode == Mode::kShadow;
   shared_.continuity.commit_guard = configuration.commit_guard;
+  shared_.continuity.transaction_bytes = configuration.transaction_journal_bytes;
   shared_.continuity.own_writes_only = configuration.own_writes_only;
   shared_.continuity.trust_functions = configuration.trust_functions;
   shared_.mode = configuration.mode;
@@ -154,7 +155,7 @@ void Proxy::look_at_only_backend() {
   health.interval = std::max(health.interval, kSecond);
   onlooker_ = std::make_unique<BackendMonitor>(
       configuration_.backends, std::move(health), configuration_.patroni,
-      [this] { return shared_.tls.get().servers; }, seen_of_only_, nullptr, true);
+      [this] { return shared_.tls.get().servers; }, seen_of_only_, nullptr, CommitBooks{}, true);
   shared_.suspect = [this](std::size_t backend) { onlooker_->check_now(backend); };
 }
 
@@ -177,7 +178,8 @@ void Proxy::watch_backends() {
   shared_.replicas.set_limits(configuration_.limits.replica_lag);
   monitor_ = std::make_unique<BackendMonitor>(
       configuration_.backends, configuration_.health, configuration_.patroni,
-      [this] { return shared_.tls.get().servers; }, shared_.topology, &shared_.replicas);
+      [this] { return shared_.tls.get().servers; }, shared_.topology, &shared_.replicas,
+      CommitBooks{&shared_.ledger, &shared_.statistics});
   shared_.suspect = [this](std::size_t backend) { monitor_->check_now(backend); };
   shared_.topology.subscribe([this] { topology_changed(); });
 }

@@ -9,6 +9,7 @@
 
 #include "proxy/access_policy.h"
 #include "proxy/cancel_registry.h"
+#include "proxy/commit_ledger.h"
 #include "proxy/configuration.h"
 #include "proxy/continuity.h"
 #include "proxy/event_loop.h"
@@ -36,6 +37,7 @@ struct ProxyShared {
   BackendState shadow;  // its address, in mode shadow
   std::atomic<TimeNs> shadow_difference_told{0};
   ContinuityLimits continuity;
+  CommitLedger ledger;
   // A session broke at that backend: have a look. Any thread; set when failover is.
   std::function<void(std::size_t backend)> suspect;
   CancelRegistry cancels;

@@ -133,7 +133,6 @@ StatementTraits judge_in_pieces(std::string_view sql, const std::vector<SqlToken
   return traits;
 }
 
-bool is_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
@@ -155,19 +154,40 @@ bool mentions_copy(std::string_view sql) {
   return false;
 }
 
-// What may stand in a transaction block as well as outside of one. (Behind what lets go of something the
-// server is asked outside of a transaction.)
-bool is_single_write(const StatementTraits& traits, std::string_view sql) {
-  const bool writes = traits.understood && traits.statements.size() == 1 &&
-                      traits.statements.front().kind == EffectKind::kNone &&
-                      traits.statements.front().may_write &&
-                      (traits.statements.front().releases | traits.statements.front().unseen) == 0;
-  if (!writes) return false;
-  constexpr std::string_view kWords[] = {"insert", "update", "delete", "merge", "with", "select"};
-  while (!sql.empty() && is_blank(sql.front())) sql.remove_prefix(1);
-  return std::any_of(std::begin(kWords), std::end(kWords), [&](std::string_view word) {
-    return begins_with(sql, word) && sql.size() > word.size() && is_blank(sql[word.size()]);
-  });
+// A statement that the server takes in a transaction block as well as outside of one, as far as its words
+// tell (PostgreSQL documentation, "SQL Commands": what "cannot be executed inside a transaction block").
+bool stands_in_transaction(std::string_view sql, std::span<const SqlToken> statement) {
+  constexpr std::string_view kAnyway[] = {"comment", "delete", "grant",    "insert", "merge", "refresh",
+                                          "revoke",  "select", "truncate", "update", "with"};
+  constexpr std::string_view kMostly[] = {"alter", "create"};
+  constexpr std::string_view kBut[] = {"concurrently", "database", "subscription", "system", "tablespace"};
+  const auto is_one_of = [&](const SqlToken& token, std::span<const std::string_view> words) {
+    return token.kind == SqlTokenKind::kWord &&
+           std::any_of(words.begin(), words.end(), [&](std::string_view word) {
+             return token.of(sql).size() == word.size() && begins_with(token.of(sql), word);
+           });
+  };
+  const bool excepted = std::any_of(statement.begin(), statement.end(),
+                                    [&](const SqlToken& token) { return is_one_of(token, kBut); });
+  if (statement.empty()) return true;
+  return is_one_of(statement.front(), kMostly) ? !excepted : is_one_of(statement.front(), kAnyway);
+}
+
+// (Behind what lets go of something the server is asked outside of a transaction.)
+bool is_wrappable(std::string_view sql, const std::vector<SqlToken>& tokens, const StatementTraits& traits) {
+  const auto plain = [](const StatementEffect& effect) {
+    return effect.kind == EffectKind::kNone && (effect.releases | effect.unseen) == 0;
+  };
+  const bool writes = std::any_of(traits.statements.begin(), traits.statements.end(),
+                                  [](const StatementEffect& effect) { return effect.may_write; });
+  if (!traits.understood || !writes ||
+      !std::all_of(traits.statements.begin(), traits.statements.end(), plain)) {
+    return false;
+  }
+  const auto statements = split_statements(sql, tokens, kMaxStatements);
+  return statements && statements->size() == traits.statements.size() &&
+         std::all_of(statements->begin(), statements->end(),
+                     [&](std::span<const SqlToken> one) { return stands_in_transaction(sql, one); });
 }
 
 // What is kept of the text itself may hold one. Of all grammar, FLOAT(n) alone minds how large one is.
@@ -204,6 +224,7 @@ StatementTraits judge(std::string_view sql) {
   StatementTraits traits = judge(sql, tokens);
   // One alone: of several, those that begin as reads would be judged by the words of the others.
   traits.any_numbers = tokens && numbers_do_not_matter(sql, *tokens, traits);
+  traits.wrappable = tokens && is_wrappable(sql, *tokens, traits);
   if (!tokens || !traits.understood || traits.statements.size() != 1) return traits;
   StatementEffect& effect = traits.statements.front();
   const bool read = effect.kind == EffectKind::kNone && effect.read_safe;
@@ -219,16 +240,12 @@ StatementTraits classify_statement(std::string_view sql) {
   const bool runs_code =
       traits.understood && traits.statements.size() == 1 && traits.statements.front().unseen != 0;
   traits.may_copy = !runs_code && mentions_copy(sql);
-  traits.single_write = is_single_write(traits, sql);
   return traits;
 }
 
 const StatementTraits& StatementTraitsCache::of(std::string_view sql) {
-  if (sql.size() > kMaxTextBytes) {
-    last_text_.clear();
-    return last_ = classify_statement(sql);
-  }
   if (!sql.empty() && sql == last_text_) return last_;
+  if (sql.size() > kMaxTextBytes) return judged(sql);
   const std::string_view shape = without_numbers(sql);
   if (const auto found = shapes_.find(shape); found != shapes_.end()) return found->second;
   if (const auto found = known_.find(sql); found != known_.end()) return found->second;
@@ -237,11 +254,19 @@ const StatementTraits& StatementTraitsCache::of(std::string_view sql) {
   const std::size_t hash = Hash{}(key);
   if (std::exchange(seen_[hash % kMaxSeen], hash) != hash) return traits;
   Known& known = traits.any_numbers ? shapes_ : known_;
-  if (known.size() >= kMaxEntries) known.clear();
+  if (known.size() >= kMaxEntries || bytes_ + key.size() > kMaxBytes) forget();
+  bytes_ += key.size();
   return known.emplace(key, traits).first->second;
 }
 
+void StatementTraitsCache::forget() {
+  shapes_.clear();
+  known_.clear();
+  bytes_ = 0;
+}
+
 const StatementTraits& StatementTraitsCache::judged(std::string_view sql) {
+  ++judgements_;
   last_text_ = sql;
   return last_ = classify_statement(sql);
 }

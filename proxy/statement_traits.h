@@ -90,9 +90,9 @@ struct StatementTraits {
   bool understood = true;
   // The word stands in it somewhere: COPY data may follow.
   bool may_copy = false;
-  // One INSERT, UPDATE, DELETE, MERGE, or SELECT that may write: stands in a transaction block as well as
-  // outside.
-  bool single_write = false;
+  // Writes, and may be put into a transaction of the proxy's own: statements that stand in a transaction
+  // block as well as outside, and leave it open (INSERT, UPDATE, DELETE, MERGE, SELECT, most DDL).
+  bool wrappable = false;
   // A text that is the same but for its numbers has the same traits.
   bool any_numbers = false;
 };
@@ -106,14 +106,19 @@ class StatementTraitsCache {
  public:
   // Good until the next call.
   [[nodiscard]] const StatementTraits& of(std::string_view sql);
+  // How often a text was judged, because it was not known.
+  [[nodiscard]] std::uint64_t judgements() const { return judgements_; }
 
  private:
-  static constexpr std::size_t kMaxEntries = 4096;
-  static constexpr std::size_t kMaxTextBytes = 4096;  // longer ones are judged anew each time
+  static constexpr std::size_t kMaxEntries = 4096;  // of either kind
+  static constexpr std::size_t kMaxTextBytes = std::size_t{64}
+                                               << 10;              // of longer ones only the last is known
+  static constexpr std::size_t kMaxBytes = std::size_t{16} << 20;  // of all texts
   static constexpr std::size_t kMaxSeen = 1024;
 
   [[nodiscard]] std::string_view without_numbers(std::string_view sql);
   [[nodiscard]] const StatementTraits& judged(std::string_view sql);
+  void forget();
 
   struct Hash {
     using is_transparent = void;
@@ -126,6 +131,8 @@ class StatementTraitsCache {
   std::string shape_;                         // kept for its memory
   StatementTraits last_;                      // of the text last judged
   std::string last_text_;
+  std::size_t bytes_ = 0;
+  std::uint64_t judgements_ = 0;
 };
 
 }  // namespace understudy::proxy

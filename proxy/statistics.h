@@ -32,7 +32,9 @@ struct Statistics {
   std::atomic<std::uint64_t> servers_lost{0};    // of sessions that could have been moved
   std::atomic<std::uint64_t> sessions_moved{0};  // to another server, with all they had
   std::atomic<std::uint64_t> commits_lost{
-      0};  // sessions whose last acknowledged commit the new primary lacks
+      0};  // sessions whose last acknowledged commit the new primary lacks, closed ones included
+  // Sessions whose last such commit it may lack, and commits that nobody could look up.
+  std::atomic<std::uint64_t> commits_unclear{0};
   std::atomic<std::uint64_t> sessions_stranded{0};  // could not be moved for what they held
   std::atomic<std::uint64_t> replica_reads{0};      // batches that a replica was asked
   std::atomic<std::uint64_t> reads_kept{0};         // safe for a replica, but none was there, or far enough

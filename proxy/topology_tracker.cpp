@@ -53,6 +53,7 @@ TopologyChanges TopologyTracker::succeeded(std::size_t backend, const CheckResul
     memory.flushed = result.flushed;
   }
   elect(changes);
+  if (topology_.primary == backend) last_flushed_ = result.flushed;
   measure_lag(backend, result.lag, now);
   return changes;
 }
@@ -230,6 +231,13 @@ TopologyChanges TopologyTracker::unled(std::string why) {
   return changes;
 }
 
+void TopologyTracker::compare_with_last(const BackendState& primary) {
+  if (last_timeline_ == 0 || primary.timeline == last_timeline_) return;
+  const auto left = std::ranges::find(primary.history, last_timeline_, &TimelineSwitch::timeline);
+  if (left == primary.history.end() || last_flushed_ <= left->at) return;
+  lost_wal_ = {last_timeline_, left->at, last_flushed_};
+}
+
 void TopologyTracker::elect(TopologyChanges& changes) {
   for (std::size_t i = 0; i < memory_.size(); ++i) {
     if (claims(i) && counts(i))
@@ -252,6 +260,7 @@ void TopologyTracker::elect(TopologyChanges& changes) {
     if (before != topology_.primary || primary.timeline != last_timeline_) {
       changes.push_back({Kind::kPrimaryFound, *topology_.primary});
       for (Memory& memory : memory_) memory.behind_since = 0;  // positions of another history
+      compare_with_last(primary);
     }
     last_primary_ = topology_.primary;
     last_timeline_ = primary.timeline;

@@ -20,6 +20,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "proxy/topology.h"
@@ -78,6 +79,14 @@ class TopologyTracker {
 
   // Generation is not counted here: CurrentTopology does.
   [[nodiscard]] const Topology& topology() const { return topology_; }
+  // What the last primary is known to have had on its disk beyond the place where the new one's timeline left
+  // its own; told once.
+  struct LostWal {
+    std::uint32_t timeline = 0;
+    Lsn left_at;
+    Lsn flushed;
+  };
+  [[nodiscard]] std::optional<LostWal> take_lost_wal() { return std::exchange(lost_wal_, std::nullopt); }
   // It is up, but its last check failed.
   [[nodiscard]] bool suspect(std::size_t backend) const;
 
@@ -99,6 +108,7 @@ class TopologyTracker {
   void remove(std::size_t backend, TopologyChanges& changes);
   [[nodiscard]] std::optional<std::size_t> index_of(const Address& address) const;
   void elect(TopologyChanges& changes);
+  void compare_with_last(const BackendState& primary);
   [[nodiscard]] bool led() const;
   [[nodiscard]] bool counts(std::size_t backend) const;
   [[nodiscard]] bool awaits_history(std::size_t backend) const;
@@ -113,6 +123,8 @@ class TopologyTracker {
   std::uint32_t highest_timeline_ = 0;  // ever seen on a primary
   std::optional<std::size_t> last_primary_;
   std::uint32_t last_timeline_ = 0;  // of it, as primary
+  Lsn last_flushed_;                 // likewise
+  std::optional<LostWal> lost_wal_;
 
   std::optional<std::size_t> leader_;  // as Patroni has it
   // Another server became primary after Patroni spoke: it may have to be heard again.

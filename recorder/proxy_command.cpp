@@ -175,6 +175,7 @@ void log_relayed(std::string_view event, const proxy::Statistics& counted) {
              {"sessions_moved", text(counted.sessions_moved)},
              {"sessions_stranded", text(counted.sessions_stranded)},
              {"commits_lost", text(counted.commits_lost)},
+             {"commits_unclear", text(counted.commits_unclear)},
              {"cancels", text(counted.cancels_forwarded)},
              {"cancels_unmatched", text(counted.cancels_unmatched)}});
 }

@@ -24,7 +24,8 @@ from waiting import await_condition  # noqa: E402
 # The most that a proxy may add to the time a promotion takes by itself.
 MOST_ADDED_S = 0.2
 # With asynchronous replication: how the proxy's log says that acknowledged commits may be gone.
-LOSS_REPORTED = re.compile(r" (?:commits|wal)_lost ")
+# A session's last commit each; of those that no session can look up, the number.
+LOSS_REPORTED = re.compile(r" commits_(?:lost|unclear) (?:count=(\d+) )?")
 # And how it says so to a client: what it had been answered is not so any more; the fate of its commit is not known.
 LOSS_STATES = ("40001", "08007")
 
@@ -130,29 +131,37 @@ def spread(values):
     return f"{min(values):.3f} / {statistics.median(values):.3f} / {max(values):.3f} s" if values else "none"
 
 
+def reported(log):
+    return sum(int(count or 1) for count in LOSS_REPORTED.findall(log))
+
+
 def unreported(lost, failovers, ledger):
-    """Of the lost commits, those that the proxy said nothing of in the failover that lost them."""
+    """Of the failovers that lost commits, those of which the proxy reported fewer sessions than there are clients with a
+    lost one, a line each."""
     times = {(client.number, sequence): at for client in ledger.clients for sequence, at in client.acknowledged}
-    silent = []
-    for key in lost:
-        guilty = next((one for one in failovers if one.promotion.promoted_at >= times[key]), None)
-        if guilty is None or not LOSS_REPORTED.search(guilty.log_said):
-            silent.append(key)
-    return silent
+    losers = {}
+    for client, sequence in lost:
+        guilty = next((number for number, one in enumerate(failovers, 1)
+                       if one.promotion.promoted_at >= times[client, sequence]), None)
+        losers.setdefault(guilty, set()).add(client)
+    counted = {number: reported(failovers[number - 1].log_said) if number else 0 for number in losers}
+    return [f"failover {number}: acknowledged commits of {len(clients)} clients are lost, {counted[number]} were reported"
+            for number, clients in losers.items() if counted[number] < len(clients)]
 
 
 def broken_promises(arguments, failovers, booked, benched, ledger):
     """What was not as promised, a line each."""
     broken = []
     if arguments.asynchronous:
-        silent = unreported(booked.lost, failovers, ledger)
-        if silent:
-            broken.append(f"{len(silent)} acknowledged commits lost without a word of it: {silent[:5]}")
+        broken += unreported(booked.lost, failovers, ledger)
         # Errors that say that something is lost or unknown are as promised; others are not.
         others = [one for one in booked.failures if one.sqlstate not in LOSS_STATES]
         broken += dataclasses.replace(booked, lost=[], failures=others).problems()
     else:
         broken += booked.problems() + benched.problems()
+        alarms = sum(reported(one.log_said) for one in failovers)
+        if alarms:
+            broken.append(f"{alarms} commits were reported as lost or unclear, and none was")
     for number, one in enumerate(failovers, 1):
         if one.first_at is None or one.all_at is None:
             broken.append(f"failover {number} ({one.kind}): not every client was answered in {arguments.patience:.0f} s")
@@ -170,6 +179,7 @@ def print_table(failovers, booked, benched):
             ("errors seen by the ledger's clients", f"{len(booked.failures)} ({states})"),
             ("errors seen by pgbench's clients", len(benched.errors) + benched.failed),
             ("acknowledged commits lost", len(booked.lost)),
+            ("reported as lost or unclear, by the proxy", sum(reported(one.log_said) for one in failovers)),
             ("applied twice", len(booked.twice)),
             ("applied although refused", len(booked.uninvited)),
             ("settings lost", len(booked.changed_settings)),

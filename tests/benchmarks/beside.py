@@ -11,10 +11,10 @@ BASE = "pgbouncer"
 class Load:
     """How pgbench is called."""
 
-    def __init__(self, workload, mode, clients, *arguments, environment=None):
+    def __init__(self, workload, mode, clients, *arguments, environment=None, name=None):
         self._workload, self._mode, self._clients = workload, mode, clients
         self._arguments, self._environment = arguments, environment
-        self.title = f"{workload} {mode}, {clients} clients"
+        self.title = f"{name or workload} {mode}, {clients} clients"
 
     def run(self, port, *limit):
         return PgbenchRun(port, self._workload, self._mode, self._clients, *self._arguments, *limit,
@@ -22,7 +22,7 @@ class Load:
 
 
 def measure(contenders, load, options, tidy=lambda: None):
-    """The samples of each contender (by name: what has `port` and `pid`), in slices in changing order."""
+    """The samples of each contender (by name: what has `port`, and `pid` or `pids()`), in slices in changing order."""
     for contender in contenders.values():
         load.run(contender.port, "-t", WARM_UP_TRANSACTIONS)
     samples = {name: [] for name in contenders}
@@ -34,10 +34,15 @@ def measure(contenders, load, options, tidy=lambda: None):
 
 
 def _slice(contender, load, seconds):
-    before = cpu_ns(contender.pid)
+    before = _cpu_ns(contender)
     run = load.run(contender.port, "-T", seconds)
-    after = cpu_ns(contender.pid)  # nothing is put off where nothing is recorded
+    after = _cpu_ns(contender)  # nothing is put off where nothing is recorded
     return {"tps": run.tps, "cpu_us": (after - before) / 1000 / run.transactions}
+
+
+def _cpu_ns(contender):
+    pids = contender.pids() if hasattr(contender, "pids") else [contender.pid]
+    return sum(cpu_ns(pid) for pid in pids)
 
 
 def rows(title, samples, columns):

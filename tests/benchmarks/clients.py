@@ -17,11 +17,12 @@ STATEMENTS = {"-S": 1, "-N": 5, "TPC-B": 7}  # of one transaction, BEGIN and END
 
 class PgbenchRun:
     """A finished pgbench: `tps` as it says (without connecting, unless that is what is measured: -C), `transactions`,
-    `wall_s`, `cpu_s`. `environment`: libpq's variables beyond ENVIRONMENT."""
+    `wall_s`, `cpu_s`. `workload`: one of WORKLOADS, or a script's path; `environment`: libpq's variables beyond ENVIRONMENT."""
 
     def __init__(self, port, workload, mode, clients, *limit, environment=None):
         threads = min(clients, 2)
-        finished = Finished([BIN / "pgbench", "-n", "-b", WORKLOADS[workload], "-M", mode, "-c", clients,
+        script = ["-b", WORKLOADS[workload]] if workload in WORKLOADS else ["-f", workload]
+        finished = Finished([BIN / "pgbench", "-n", *script, "-M", mode, "-c", clients,
                              "-j", threads, "-p", port, *limit], {**ENVIRONMENT, **(environment or {})})
         self.wall_s, self.cpu_s = finished.wall_s, finished.cpu_s
         self.tps = float(self._find(r"tps = ([\d.]+) \((?:without initial|including reconnection)", finished.output))

@@ -6,6 +6,7 @@ import socket
 import struct
 import subprocess
 import threading
+import time
 
 import psycopg
 import pytest
@@ -148,6 +149,51 @@ def test_a_waiting_client_gets_the_server_of_one_that_leaves(production, make_gu
         await_condition(lambda: established(proxy.port) >= 2, "the second client to connect")
         assert backends(production[0]) == 1
     assert waiter.communicate(timeout=60)[0].strip() == str(held)
+
+
+def test_a_client_that_has_waited_may_use_the_reserve(production, make_guarded):
+    pool = ["--default-pool-size", "1", "--reserve-pool-size", "1", "--query-wait-timeout"]
+    with_reserve = make_guarded({"ada": "secret of ada"}, *pool, "60s", "--reserve-pool-timeout", "200ms")
+    with with_reserve.connect(user="ada", password="secret of ada") as one, \
+            with_reserve.connect(user="ada", password="secret of ada") as other:
+        assert pid(one) != pid(other)
+        assert backends(production[0]) == 2
+    # One that would have to wait longer for it than it may wait at all does not get it.
+    without = make_guarded({"ada": "secret of ada"}, *pool, "300ms", "--reserve-pool-timeout", "10min")
+    with without.connect(user="ada", password="secret of ada"):
+        with pytest.raises(psycopg.OperationalError, match="query_wait_timeout"):
+            without.connect(user="ada", password="secret of ada")
+
+
+def test_an_idle_server_is_closed(production, make_guarded):
+    proxy = make_guarded({"ada": "secret of ada"}, "--server-idle-timeout", "100ms")
+    with proxy.connect(user="ada", password="secret of ada") as client:
+        first = pid(client)
+    await_condition(lambda: backends(production[0]) == 0, "the idle server to be closed")
+    with proxy.connect(user="ada", password="secret of ada") as client:
+        assert pid(client) != first
+
+
+def test_a_server_that_is_old_is_not_used_again(production, make_guarded):
+    proxy = make_guarded({"ada": "secret of ada"}, "--server-lifetime", "100ms")
+    with proxy.connect(user="ada", password="secret of ada") as client:
+        first = pid(client)
+        # Older than that by the server's own clock; a client keeps it nevertheless.
+        await_condition(lambda: client.execute("SELECT now() - backend_start > '100ms' FROM pg_stat_activity"
+                                               " WHERE pid = pg_backend_pid()").fetchone()[0], "it to be old")
+        assert pid(client) == first
+    with proxy.connect(user="ada", password="secret of ada") as client:
+        assert pid(client) != first
+
+
+@pytest.mark.parametrize("user, password", [("ada", "guessed"), ("mallory", "guessed"), ("ada", "x" * 2000)])
+def test_whoever_is_refused_hears_of_it_after_the_same_time(make_guarded, user, password):
+    """Not before half a second is over: what was wrong cannot be told from how long it took."""
+    proxy = make_guarded({"ada": "secret of ada"})
+    began = time.monotonic()
+    with pytest.raises(psycopg.OperationalError):
+        proxy.connect(user=user, password=password)
+    assert time.monotonic() - began >= 0.5
 
 
 def established(port):

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -72,6 +73,30 @@ def test_the_primary_is_found_wherever_it_stands(cluster, make_failover_proxy, p
     assert cluster.primary.address in proxy.await_log(r" primary_found .*").group(0)
     with proxy.connect() as client:
         assert client.execute(WHO + ", pg_is_in_recovery()").fetchone() == (cluster.primary.server.port, False)
+
+
+def test_a_session_that_breaks_has_its_server_looked_at_at_once(cluster, make_failover_proxy):
+    proxy = make_failover_proxy(cluster.backends, "--health-interval", "1h")
+    with proxy.connect() as client:
+        fail_over(cluster)
+        assert client.execute(WHO).fetchone() == (cluster.primary.server.port,)
+
+
+IMPATIENT = {"--health-query-timeout": "200ms", "--health-connect-timeout": "200ms", "--health-failures": "2"}
+
+
+@pytest.mark.parametrize("patience", [{"--health-query-timeout": "10min"}, {"--health-connect-timeout": "10min"},
+                                      {"--health-failures": "1000000"}, {"--health-interval": "1h"}], ids=lambda one: next(iter(one)))
+def test_how_soon_a_silent_server_counts_as_down_is_configured(cluster, make_failover_proxy, patience):
+    patient, impatient = (make_failover_proxy(cluster.backends, *itertools.chain(*settings.items()))
+                          for settings in ({**IMPATIENT, **patience}, IMPATIENT))
+    silent = cluster.replicas[0]
+    for proxy in (patient, impatient):
+        proxy.await_log(f" backend_up backend={silent.address} ")
+    cluster.freeze(silent)
+    impatient.await_log(f" backend_down backend={silent.address} ")
+    assert " backend_down " not in patient.log()
+    cluster.thaw(silent)
 
 
 # ---- Idle sessions

@@ -2,6 +2,8 @@
 
 import pytest
 
+from raw_session import RawSession, error_fields, query
+
 OPTIONS = ["--auth", "trust", "--health-user", "postgres", "--commit-guard", "on", "--failover-timeout", "60s"]
 WHO = "SELECT inet_server_port()"
 SETUP = """
@@ -57,6 +59,23 @@ def test_a_session_keeps_what_code_has_set(cluster, cluster_proxy):
         assert client.execute(STATE).fetchone() == before[name], name
         assert client.execute(WHO).fetchone() == (cluster.primary.server.port,), name
         client.close()
+
+
+@pytest.mark.parametrize("journal, survives", [("64KiB", False), ("1MiB", True)])
+def test_a_transaction_is_replayed_up_to_the_size_that_is_configured(cluster, make_proxy, journal, survives):
+    proxy = make_proxy(cluster.primary.address, "--backend", cluster.replicas[0].address, *OPTIONS,
+                       "--transaction-journal", journal)
+    proxy.await_log(" primary_found ")
+    with RawSession(proxy.port) as client:
+        client.ask("BEGIN")
+        client.ask(f"SELECT length('{'x' * 100_000}')")
+        cluster.kill_primary()
+        cluster.take_over()
+        client.send(query("SELECT 1"))
+        errors = error_fields(client.until_ready())
+        assert [error["C"] for error in errors] == ([] if survives else ["40001"])
+        client.ask("ROLLBACK")
+        client.ask(WHO)
 
 
 def test_a_setting_that_its_user_may_not_make_ends_the_session_and_is_named(cluster, cluster_proxy):

@@ -13,6 +13,7 @@ import pytest
 from certificates import Authority
 from postgres_server import BIN
 from processes import make_directory, remove_directory
+from tls_relay import TlsRelay
 from understudy_process import run_understudy
 from waiting import await_condition
 
@@ -310,6 +311,20 @@ def test_with_the_servers_own_certificate_the_channel_is_bound(secure, make_prox
     assert proxy.stop() == 0
     recorded = b"".join(path.read_bytes() for path in (scratch / "recording").iterdir())
     assert recorded and PASSWORD.encode() not in recorded
+
+
+def test_who_sits_between_the_proxy_and_its_server_is_found_out_by_scram(secure, make_proxy, papers, scratch):
+    """The proxy logs in by itself, and does not look at certificates: its proof is bound to the one that it was shown."""
+    (scratch / "users.txt").write_text(f'"scram" "{PASSWORD}"\n', encoding="utf-8")
+    own = ["--auth", "file", "--auth-file", scratch / "users.txt", "--server-tls-sslmode", "require"]
+    with TlsRelay(secure.port, papers.server) as harmless, TlsRelay(secure.port, papers.proxy) as reader:
+        # One that has the server's own certificate cannot be told from the server.
+        with make_proxy(f"localhost:{harmless.port}", *own).connect(user="scram", password=PASSWORD) as connection:
+            assert connection.execute(IN_USE).fetchone() == ("TLSv1.3",)
+        proxy = make_proxy(f"localhost:{reader.port}", *own)
+        with pytest.raises(psycopg.OperationalError, match="channel binding"):
+            proxy.connect(user="scram", password=PASSWORD)
+        proxy.stop()
 
 
 def test_a_wrong_password_is_the_servers_own_error_over_tls(secure, make_proxy, papers):

@@ -340,7 +340,7 @@ class World {
     tracker_.server_restored();
     show(session_.take_for_client());
     if (session_.stage() != Stage::kRelaying || !moving_) return;
-    (void)session_.take_lost_commit();
+    (void)session_.take_missing_commit();
     moving_ = false;
   }
   void send(ByteView bytes) {

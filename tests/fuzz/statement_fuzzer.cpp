@@ -19,7 +19,7 @@ namespace {
 
 bool same(const StatementTraits& a, const StatementTraits& b) {
   return a.understood == b.understood && a.statements == b.statements && a.may_copy == b.may_copy &&
-         a.single_write == b.single_write;
+         a.wrappable == b.wrappable;
 }
 
 void check_tokens(std::string_view sql, const std::vector<SqlToken>& tokens) {

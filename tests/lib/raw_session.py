@@ -60,9 +60,10 @@ def pipeline(sql, *values):
 
 
 class RawSession:
-    """A session of `postgres` on a TCP port, or on the path of a Unix socket. Logged in unless told otherwise."""
+    """A session of `postgres` on a TCP port, or on the path of a Unix socket. Logged in unless told otherwise;
+    `parameters` are more of the startup packet's."""
 
-    def __init__(self, where, login=True, timeout_s=60):
+    def __init__(self, where, login=True, timeout_s=60, **parameters):
         if isinstance(where, int):
             self.socket = socket.create_connection(("127.0.0.1", where), timeout_s)
         else:
@@ -72,7 +73,7 @@ class RawSession:
         self._held = b""
         self.greeting = []
         if login:
-            self.send(startup(user="postgres", database="postgres"))
+            self.send(startup(user="postgres", database="postgres", **parameters))
             self.greeting = self.until_ready()
 
     def send(self, *pieces):

@@ -50,7 +50,7 @@ TEST(WhatIsHeld, OfWhatPinsItIsSaidWhatTheServerCanBeAsked) {
     EXPECT_EQ(effect.holds, row.holds) << row.sql;
     EXPECT_EQ(effect.releases, row.releases) << row.sql;
   }
-  EXPECT_FALSE(classify_statement("INSERT INTO t SELECT pg_advisory_unlock(1)").single_write);
+  EXPECT_FALSE(classify_statement("INSERT INTO t SELECT pg_advisory_unlock(1)").wrappable);
 }
 
 TEST(WhatIsHeld, ATemporaryTableThatEndsWithItsTransactionOnlyWrites) {

@@ -66,7 +66,7 @@ TEST(LargeTexts, SoManyAreParsedAndNoMore) {
 TEST(LargeTexts, ALongLiteralIsStillParsed) {
   const StatementTraits traits =
       classify_statement("insert into t values (mine(1), '" + std::string(500'000, 'x') + "')");
-  EXPECT_TRUE(traits.understood && traits.single_write);
+  EXPECT_TRUE(traits.understood && traits.wrappable);
   EXPECT_EQ(traits.statements.at(0), (StatementEffect{.may_write = true, .opaque = true}));
 }
 
@@ -78,11 +78,11 @@ TEST(LargeTexts, ALongListIsToldAsTheParserTellsIt) {
   for (const std::size_t rows : {100U, 20'000U}) {
     for (const char* own : {"1", "now()", "nextval('s')"}) {
       const StatementTraits traits = insert(own, rows);
-      EXPECT_TRUE(traits.understood && traits.single_write) << own << rows;
+      EXPECT_TRUE(traits.understood && traits.wrappable) << own << rows;
       EXPECT_EQ(traits.statements.at(0), (StatementEffect{.may_write = true})) << own << rows;
     }
     const StatementTraits traits = insert("mine()", rows);
-    EXPECT_TRUE(traits.understood && traits.single_write) << rows;
+    EXPECT_TRUE(traits.understood && traits.wrappable) << rows;
     EXPECT_EQ(traits.statements.at(0), (StatementEffect{.may_write = true, .opaque = true})) << rows;
   }
 }
@@ -99,7 +99,7 @@ TEST(LargeTexts, WhatNamesTheSessionsStateIsNotTakenForAPlainWrite) {
   EXPECT_EQ(classify_statement("prepare p as select f(1)" + list).statements.at(0).kind, K::kPin);
   EXPECT_EQ(classify_statement("create table t as select f(1)" + list).statements.at(0).unseen, 0);
   EXPECT_FALSE(
-      classify_statement("insert into t values (set_config('a.b', 'c', false)" + list + ")").single_write);
+      classify_statement("insert into t values (set_config('a.b', 'c', false)" + list + ")").wrappable);
 }
 
 TEST(LargeTexts, StatementsWithinOthersArePartsOfThem) {

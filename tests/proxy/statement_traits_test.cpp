@@ -430,16 +430,43 @@ TEST(StatementTraits, EveryTruncationGetsAnAnswer) {
   }
 }
 
-// --- The cache ---
-
-TEST(StatementTraitsCache, AnswersAsWithoutIt) {
-  StatementTraitsCache cache;
-  const std::string long_text = "SELECT '" + std::string(5000, 'x') + "'";
-  for (int round = 0; round < 2; ++round) {
-    EXPECT_EQ(cache.of("BEGIN").statements.at(0).kind, K::kBegin);
-    EXPECT_EQ(cache.of("SET a.b = 'c'").statements.at(0).text, "SET a.b = 'c'");
-    EXPECT_TRUE(cache.of(long_text).statements.at(0).read_safe);
-    EXPECT_FALSE(cache.of("no sql").understood);
+// What cannot stand in a transaction block must not be put into one.
+TEST(StatementTraits, WritesThatMayBePutIntoATransaction) {
+  for (const char* sql :
+       {"INSERT INTO t VALUES (1)", " update t SET a = 1", "WITH a AS (SELECT 1) DELETE FROM t",
+        "SELECT f(1)", "CREATE TABLE t (a int)", "CREATE INDEX i ON t (a)", "ALTER TABLE t ADD b int",
+        "TRUNCATE t", "GRANT SELECT ON t TO u", "COMMENT ON TABLE t IS 'x'", "CREATE VIEW v AS SELECT 1",
+        "REFRESH MATERIALIZED VIEW CONCURRENTLY v", "INSERT INTO t VALUES (1); SELECT 2; DELETE FROM t",
+        "CREATE TABLE t (a int); CREATE INDEX ON t (a);"}) {
+    EXPECT_TRUE(classify_statement(sql).wrappable) << sql;
+  }
+  for (const char* sql : {"SELECT 1",
+                          "SELECT 1; SELECT 2",
+                          "VACUUM t",
+                          "CREATE DATABASE d",
+                          "DROP DATABASE d",
+                          "CREATE INDEX CONCURRENTLY i ON t (a)",
+                          "ALTER TABLE p DETACH PARTITION t CONCURRENTLY",
+                          "ALTER SYSTEM SET work_mem = 1",
+                          "CREATE TABLESPACE s LOCATION '/x'",
+                          "REINDEX TABLE t",
+                          "CLUSTER",
+                          "CREATE SUBSCRIPTION s CONNECTION '' PUBLICATION p",
+                          "CALL p()",
+                          "DO $$ BEGIN END $$",
+                          "COMMIT",
+                          "COPY t FROM STDIN",
+                          "LOCK TABLE t",
+                          "CREATE TEMP TABLE t (a int)",
+                          "DROP TABLE t",
+                          "PREPARE TRANSACTION 'x'",
+                          "INSERT INTO t VALUES (1); COMMIT",
+                          "INSERT INTO t VALUES (1); VACUUM t",
+                          "INSERT INTO t VALUES (1); SET a.b = 1",
+                          "BEGIN; INSERT INTO t VALUES (1)",
+                          "INSERT INTO t VALUES (1); CALL p()",
+                          "no sql"}) {
+    EXPECT_FALSE(classify_statement(sql).wrappable) << sql;
   }
 }
 
@@ -455,38 +482,6 @@ TEST(StatementTraits, NumbersDoNotMatterWhereNothingOfTheTextIsKept) {
                           "SELECT 1::float(20) FROM a, lateral (b) c", "LISTEN a1", "SELECT 0x1F"}) {
     EXPECT_FALSE(classify_statement(sql).any_numbers) << sql;
   }
-}
-
-// Each is asked for twice, so that it is kept, before the others are.
-TEST(StatementTraitsCache, TakesForAnotherNothingThatNumbersMakeAnother) {
-  StatementTraitsCache cache;
-  const auto ask = [&](const std::string& sql) {
-    (void)cache.of("");
-    const StatementTraits got = cache.of(sql);
-    const StatementTraits expected = classify_statement(sql);
-    EXPECT_EQ(got.statements, expected.statements) << sql;
-    EXPECT_EQ(got.understood, expected.understood) << sql;
-    EXPECT_EQ(got.single_write, expected.single_write) << sql;
-    EXPECT_EQ(got.may_copy, expected.may_copy) << sql;
-  };
-  for (int round = 0; round < 3; ++round) {
-    for (const char* number :
-         {"1", "22", "4294967296", "99999999999999999999", "0x1F", "1e5", "1_000", "5a"}) {
-      for (const char* before : {"SELECT ", "SET a.b = ", "SELECT set_config('a.b', '", "FETCH ", "RELEASE s",
-                                 "SELECT lo_creat(", "SELECT md", "SELECT E'\\", "SELECT $", "SELECT \"",
-                                 "SELECT 1::float(", "INSERT INTO t VALUES (", "SELECT pg_advisory_lock("}) {
-        for (const char* after : {"", ")", "', false)", "'", "\" FROM t", "(1)"})
-          ask(std::string(before) + number + after);
-      }
-    }
-  }
-}
-
-TEST(StatementTraitsCache, ForgetsRatherThanGrows) {
-  StatementTraitsCache cache;
-  for (int i = 0; i < 10'000; ++i)
-    EXPECT_TRUE(cache.of("SELECT " + std::to_string(i)).statements.at(0).read_safe);
-  EXPECT_EQ(cache.of("COMMIT").statements.at(0).kind, K::kCommit);
 }
 
 }  // namespace

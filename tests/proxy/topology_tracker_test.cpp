@@ -318,6 +318,30 @@ TEST_F(TopologyTrackerTest, AReplicaThatIsCutOffGetsOlderThoughItSaysItHasNoLag)
   EXPECT_EQ(state(kB).lag_bytes, 1000U);
 }
 
+TEST_F(TopologyTrackerTest, WhatTheLastPrimaryHadOnDiskBeyondTheForkIsTold) {
+  begin_cluster();
+  inserted_ = 500;  // not on its disk: no loss of it
+  primary(kA, 1, 5000);
+  EXPECT_FALSE(tracker_.take_lost_wal().has_value());
+  fail(kA, 3);
+  answer(kB, with_history(2, {{1, Lsn{4000}}}));
+  const auto lost = tracker_.take_lost_wal();
+  ASSERT_TRUE(lost.has_value());
+  EXPECT_EQ(lost->timeline, 1U);
+  EXPECT_EQ(lost->left_at, Lsn{4000});
+  EXPECT_EQ(lost->flushed, Lsn{5000});
+  EXPECT_FALSE(tracker_.take_lost_wal().has_value());
+}
+
+TEST_F(TopologyTrackerTest, APrimaryThatHasAllOfTheLastOnesDiskLacksNothing) {
+  begin_cluster();
+  inserted_ = 500;
+  primary(kA, 1, 5000);
+  fail(kA, 3);
+  answer(kB, with_history(2, {{1, Lsn{5000}}}));
+  EXPECT_FALSE(tracker_.take_lost_wal().has_value());
+}
+
 TEST_F(TopologyTrackerTest, PositionsOfTheOldPrimaryAreNotWaitedForOnTheNew) {
   begin_cluster();
   primary(kA, 1, 9000);
