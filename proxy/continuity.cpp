@@ -103,9 +103,9 @@ void Continuity::give_up_journal(std::string_view why) {
 
 OpenRequest& Continuity::open_request(bool pipeline) {
   if (requests_.empty() || requests_.back().whole) {
-    requests_.emplace_back();
-    requests_.back().pipeline = pipeline;
-    requests_.back().due.reserve(pipeline ? kParseToExecute : 1);
+    OpenRequest& request = requests_.add();
+    request.pipeline = pipeline;
+    request.due.reserve(pipeline ? kParseToExecute : 1);
   }
   return requests_.back();
 }
@@ -145,8 +145,7 @@ void Continuity::client_message(char type, ByteView payload, bool whole) {
 
 void Continuity::add_statements(OpenRequest& request, std::string_view sql, bool whole) {
   if (!whole) {
-    request.due.push_back(plain_due('C'));
-    request.due.back().effect = judge_beginning(sql);
+    request.due.push_back({'C', judge_beginning(sql)});
     request.may_copy = true;
     return predict(request, request.due.back().effect);
   }
@@ -154,8 +153,7 @@ void Continuity::add_statements(OpenRequest& request, std::string_view sql, bool
   request.may_copy = request.may_copy || traits.may_copy;
   request.asks_behind = traits.wrappable;
   for (const StatementEffect& effect : traits.statements) {
-    request.due.push_back(plain_due('C'));
-    request.due.back().effect = effect;
+    request.due.push_back({'C', effect});
     predict(request, effect);
   }
 }
@@ -194,7 +192,7 @@ void Continuity::add_bind(OpenRequest& request, ByteView payload, bool whole) {
   if (!bind) {
     // Longer than is collected, or broken: the names are at its front.
     ByteReader reader(payload);
-    portals_.insert_or_assign(std::string(reader.c_string()), unknown_effect());
+    portals_.bind(reader.c_string(), unknown_effect());
     return;
   }
   (void)whole;
@@ -207,14 +205,13 @@ void Continuity::add_bind(OpenRequest& request, ByteView payload, bool whole) {
   if (unknown) effect = unknown_effect();
   request.asks_behind = !unknown && traits->wrappable;
   request.may_copy = request.may_copy || traits == nullptr || traits->may_copy;
-  portals_.insert_or_assign(std::string(bind->portal), std::move(effect));
+  portals_.bind(bind->portal, std::move(effect));
 }
 
 void Continuity::add_execute(OpenRequest& request, ByteView payload, bool /*whole*/) {
   const auto execute = wire::Execute::decode(payload);
-  const auto portal = execute ? portals_.find(execute->portal) : portals_.end();
-  request.due.push_back(plain_due('C'));
-  request.due.back().effect = portal == portals_.end() ? unknown_effect() : portal->second;
+  const StatementEffect* const portal = execute ? portals_.find(execute->portal) : nullptr;
+  request.due.push_back({'C', portal == nullptr ? unknown_effect() : *portal});
   predict(request, request.due.back().effect);
 }
 
@@ -317,11 +314,10 @@ void Continuity::ask(ByteBuffer& out, std::string_view sql, bool mark) {
   wire::append_close(out, wire::Target::kPortal, kOwnName);
   wire::append_close(out, wire::Target::kStatement, kOwnName);
   wire::append_sync(out);
-  OpenRequest own;
+  OpenRequest& own = requests_.add();
   own.own = own.whole = true;
   own.asks_mark = mark;
   own.transaction = transaction_;
-  requests_.push_back(std::move(own));
 }
 
 }  // namespace understudy::proxy

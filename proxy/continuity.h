@@ -27,12 +27,12 @@
 // No I/O, no clock. Owned by a ClientSession; used on its worker.
 #pragma once
 
-#include <deque>
 #include <map>
 #include <optional>
 #include <string>
 
 #include "proxy/message_walker.h"
+#include "proxy/open_requests.h"
 #include "proxy/read_floor.h"
 #include "proxy/session_history.h"
 #include "proxy/session_requests.h"
@@ -350,7 +350,7 @@ class Continuity {
   std::uint64_t client_position_ = 0;
   bool overflowed_ = false;  // the journal was given up until the next safe point
   std::string_view why_overflowed_;
-  std::map<std::string, StatementEffect, std::less<>> portals_;
+  Portals portals_;
   enum class Predicted : std::uint8_t { kNone, kPerhaps, kOpen };
   Predicted predicted_ = Predicted::kNone;  // a transaction is open once all that was sent is done
   bool predicted_write_ = false;            // and has written
@@ -384,7 +384,7 @@ class Continuity {
   // The server's side.
   MessageWalker server_;
   WholeMessages from_server_;
-  std::deque<OpenRequest> requests_;
+  OpenRequests requests_;
   char status_ = 'I';         // of the last ReadyForQuery
   bool rolled_back_ = false;  // by the last statement
   std::string own_error_;     // of the question now being answered: its SQLSTATE

@@ -121,8 +121,9 @@ void Continuity::held_answered(const OpenRequest& own, std::string_view error) {
 
 // The request now being answered has such a question behind it.
 bool Continuity::awaits_settings() const {
-  return stage_ == Stage::kRelaying && requests_.size() > 1 && !requests_[0].own && !requests_[0].wrapped &&
-         (requests_[1].asks_held & kUnseenSettings) != 0;
+  if (stage_ != Stage::kRelaying || requests_.size() < 2) return false;
+  const auto front = requests_.begin();
+  return !front->own && !front->wrapped && (std::next(front)->asks_held & kUnseenSettings) != 0;
 }
 
 void Continuity::confirm() {

@@ -314,10 +314,10 @@ void Continuity::reply_came(char type, ByteView payload, bool whole) {
 }
 
 void Continuity::statement_done(const DueReply& reply, ByteView payload, bool whole) {
-  const auto done = wire::CommandComplete::decode(payload);
   if (reply.effect.kind == EffectKind::kDiscardAll) opaque_ = false;
   if (!limits_.asks && reply.effect.tells_change) history_.pin(std::string(kChangedUnseen));
-  const bool undone = whole && done && done->tag == "ROLLBACK" && reply.effect.kind == EffectKind::kCommit;
+  const bool undone = whole && reply.effect.kind == EffectKind::kCommit &&
+                      as_text(payload) == std::string_view("ROLLBACK", 9);
   rolled_back_ = undone || reply.effect.kind == EffectKind::kRollback;
   if (rolled_back_) mark_.reset();  // whatever comes behind it in the pipeline
   if (undone) return history_.rolled_back();
@@ -421,7 +421,7 @@ void Continuity::at_rest() {
   from_client_.release();
   from_server_.release();
   if (!std::exchange(confused_, false)) return;
-  std::erase_if(requests_, [](const OpenRequest& request) { return !request.own; });
+  requests_.remove_if([](const OpenRequest& request) { return !request.own; });
   if (status_ != 'I') return;
   history_.committed();
   history_.keep();

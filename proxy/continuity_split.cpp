@@ -145,9 +145,8 @@ void Continuity::catch_up(std::uint64_t known, bool with_unnamed) {
       history_.catch_up(for_server_, known, with_unnamed,
                         [&](const std::string& sql) { return !at_replica_ || answered_by_replica(sql); });
   for (unsigned i = 0; i < answers.due; ++i) {
-    OpenRequest own;
+    OpenRequest& own = requests_.add();
     own.own = own.whole = own.silent = true;
-    requests_.push_back(std::move(own));
   }
   unnamed_here_ = with_unnamed;
 }

@@ -106,8 +106,8 @@ bool Continuity::commits(char type, ByteView payload) const {
   }
   if (type != frontend::kExecute) return false;
   const auto execute = wire::Execute::decode(payload);
-  const auto portal = execute ? portals_.find(execute->portal) : portals_.end();
-  return portal != portals_.end() && is_commit(portal->second);
+  const StatementEffect* const portal = execute ? portals_.find(execute->portal) : nullptr;
+  return portal != nullptr && is_commit(*portal);
 }
 
 // Passes what may pass; from a COMMIT on that must wait, the rest is held.

@@ -80,11 +80,16 @@ void SessionHistory::closed(std::string_view name) {
   // A Query closes the unnamed statement: a transaction has as many of them as it likes.
   const bool known = !changes_.empty() && changes_.back().effect.kind == K::kDeallocate &&
                      changes_.back().effect.name == name && !changes_.back().transactional;
-  if (known) return;
+  if (known || (name.empty() && changes_.empty() && !has_unnamed())) return;
   StatementEffect effect;
   effect.kind = K::kDeallocate;
   effect.name = name;
   add(std::move(effect), false);
+}
+
+bool SessionHistory::has_unnamed() const {
+  return std::any_of(prepared_.begin(), prepared_.end(),
+                     [](const Prepared& one) { return one.name.empty(); });
 }
 
 void SessionHistory::add(StatementEffect effect, bool transactional, ByteBuffer message) {

@@ -124,6 +124,7 @@ class SessionHistory {
     std::uint64_t version = 0;
   };
 
+  [[nodiscard]] bool has_unnamed() const;
   void add(StatementEffect effect, bool transactional, ByteBuffer message = {});
   void roll_back_to(std::string_view savepoint);
   void release(std::string_view savepoint);

@@ -4,7 +4,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <string>
 #include <vector>
 
@@ -18,9 +17,9 @@ struct DueReply {
   // The message type that says so: '1', '2', '3', or 'C' for the end of a statement (also 'I' and 's'); 'D'
   // for what a Describe brings (a RowDescription or NoData).
   char type = 0;
-  StatementEffect effect;  // of a statement; of a Parse: name and text (the statement's SQL)
-  ByteBuffer message;      // of a Parse: the whole message
-  bool own = false;        // to a question the proxy has put between the client's
+  StatementEffect effect = {};  // of a statement; of a Parse: name and text (the statement's SQL)
+  ByteBuffer message = {};      // of a Parse: the whole message
+  bool own = false;             // to a question the proxy has put between the client's
 };
 
 struct OpenRequest {
@@ -53,6 +52,16 @@ struct OpenRequest {
   std::uint64_t ends_at = 0;    // in the client's stream
   std::vector<DueReply> due;
   std::size_t next_due = 0;
+
+  // As new, but for the memory of what was due.
+  void reset() {
+    constexpr std::size_t kMostKept = 8;
+    std::vector<DueReply> kept = std::move(due);
+    kept.clear();
+    if (kept.capacity() > kMostKept) kept = {};
+    *this = OpenRequest();
+    due = std::move(kept);
+  }
 
   // Of what is due but a COMMIT there is nothing whose answer the proxy could not give.
   [[nodiscard]] bool lacks_but_commit() const {

@@ -6,6 +6,7 @@
 #include <pg_query.h>
 
 #include <algorithm>
+#include <array>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -135,12 +136,18 @@ StatementTraits judge_in_pieces(std::string_view sql, const std::vector<SqlToken
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
+constexpr bool is_digit(char c) { return c >= '0' && c <= '9'; }
 // A digit behind it is part of a name, a parameter or an escape.
-bool continues_word(char c) {
-  return is_digit(c) || (lower(c) >= 'a' && lower(c) <= 'z') || c == '_' || c == '$' || c == '\\' ||
-         static_cast<unsigned char>(c) >= 0x80;
-}
+constexpr std::array<bool, 256> kContinuesWord = [] {
+  std::array<bool, 256> continues{};
+  for (std::size_t code = 0; code < continues.size(); ++code) {
+    const char c = static_cast<char>(code);
+    continues[code] = is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
+                      c == '$' || c == '\\' || code >= 0x80;
+  }
+  return continues;
+}();
+bool continues_word(char c) { return kContinuesWord[static_cast<unsigned char>(c)]; }
 
 bool begins_with(std::string_view sql, std::string_view word) {
   return sql.size() >= word.size() &&
@@ -246,8 +253,15 @@ StatementTraits classify_statement(std::string_view sql) {
 const StatementTraits& StatementTraitsCache::of(std::string_view sql) {
   if (!sql.empty() && sql == last_text_) return last_;
   if (sql.size() > kMaxTextBytes) return judged(sql);
+  Recent& recent =
+      recent_[(sql.size() ^ static_cast<unsigned char>(sql.empty() ? 0 : sql[sql.size() / 2])) % kMaxRecent];
+  if (recent.traits != nullptr && recent.text == sql) return *recent.traits;
   const std::string_view shape = without_numbers(sql);
-  if (const auto found = shapes_.find(shape); found != shapes_.end()) return found->second;
+  if (const auto found = shapes_.find(shape); found != shapes_.end()) {
+    // (One with numbers in it hardly comes back as it is.)
+    if (shape == sql && sql.size() <= kMaxRecentBytes) recent = {std::string(sql), &found->second};
+    return found->second;
+  }
   if (const auto found = known_.find(sql); found != known_.end()) return found->second;
   const StatementTraits& traits = judged(sql);
   const std::string_view key = traits.any_numbers ? shape : sql;
@@ -262,6 +276,7 @@ const StatementTraits& StatementTraitsCache::of(std::string_view sql) {
 void StatementTraitsCache::forget() {
   shapes_.clear();
   known_.clear();
+  recent_ = {};
   bytes_ = 0;
 }
 

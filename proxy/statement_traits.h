@@ -115,6 +115,8 @@ class StatementTraitsCache {
                                                << 10;              // of longer ones only the last is known
   static constexpr std::size_t kMaxBytes = std::size_t{16} << 20;  // of all texts
   static constexpr std::size_t kMaxSeen = 1024;
+  static constexpr std::size_t kMaxRecent = 64;
+  static constexpr std::size_t kMaxRecentBytes = 512;
 
   [[nodiscard]] std::string_view without_numbers(std::string_view sql);
   [[nodiscard]] const StatementTraits& judged(std::string_view sql);
@@ -125,8 +127,13 @@ class StatementTraitsCache {
     std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
   };
   using Known = std::unordered_map<std::string, StatementTraits, Hash, std::equal_to<>>;
-  Known shapes_;                              // by texts without their numbers: where any_numbers
-  Known known_;                               // others
+  Known shapes_;  // by texts without their numbers: where any_numbers
+  Known known_;   // others
+  struct Recent {
+    std::string text;
+    const StatementTraits* traits = nullptr;  // in shapes_
+  };
+  std::array<Recent, kMaxRecent> recent_;     // texts that were found lately, without a look at their numbers
   std::array<std::size_t, kMaxSeen> seen_{};  // hashes of shapes and texts seen once
   std::string shape_;                         // kept for its memory
   StatementTraits last_;                      // of the text last judged

@@ -66,15 +66,14 @@ def proxy(cluster, make_proxy):
     return proxy
 
 
-def await_arrival(cluster, proxy):
-    """Of all that was committed, and of what the proxy has seen of the primary's position behind it. Looked at twice: it
-    may just be asking. (Committed, the message is flushed, with all that was inserted before.)"""
+def await_look(cluster, proxy):
+    """Until the proxy has seen a position of the primary's behind all that was committed. Twice: it may just be asking.
+    (Committed, the message is flushed, with all that was inserted before.)"""
     admin = Admin(proxy)
     for _ in range(2):
         position = cluster.primary.value("SELECT pg_logical_emit_message(true, 'test', '')")
         await_condition(lambda: any(backend["primary"] and lsn(backend["lsn"]) >= lsn(position)
                                     for backend in admin.read("backends")["backends"]), "the proxy to look")
-    cluster.await_streaming(cluster.replicas[0])
 
 
 def hold_back_replication(cluster):
@@ -98,13 +97,15 @@ def test_a_commit_that_the_new_primary_lacks_is_reported(cluster, proxy, commit,
     in_a_session_of_its_own(proxy, lambda client: client.execute("INSERT INTO entry VALUES (0, 'arrived')"))
     in_a_session_of_its_own(proxy, lambda client: client.execute("CREATE TABLE arrived (n int)"))
     in_a_session_of_its_own(proxy, lambda client: client.execute("CALL enter(); DELETE FROM entry WHERE what = 'lost'"))
-    await_arrival(cluster, proxy)
+    await_look(cluster, proxy)
+    cluster.await_streaming(cluster.replicas[0])
     hold_back_replication(cluster)
     client = proxy.connect()
     if closed:
         in_a_session_of_its_own(proxy, commit)
     else:
         commit(client)
+        await_look(cluster, proxy)
     cluster.kill_primary()
     cluster.take_over()
     client.rollback()
@@ -114,13 +115,15 @@ def test_a_commit_that_the_new_primary_lacks_is_reported(cluster, proxy, commit,
     client.close()
     other = "commits_unclear" if event == "commits_lost" else "commits_lost"
     assert (reported(proxy, event), reported(proxy, other)) == (1, 0)
+    assert closed or re.search(r" wal_lost timeline=\d+ left_at=\S+ flushed=\S+ bytes=[1-9]", proxy.log())
 
 
 def test_what_has_arrived_is_not_reported(cluster, proxy):
     commits = (insert, insert_in_transaction, create_table, several, copy_in, call)
     for commit in commits:
         in_a_session_of_its_own(proxy, commit)
-    await_arrival(cluster, proxy)
+    await_look(cluster, proxy)
+    cluster.await_streaming(cluster.replicas[0])
     cluster.kill_primary()
     cluster.take_over()
     with proxy.connect() as client:
