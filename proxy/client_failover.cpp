@@ -36,17 +36,17 @@ std::string milliseconds(TimeNs time) { return std::to_string(time / 1'000'000);
 
 Continuity::Settings reported_in(ByteView greeting) {
   constexpr std::size_t kHeaderBytes = 5;
-  Continuity::Settings settings;
+  Continuity::Settings::Items settings;
   while (greeting.size() >= kHeaderBytes) {
     const std::size_t size = std::size_t{load_be32(greeting.data() + 1)} + 1;
     if (size < kHeaderBytes || size > greeting.size()) break;
     if (static_cast<char>(greeting.front()) == wire::backend::kParameterStatus) {
       const auto status = wire::ParameterStatus::decode(greeting.subspan(kHeaderBytes, size - kHeaderBytes));
-      if (status) settings.insert_or_assign(std::string(status->name), std::string(status->value));
+      if (status) settings.emplace_back(status->name, status->value);
     }
     greeting = greeting.subspan(size);
   }
-  return settings;
+  return Continuity::Settings(std::move(settings));
 }
 
 void ClientSession::begin_failover(const Login& login, ByteView greeting) {
@@ -69,7 +69,8 @@ void ClientSession::begin_failover(const Login& login, ByteView greeting) {
   }
   const TopologySnapshot topology = context_.shared.topology.get();  // holds what is pointed to
   const BackendState* const backend = note_backend(*topology);
-  failover_->continuity.served_by(backend == nullptr ? 0 : backend->timeline, reported_in(greeting));
+  failover_->continuity.served_by(backend == nullptr ? 0 : backend->timeline,
+                                  pooled_ ? pooled_->facts.settings : reported_in(greeting));
   note_primary(*topology);
   // Another may have become primary while the login went on.
   if (is_elsewhere(*topology)) failover_->generation = kNoGeneration;
@@ -330,7 +331,7 @@ void ClientSession::found_server(const ServerFacts& facts) {
   tracker_.server_found();
   failover.continuity.server_found(backend == nullptr ? 0 : backend->timeline,
                                    backend == nullptr ? std::vector<TimelineSwitch>() : backend->history,
-                                   {facts.settings.begin(), facts.settings.end()});
+                                   facts.settings);
   go_on();
 }
 

@@ -282,9 +282,9 @@ void ClientSession::leave_server(bool reusable) {
   PooledServer server = server_.release();
   server.facts = std::move(pooled->facts);
   if (failover_) {
-    for (const auto& [name, value] : failover_->continuity.settings()) server.facts.report(name, value);
+    server.facts.settings = failover_->continuity.settings();
   } else {
-    for (const auto& [name, value] : tracker_.settings()) server.facts.report(name, value);
+    for (const auto& [name, value] : tracker_.settings()) server.facts.settings.set(name, value);
   }
   server.epoch = pooled->epoch;
   server.connected_at = pooled->connected_at;

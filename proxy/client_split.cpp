@@ -187,7 +187,7 @@ bool ClientSession::take_replica(std::optional<std::size_t> chosen) {
   ParkedServer parked;
   parked.cancel = cancel_target(answer.server.address, answer.server.backend.host, answer.server.tls,
                                 split.facts.process_id, split.facts.cancel_key);
-  parked.copy.settings = {split.facts.settings.begin(), split.facts.settings.end()};
+  parked.copy.settings = split.facts.settings;
   parked.copy.timeline = backend.timeline;
   parked.server = std::move(answer.server);
   split.replica = std::move(parked);
@@ -216,7 +216,7 @@ void ClientSession::drop_replica(bool reusable) {
   if (!reusable) return context_.shared.pool.gone(split.key, now_ns());
   PooledServer server = std::move(parked.server);
   server.facts = std::move(split.facts);
-  for (const auto& [name, value] : parked.copy.settings) server.facts.report(name, value);
+  server.facts.settings = parked.copy.settings;
   server.epoch = split.epoch;
   server.connected_at = split.connected_at;
   give_back(split.key, std::move(server));

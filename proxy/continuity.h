@@ -27,13 +27,13 @@
 // No I/O, no clock. Owned by a ClientSession; used on its worker.
 #pragma once
 
-#include <map>
 #include <optional>
 #include <string>
 
 #include "proxy/message_walker.h"
 #include "proxy/open_requests.h"
 #include "proxy/read_floor.h"
+#include "proxy/reported_settings.h"
 #include "proxy/session_history.h"
 #include "proxy/session_requests.h"
 #include "proxy/topology.h"
@@ -93,13 +93,13 @@ class Continuity {
   [[nodiscard]] ByteBuffer take_for_server() { return std::exchange(for_server_, {}); }
   [[nodiscard]] ByteBuffer take_for_client() { return std::exchange(for_client_, {}); }
 
-  using Settings = std::map<std::string, std::string, std::less<>>;
+  using Settings = ReportedSettings;
   // The session's first server, and the settings it reported at the login.
   void served_by(std::uint32_t timeline, Settings settings) {
     timeline_ = timeline;
     client_settings_ = server_settings_ = std::move(settings);
-    const auto user = server_settings_.find("session_authorization");
-    if (user != server_settings_.end()) user_ = user->second;
+    const std::string* const user = server_settings_.find("session_authorization");
+    if (user != nullptr) user_ = *user;
   }
   // What the server reports now.
   [[nodiscard]] const Settings& settings() const { return server_settings_; }

@@ -280,9 +280,9 @@ void Continuity::tell_failure() {
 ByteBuffer Continuity::settings_to_tell() {
   ByteBuffer messages;
   for (const auto& [name, value] : server_settings_) {
-    std::string& told = client_settings_[name];
-    if (told == value) continue;
-    told = value;
+    const std::string* const told = client_settings_.find(name);
+    if (told != nullptr && *told == value) continue;
+    client_settings_.set(name, value);
     wire::append_parameter_status(messages, name, value);
   }
   return messages;

@@ -177,8 +177,8 @@ bool Continuity::announces_end(ByteView payload) const {
 void Continuity::note_setting(ByteView payload) {
   const auto status = wire::ParameterStatus::decode(payload);
   if (!status) return;
-  server_settings_.insert_or_assign(std::string(status->name), std::string(status->value));
-  if (showing_) client_settings_.insert_or_assign(std::string(status->name), std::string(status->value));
+  server_settings_.set(status->name, status->value);
+  if (showing_) client_settings_.set(status->name, status->value);
 }
 
 void Continuity::server_message(char type, ByteView payload, bool whole) {

@@ -84,8 +84,8 @@ class StateWriter {
   // A server tells of settings that clients depend on when they change ("Asynchronous Operations").
   void report(std::string_view name) {
     for (const auto& [reported, value] : settings_) {
-      const auto before = at_login_.find(reported);
-      if (before != at_login_.end() && before->second == value) continue;
+      const std::string* const before = at_login_.find(reported);
+      if (before != nullptr && *before == value) continue;
       const std::string known = to_lower(reported);
       const bool of_role = (name == "role" || name == "session_authorization") && known == "is_superuser";
       if (known == name || of_role) wire::append_parameter_status(open_.answer, reported, value);

@@ -15,16 +15,6 @@ constexpr std::uint32_t kMaxMessageBytes = 64U << 10;  // messages of a login ar
 
 }  // namespace
 
-void ServerFacts::report(std::string_view name, std::string_view value) {
-  const auto known = std::find_if(settings.begin(), settings.end(),
-                                  [&](const auto& setting) { return setting.first == name; });
-  if (known != settings.end()) {
-    known->second = value;
-  } else {
-    settings.emplace_back(name, value);
-  }
-}
-
 ServerLogin::Progress ServerLogin::take(ByteBuffer& bytes, ByteBuffer& reply) {
   std::size_t taken = 0;
   Progress progress = Progress::kGoesOn;
@@ -55,7 +45,7 @@ ServerLogin::Progress ServerLogin::message(char type, ByteView whole, ByteBuffer
     }
     case backend::kParameterStatus: {
       const auto status = wire::ParameterStatus::decode(payload);
-      if (status) facts_.report(status->name, status->value);
+      if (status) facts_.settings.set(status->name, status->value);
       return Progress::kGoesOn;
     }
     case backend::kBackendKeyData: {

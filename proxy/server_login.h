@@ -7,16 +7,15 @@
 #include <vector>
 
 #include "proxy/authentication.h"
+#include "proxy/reported_settings.h"
 
 namespace understudy::proxy {
 
 // What a server tells whoever logs in; kept with the server session for the clients it will serve.
 struct ServerFacts {
-  std::vector<std::pair<std::string, std::string>> settings;  // ParameterStatus, in order of first report
+  ReportedSettings settings;
   std::uint32_t process_id = 0;
   ByteBuffer cancel_key;  // secret
-  // A later report of a setting replaces the earlier.
-  void report(std::string_view name, std::string_view value);
 };
 
 class ServerLogin {

@@ -60,7 +60,7 @@ bool ServerReset::take(ByteView bytes) {
     if (type == backend::kErrorResponse) return false;
     if (type == backend::kParameterStatus) {
       const auto status = wire::ParameterStatus::decode(payload);
-      if (status) server_.facts.report(status->name, status->value);
+      if (status) server_.facts.settings.set(status->name, status->value);
     }
     if (type == backend::kReadyForQuery) {
       completed_ = !payload.empty() && static_cast<char>(payload.front()) == 'I';

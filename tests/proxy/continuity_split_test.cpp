@@ -144,7 +144,7 @@ TEST_F(SplitTest, SettingsTheClientKnowsAreNotToldAgain) {
   wire::append_parameter_status(reply, "TimeZone", "Asia/Tokyo");
   append_bytes(reply, done("SET", 'I'));
   EXPECT_EQ(answer(reply), Lines{});
-  EXPECT_EQ(session_->settings().at("TimeZone"), "Asia/Tokyo");
+  EXPECT_EQ(*session_->settings().find("TimeZone"), "Asia/Tokyo");
 }
 
 TEST_F(SplitTest, WhatAReplicaRefusesIsAskedOfThePrimary) {
