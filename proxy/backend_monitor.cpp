@@ -361,9 +361,12 @@ void BackendMonitor::checked(std::size_t backend, bool answered, const TopologyC
   const bool hurry = urgent();
   // Where a server has another role than before, or is gone, Patroni knows why.
   if (hurry || !changes.empty()) look_at_patroni();
-  const TimeNs interval = hurry || tracker_.suspect(backend) ? pause() : settings_.interval;
+  // Where nothing is the matter all are asked at the same time: the monitor wakes up once for them.
+  const TimeNs interval = std::max(settings_.interval, TimeNs{1});
+  const TimeNs next =
+      hurry || tracker_.suspect(backend) ? watch.began + pause() : (watch.began / interval + 1) * interval;
   const TimeNs soonest = now_ns() + (answered ? kLeastPause : pause());
-  schedule(backend, watch.check_again ? soonest : std::max(soonest, watch.began + interval));
+  schedule(backend, watch.check_again ? soonest : std::max(soonest, next));
   if (hurry && !std::exchange(was_urgent_, hurry)) {
     for (std::size_t i = 0; i < watches_.size(); ++i) {
       if (i != backend) check_soon(i);
