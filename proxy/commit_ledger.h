@@ -1,6 +1,6 @@
 // The commits that clients were told of and that no session can look up when the primary is lost: those of
-// sessions that have closed since, and those whose id was not known (COPY, CALL, DDL, several statements in
-// one text). With asynchronous replication a new primary may lack them; what it lacks, or may lack, is told.
+// sessions that have closed since, and those whose id was not known (CALL, DO, VACUUM, COPY of the extended
+// protocol). With asynchronous replication a new primary may lack them; what it lacks, or may lack, is told.
 //
 // A page holds those that were told between two questions to the primary for its position. An answer to a
 // question that was asked after the page was full is beyond all of them: if the new primary's timeline left

@@ -78,7 +78,9 @@ ByteView Continuity::to_server(ByteView bytes) {
 
 ByteView Continuity::pass_on(ByteView bytes) {
   if (!limits_.commit_guard) return pass_client(bytes);
-  return is_wrappable(bytes) ? wrap(bytes) : guard(bytes, false);
+  if (wrapped_ && wrapped_->copying) return pass_copy(bytes);
+  if (is_wrappable(bytes)) return wrap(bytes);
+  return begins_copy(bytes) ? wrap_copy(bytes) : guard(bytes, false);
 }
 
 ByteView Continuity::pass_client(ByteView bytes) {

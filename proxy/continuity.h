@@ -82,7 +82,7 @@ class Continuity {
   // the transaction's id is known, the server is asked what the session still holds, or something is asked
   // again.
   [[nodiscard]] bool holds_client() const {
-    return wrapped_.has_value() || holding_ || asking_held_ || stopped_by_recovery_ ||
+    return (wrapped_ && !wrapped_->copying) || holding_ || asking_held_ || stopped_by_recovery_ ||
            stage_ != Stage::kRelaying;
   }
   // A question of the proxy's own is not answered yet.
@@ -195,7 +195,7 @@ class Continuity {
     return std::exchange(missing_commit_, std::nullopt);
   }
   // With commit_guard: how many commits whose ids are not known the client was told of since this was asked
-  // last (COPY, CALL, DDL, several statements in one text; also what may only have written).
+  // last (CALL, DO, VACUUM; also what may only have written).
   [[nodiscard]] unsigned take_commits_without_id() { return std::exchange(commits_without_id_, 0); }
   // The last that was told of and has one.
   [[nodiscard]] const std::optional<TransactionMark>& last_commit() const { return committed_; }
@@ -232,10 +232,16 @@ class Continuity {
     bool failed = false;
     bool ending = false;   // COMMIT or ROLLBACK was sent
     bool through = false;  // the answer is too long to be kept, and shown as it comes
+    bool copies = false;   // COPY FROM STDIN: its id is asked for when the data is there
+    bool copying = false;  // the client sends data
   };
 
   // A write in a transaction of its own (continuity_write.cpp).
+  [[nodiscard]] bool may_wrap() const;
   [[nodiscard]] bool is_wrappable(ByteView bytes) const;
+  [[nodiscard]] bool begins_copy(ByteView bytes) const;
+  [[nodiscard]] ByteView wrap_copy(ByteView bytes);
+  [[nodiscard]] ByteView pass_copy(ByteView bytes);
   [[nodiscard]] ByteView wrap(ByteView bytes);
   [[nodiscard]] bool keeps(char type) const;
   [[nodiscard]] ByteView keep(ByteView raw);

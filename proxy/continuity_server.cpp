@@ -150,7 +150,8 @@ bool Continuity::shows(char type) const {
     return type == backend::kParameterStatus || type == backend::kErrorResponse;
   }
   if (!requests_.empty() && requests_.front().wrapped) {
-    return is_aside(type) || (wrapped_ && wrapped_->through && type != backend::kReadyForQuery);
+    return is_aside(type) || type == backend::kCopyInResponse ||
+           (wrapped_ && wrapped_->through && type != backend::kReadyForQuery);
   }
   if (type == backend::kReadyForQuery && awaits_settings()) return false;
   return !(swallowing_ && is_aside(type));
@@ -234,7 +235,7 @@ void Continuity::own_answered() {
     pending_ = {error, "the transaction was stopped",
                 "It happened while the proxy asked for its id (commit_guard)."};
   }
-  if (own.asks_mark) release_held();
+  if (own.asks_mark && !wrapped_) release_held();
 }
 
 void Continuity::take_mark(ByteView payload) {
@@ -272,7 +273,7 @@ void Continuity::reply_came(char type, ByteView payload, bool whole) {
     case backend::kErrorResponse:
       request.failed = true;
       ++delivered_.errors;
-      release_held();  // the server skips to the Sync: no id is to be had
+      if (!request.wrapped) release_held();  // the server skips to the Sync: no id is to be had
       if (swallowing_ && delivered_.errors > to_swallow_.errors) {
         give_up({"40001", "could not replay the transaction on the new server: it failed there", {}}, true);
       }

@@ -6,6 +6,11 @@
 //     client:  INSERT                                            <- its answer, ReadyForQuery
 //     server:  BEGIN, INSERT, what is the id?   -> answers kept     COMMIT -> done
 //
+// Likewise COPY FROM STDIN, whose id is asked for behind its data:
+//
+//     client:  COPY   <- CopyInResponse   data, CopyDone                         <- its answer, ReadyForQuery
+//     server:  BEGIN, COPY                data, CopyDone -> kept   id?   COMMIT -> done
+//
 // A COMMIT that comes before the id is known, because the client sends it in a pipeline, waits for it: that
 // takes a round trip, but of the proxy's.
 #include <algorithm>
@@ -34,12 +39,14 @@ constexpr wire::ErrorText kNotCommitted = {
 
 // One request, all of it here, while nothing else is under way. (StatementTraits::wrappable says which
 // statements can be; a question that was put off goes behind the next request, outside of a transaction.)
+bool Continuity::may_wrap() const {
+  return limits_.commit_guard && (released_ | unseen_) == 0 && requests_.empty() && status_ == 'I' &&
+         predicted_ == Predicted::kNone && !failure_pending_ && !skipping_to_sync_ && !confused_ &&
+         !overflowed_ && client_.at_boundary();
+}
+
 bool Continuity::is_wrappable(ByteView bytes) const {
-  if ((released_ | unseen_) != 0) return false;
-  const bool quiet = limits_.commit_guard && stage_ == Stage::kRelaying && requests_.empty() &&
-                     status_ == 'I' && predicted_ == Predicted::kNone && !failure_pending_ &&
-                     !skipping_to_sync_ && !confused_ && !overflowed_ && client_.at_boundary();
-  if (!quiet) return false;
+  if (stage_ != Stage::kRelaying || !may_wrap()) return false;
   std::string_view parsed_name;
   std::string_view sql;
   bool parsed = false;
@@ -95,6 +102,49 @@ ByteView Continuity::wrap(ByteView bytes) {
   wrapped_.emplace(Wrapped{});
   wrap_out_ = std::move(out);
   return wrap_out_;
+}
+
+// A COPY, perhaps with data behind it: that comes by itself, when the server has asked for it, or again.
+bool Continuity::begins_copy(ByteView bytes) const {
+  const bool stage_allows = stage_ == Stage::kRelaying || stage_ == Stage::kReplaying;
+  if (!stage_allows || !may_wrap() || bytes.size() <= kHeaderBytes) return false;
+  const std::size_t size = std::size_t{load_be32(bytes.data() + 1)} + 1;
+  if (static_cast<char>(bytes.front()) != frontend::kQuery || size <= kHeaderBytes || size > bytes.size()) {
+    return false;
+  }
+  return traits_.of(as_text(bytes.subspan(kHeaderBytes, size - kHeaderBytes - 1))).wrappable_copy;
+}
+
+ByteView Continuity::wrap_copy(ByteView bytes) {
+  const std::size_t size = std::size_t{load_be32(bytes.data() + 1)} + 1;
+  ByteBuffer out;
+  ask(out, "BEGIN");
+  append_bytes(out, pass_client(bytes.first(size)));
+  requests_.back().wrapped = true;
+  wrapped_.emplace(Wrapped{});
+  wrapped_->copies = wrapped_->copying = true;
+  if (size < bytes.size()) append_bytes(out, pass_copy(bytes.subspan(size)));
+  wrap_out_ = std::move(out);
+  return wrap_out_;
+}
+
+// What comes behind the data waits until it is committed.
+ByteView Continuity::pass_copy(ByteView bytes) {
+  std::size_t at = std::min<std::size_t>(client_.left(), bytes.size());
+  while (at < bytes.size() && wrapped_->copying) {
+    const char type = static_cast<char>(bytes[at]);
+    const std::size_t size = std::size_t{load_be32(bytes.data() + at + 1)} + 1;
+    if (type != frontend::kCopyData && type != frontend::kFlush && type != frontend::kSync) {
+      wrapped_->copying = false;
+      // (Another message ends it as well: the server refuses it.)
+    }
+    at = std::min(at + size, bytes.size());
+  }
+  if (at < bytes.size()) {
+    waiting_.assign(bytes.begin() + static_cast<std::ptrdiff_t>(at), bytes.end());
+    holding_ = true;
+  }
+  return pass_client(bytes.first(at));
 }
 
 // Whether a message of that type commits a transaction that wrote.
@@ -192,7 +242,7 @@ void Continuity::release_held() {
 
 bool Continuity::keeps(char type) const {
   return wrapped_ && !wrapped_->through && may_leave() && !requests_.empty() && requests_.front().wrapped &&
-         type != backend::kReadyForQuery && !is_aside(type);
+         type != backend::kReadyForQuery && type != backend::kCopyInResponse && !is_aside(type);
 }
 
 // Returns what is to be shown: nothing, or all that was kept once it is too much.
@@ -209,6 +259,9 @@ void Continuity::wrapped_answered(OpenRequest request) {
   wrapped_->answered = true;
   wrapped_->failed = request.failed;
   wrapped_->request = std::move(request);
+  wrapped_->copying = false;      // the data of one that failed is on its way, and ignored by the server
+  if (!wrapped_->copies) return;  // its id is asked for already
+  wrapped_->failed ? end_wrapped() : ask(for_server_, kAskForMark, true);
 }
 
 // Its id is known, if it has one.
@@ -230,6 +283,7 @@ void Continuity::wrapped_ended() {
   wrapped.request.failed = wrapped.failed;
   requests_.push_front(std::move(wrapped.request));
   request_answered('I');
+  release_held();
 }
 
 }  // namespace understudy::proxy

@@ -180,8 +180,21 @@ bool stands_in_transaction(std::string_view sql, std::span<const SqlToken> state
   return is_one_of(statement.front(), kMostly) ? !excepted : is_one_of(statement.front(), kAnyway);
 }
 
+// COPY ... FROM STDIN.
+bool takes_data(std::string_view sql, std::span<const SqlToken> statement) {
+  const auto is_word = [&](const SqlToken& token, std::string_view word) {
+    return token.kind == SqlTokenKind::kWord && token.of(sql).size() == word.size() &&
+           begins_with(token.of(sql), word);
+  };
+  return !statement.empty() && is_word(statement.front(), "copy") &&
+         std::adjacent_find(statement.begin(), statement.end(),
+                            [&](const SqlToken& one, const SqlToken& next) {
+                              return is_word(one, "from") && is_word(next, "stdin");
+                            }) != statement.end();
+}
+
 // (Behind what lets go of something the server is asked outside of a transaction.)
-bool is_wrappable(std::string_view sql, const std::vector<SqlToken>& tokens, const StatementTraits& traits) {
+void find_wrappable(std::string_view sql, const std::vector<SqlToken>& tokens, StatementTraits& traits) {
   const auto plain = [](const StatementEffect& effect) {
     return effect.kind == EffectKind::kNone && (effect.releases | effect.unseen) == 0;
   };
@@ -189,12 +202,14 @@ bool is_wrappable(std::string_view sql, const std::vector<SqlToken>& tokens, con
                                   [](const StatementEffect& effect) { return effect.may_write; });
   if (!traits.understood || !writes ||
       !std::all_of(traits.statements.begin(), traits.statements.end(), plain)) {
-    return false;
+    return;
   }
   const auto statements = split_statements(sql, tokens, kMaxStatements);
-  return statements && statements->size() == traits.statements.size() &&
-         std::all_of(statements->begin(), statements->end(),
-                     [&](std::span<const SqlToken> one) { return stands_in_transaction(sql, one); });
+  if (!statements || statements->size() != traits.statements.size()) return;
+  traits.wrappable = std::all_of(statements->begin(), statements->end(), [&](std::span<const SqlToken> one) {
+    return stands_in_transaction(sql, one);
+  });
+  traits.wrappable_copy = statements->size() == 1 && takes_data(sql, statements->front());
 }
 
 // What is kept of the text itself may hold one. Of all grammar, FLOAT(n) alone minds how large one is.
@@ -231,7 +246,7 @@ StatementTraits judge(std::string_view sql) {
   StatementTraits traits = judge(sql, tokens);
   // One alone: of several, those that begin as reads would be judged by the words of the others.
   traits.any_numbers = tokens && numbers_do_not_matter(sql, *tokens, traits);
-  traits.wrappable = tokens && is_wrappable(sql, *tokens, traits);
+  if (tokens) find_wrappable(sql, *tokens, traits);
   if (!tokens || !traits.understood || traits.statements.size() != 1) return traits;
   StatementEffect& effect = traits.statements.front();
   const bool read = effect.kind == EffectKind::kNone && effect.read_safe;

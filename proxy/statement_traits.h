@@ -93,6 +93,8 @@ struct StatementTraits {
   // Writes, and may be put into a transaction of the proxy's own: statements that stand in a transaction
   // block as well as outside, and leave it open (INSERT, UPDATE, DELETE, MERGE, SELECT, most DDL).
   bool wrappable = false;
+  // Likewise, and the client sends data: one COPY ... FROM STDIN.
+  bool wrappable_copy = false;
   // A text that is the same but for its numbers has the same traits.
   bool any_numbers = false;
 };

@@ -90,7 +90,7 @@ def reported(proxy, event):
 
 @pytest.mark.parametrize("commit, event", [(insert, "commits_lost"), (insert_in_transaction, "commits_lost"),
                                            (create_table, "commits_lost"), (several, "commits_lost"),
-                                           (copy_in, "commits_unclear"), (call, "commits_unclear")])
+                                           (copy_in, "commits_lost"), (call, "commits_unclear")])
 @pytest.mark.parametrize("closed", [True, False], ids=["closed", "open"])
 def test_a_commit_that_the_new_primary_lacks_is_reported(cluster, proxy, commit, event, closed):
     cluster.primary.execute("DROP TABLE IF EXISTS arrived")
