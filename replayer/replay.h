@@ -60,7 +60,7 @@ class Replay final : private Audience {
     std::uint64_t answered_as;
     TimeNs recorded_at;  // it was asked
     TimeNs asked_at;     // 0: not yet
-    bool waits;          // for a lock at the target, as that was heard to say
+    TimeNs waits_since;  // for a lock at the target, as that was heard to say; 0: not yet
     std::vector<SessionId> waiting;
   };
 

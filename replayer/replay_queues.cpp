@@ -12,6 +12,9 @@ namespace {
 constexpr TimeNs kMillisecond = 1'000'000;
 // So long at most the others of its deadlock wait for the one that was ended to wait at the target.
 constexpr TimeNs kVictimLead = 500 * kMillisecond;
+// So long it waits before they ask, too: of those whose time to look for a deadlock comes within a few
+// milliseconds, a busy machine may wake any one first.
+constexpr TimeNs kVictimHeadStart = 50 * kMillisecond;
 // Others are kept back for it if on record they had not asked so much sooner.
 constexpr TimeNs kVictimLag = 5000 * kMillisecond;
 constexpr TimeNs kPacedVictimLag = 100 * kMillisecond;
@@ -25,7 +28,7 @@ constexpr TimeNs kQueueInterval = 1 * kMillisecond;
 // much longer that others had looked already; where that time is not kept, it must ask before them.
 void Replay::note_victim(const Actor& actor, std::uint64_t answered_as) {
   const TimeNs asked_at = still_to_ask(actor, answered_as) ? 0 : actor.asked_at;
-  victims_.push_back({actor.id, actor.asked.replies, answered_as, actor.read_at, asked_at, false, {}});
+  victims_.push_back({actor.id, actor.asked.replies, answered_as, actor.read_at, asked_at, 0, {}});
 }
 
 bool Replay::lets_victim_ask_first(Actor& actor, const Step& step) {
@@ -39,7 +42,8 @@ bool Replay::lets_victim_ask_first(Actor& actor, const Step& step) {
       return false;
     }
     const TimeNs now = proxy::now_ns();
-    if (victim.waits || now >= victim.asked_at + kVictimLead) continue;
+    const bool ahead = victim.waits_since != 0 && now >= victim.waits_since + kVictimHeadStart;
+    if (ahead || now >= victim.asked_at + kVictimLead) continue;
     go_on_at(actor, now + kWatchInterval);
     return false;
   }
@@ -50,7 +54,7 @@ void Replay::ask_about_victims() {
   std::vector<std::uint32_t> pids;
   for (const Victim& victim : victims_) {
     const auto found = actors_.find(victim.session);
-    if (victim.asked_at != 0 && !victim.waits && found != actors_.end())
+    if (victim.asked_at != 0 && victim.waits_since == 0 && found != actors_.end())
       pids.push_back(found->second->process_id());
   }
   if (pids.empty()) return;
@@ -60,7 +64,7 @@ void Replay::ask_about_victims() {
     for (Victim& victim : victims_) {
       const auto found = actors_.find(victim.session);
       if (victim.asked_at == 0 || victim.asked_at > asked || found == actors_.end()) continue;
-      victim.waits = victim.waits || waits.waits(found->second->process_id());
+      if (victim.waits_since == 0 && waits.waits(found->second->process_id())) victim.waits_since = asked;
     }
   };
   part_.monitor.ask(std::move(pids), deliver, answer);

@@ -34,9 +34,7 @@ def three(template):
 def cluster(three):
     three.restore()
     for node in three.replicas:
-        with node.connect() as connection:
-            connection.execute("ALTER SYSTEM RESET recovery_min_apply_delay")
-            connection.execute("SELECT pg_reload_conf()")
+        end_delay(node)
     three.primary.execute("DROP TABLE IF EXISTS entry; CREATE TABLE entry (who int, n int, what text)")
     return three
 
@@ -71,6 +69,12 @@ def await_reads_at_a_replica(proxy, client, sql="SELECT 1 AS waiting"):
         return proxy.counts()["replica_reads"] > before
     await_condition(read, "a read at a replica")
     return count
+
+
+def end_delay(node):
+    with node.connect() as connection:
+        connection.execute("ALTER SYSTEM RESET recovery_min_apply_delay")
+        connection.execute("SELECT pg_reload_conf()")
 
 
 def delay(node, how_long):
@@ -274,6 +278,8 @@ def test_only_own_writes_where_that_is_enough(cluster, make_split_proxy):
         client.execute("INSERT INTO entry VALUES (9, 10, 'its own')")
         for _ in range(50):
             assert client.execute("SELECT count(*) FROM entry").fetchone() == (2,)
+    for node in cluster.replicas:
+        end_delay(node)
 
 
 # ---- Replicas that are not what they should be
@@ -294,9 +300,7 @@ def test_a_replica_too_far_behind_gets_no_reads(cluster, make_split_proxy):
             assert client.execute("SELECT count(*) FROM entry").fetchone() == (1,)
         assert proxy.counts()["replica_reads"] == reads
         for node in cluster.replicas:
-            with node.connect() as connection:
-                connection.execute("ALTER SYSTEM RESET recovery_min_apply_delay")
-                connection.execute("SELECT pg_reload_conf()")
+            end_delay(node)
         await_reads_at_a_replica(proxy, client)
 
 
