@@ -83,7 +83,7 @@ bool ClientSession::client_readable() {
   // Where nothing is expected of it no more than one read is held, which may be its end.
   const bool judged =
       login_->own && (login_->own->let_in || login_->own->refuse_at != 0 || !login_->own->authentication);
-  if (judged || held() || delayed()) return early.empty();
+  if (judged || held() || delayed() || login_->waiting_for_primary) return early.empty();
   return (server_.connected() || login_->own) &&
          (early.empty() || static_cast<char>(early.front()) == wire::frontend::kPassword);
 }
@@ -134,7 +134,7 @@ void ClientSession::settle() {
     if (state() == SessionState::kClosed) return;
   }
   if (draining_ && (tracker_.idle() || held() || delayed() || state() == SessionState::kStartup ||
-                    (login_ && login_->own))) {
+                    (login_ && (login_->own || login_->waiting_for_primary)))) {
     return terminate(CloseReason::kShutdown, "57P01", "terminating connection due to administrator command");
   }
   if (join_ && join_->waits()) join_recording();

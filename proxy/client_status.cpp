@@ -23,7 +23,7 @@ SessionStatus ClientSession::status() const {
   if (server_.connected()) status.backend = server_.address_text();
   status.state = tracker_.state();
   status.in_transaction = !login_ && tracker_.transaction_status() != 'I';
-  status.moving = moving();
+  status.moving = moving() || (login_ && login_->waiting_for_primary);
   status.held = awaits_resume();
   status.since = request_since_ != 0 ? request_since_ : last_activity_;
   return status;

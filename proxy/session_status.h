@@ -24,7 +24,7 @@ struct SessionStatus {
   std::string backend;  // its server's address; empty while it has none
   SessionState state = SessionState::kStartup;
   bool in_transaction = false;  // as the server last said
-  bool moving = false;          // its server was lost, and another is sought
+  bool moving = false;          // its server was lost or it has none yet, and one is sought
   bool held = false;            // waits until the proxy is resumed
   // When the request it is waiting for began, else when anything was last heard of either side.
   TimeNs since = 0;

@@ -150,6 +150,16 @@ void log_start(const proxy::Proxy& proxy, const ProxySettings& settings,
              {"run", recording ? std::to_string(recording->run) : "-"}});
 }
 
+// Relayed passwords are not known: sessions of servers that want one cannot be taken elsewhere.
+void log_reach(const proxy::Configuration& configuration) {
+  const bool several = configuration.backends.size() > 1 || !configuration.patroni.endpoints.empty();
+  if (!several || configuration.auth != proxy::AuthenticationSource::kRelay) return;
+  log_event(LogLevel::kInfo, "passwords_unknown",
+            {{"auth", "relay"},
+             {"meaning", "a session ends with its server where the next one asks for a password"},
+             {"remedy", "auth = file or query"}});
+}
+
 void log_relayed(std::string_view event, const proxy::Statistics& counted) {
   const auto text = [](const auto& number) { return std::to_string(number.load()); };
   log_event(LogLevel::kInfo, event,
@@ -275,6 +285,7 @@ int relay(ProxySettings settings, const std::string& config, const std::vector<S
       &recordings, [](RecordingControl* control) { control->detach(); });
   if (admin) admin->start();
   log_start(proxy, settings, recordings.status());
+  log_reach(settings.configuration);
   await_end(
       signals, proxy, [&] { (void)reread(); },
       [&] {

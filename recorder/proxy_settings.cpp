@@ -126,6 +126,15 @@ void require_complete(const ProxySettings& taken, const std::vector<Setting>& se
   require((given.mode == proxy::Mode::kShadow) == (given.shadow.size() == 1),
           taken.given.contains("mode") ? "mode" : "shadow_backend",
           "mode = shadow needs one shadow_backend, and no other mode has one");
+  const proxy::TlsSettings::Clients& tls = given.tls.clients;
+  const bool has_some = !tls.certificate_file.empty() || !tls.key_file.empty();
+  const bool has_both = !tls.certificate_file.empty() && !tls.key_file.empty();
+  const bool needs_both =
+      tls.mode == proxy::ClientTlsMode::kUnset ? has_some : tls.mode != proxy::ClientTlsMode::kDisable;
+  const std::string_view one_of_both =
+      !tls.certificate_file.empty() ? "client_tls_cert_file" : "client_tls_key_file";
+  require(has_both || !needs_both, has_some ? one_of_both : "client_tls_sslmode",
+          "TLS to clients needs both client_tls_cert_file and client_tls_key_file");
 }
 
 std::vector<std::string> need_restart(const ProxySettings& before, const ProxySettings& after) {

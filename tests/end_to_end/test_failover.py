@@ -13,12 +13,13 @@ import time
 import psycopg
 import pytest
 
+from admin_port import Admin
 from cluster import Cluster
 from ledger import Ledger
-from raw_session import RawSession, error_fields, query
+from raw_session import RawSession, error_fields, query, startup
 from tpcb import Tpcb
 from understudy_process import run_understudy
-from waiting import await_condition, scaled
+from waiting import await_condition, free_port, scaled
 
 OPTIONS = ["--auth", "trust", "--health-user", "postgres", "--commit-guard", "on"]
 WHO = "SELECT inet_server_port()"
@@ -341,6 +342,24 @@ def test_without_a_primary_nobody_waits_longer_than_allowed(cluster, make_failov
     with proxy.connect() as client:
         client.execute("INSERT INTO entry VALUES (2, 'then')")
     assert (entries(cluster, "refused"), entries(cluster, "then")) == (0, 1)
+
+
+@pytest.mark.parametrize("auth", ["trust", "relay"])
+def test_a_client_that_waits_for_a_primary_may_leave_and_does_not_keep_the_proxy(cluster, make_failover_proxy, auth):
+    proxy = make_failover_proxy(cluster.backends, "--auth", auth, "--admin-listen", f":{free_port()}", failover_timeout="1h")
+    admin = Admin(proxy)
+    cluster.kill_primary()
+    proxy.await_log(" primary_lost ")
+    with RawSession(proxy.port, login=False) as leaver, RawSession(proxy.port, login=False) as patient:
+        for client in (leaver, patient):
+            client.send(startup(user="postgres", database="postgres"))
+        await_condition(lambda: [one["moving"] for one in admin.read("sessions")["sessions"]] == [True, True], "both to wait")
+        leaver.socket.close()
+        await_condition(lambda: proxy.counts()["open"] == 1, "it to be missed")
+        proxy.signal(signal.SIGTERM)
+        assert proxy.process.wait(60) == 0  # after a single signal, and not after an hour
+        [error] = error_fields(patient.to_end())
+        assert error["C"] == "57P01"
 
 
 # ---- Under load

@@ -74,6 +74,12 @@ TEST(ProxySettingsTest, WhatLacksAnotherKeyIsRefusedWithItsPlace) {
             "test.ini:3: mode = split needs several backends: a primary and replicas to read from");
   EXPECT_EQ(refused(of_file("mode = shadow\n")).rfind("test.ini:2: mode = shadow needs", 0), 0U);
   EXPECT_EQ(refused(of_file("shadow_backend = a:1\n")).rfind("test.ini:2: mode = shadow needs", 0), 0U);
+  const std::string both = "TLS to clients needs both client_tls_cert_file and client_tls_key_file";
+  EXPECT_EQ(refused(of_file("workers = 2\nclient_tls_sslmode = require\n")), "test.ini:3: " + both);
+  EXPECT_EQ(refused(of_file("client_tls_cert_file = a\nworkers = 2\n")), "test.ini:2: " + both);
+  EXPECT_EQ(refused(of_file("client_tls_sslmode = allow\nclient_tls_key_file = a\n")), "test.ini:3: " + both);
+  EXPECT_EQ(refused(of_file("client_tls_cert_file = a\nclient_tls_key_file = b\n")), "accepted");
+  EXPECT_EQ(refused(of_file("client_tls_sslmode = disable\n")), "accepted");
   EXPECT_EQ(refused({{"auth", "file", "--auth"}}).rfind("--auth: auth = file needs", 0), 0U);
   EXPECT_EQ(refused({{"auth", "file", "--auth"}, {"auth_file", "users", "a.ini:7"}}), "accepted");
   EXPECT_EQ(refusal("[understudy]\nworkers = 100000\n").rfind("test.ini:2: workers: ", 0), 0U);
